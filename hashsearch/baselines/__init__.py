@@ -1,0 +1,1 @@
+"""What the hash codes are compared with: older ways to tell that two images look alike."""

@@ -1,0 +1,185 @@
+"""Image bytes to a checked RGB array, and what is done to such arrays: crop, resize to a square, thumbnail.
+
+An image is a `(height, width, 3) uint8` RGB array everywhere in this package. The bytes decide what an image is, never
+its name. Each Pillow plug-in is called directly, not through `Image.open`: the other forty formats stay out of reach,
+and the size limit is ours alone, whatever `PIL.Image.MAX_IMAGE_PIXELS` says.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from hashsearch.errors import (
+    EmptyImage,
+    ImageError,
+    ImageTooLarge,
+    InvalidCrop,
+    NotAnImage,
+    TooManyPixels,
+    TruncatedImage,
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an image may cost: bytes as sent, pixels as decoded."""
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+
+
+DEFAULT = Limits()
+
+# BM alone would take in any text that begins so; the size of the second header tells a bitmap.
+_FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
+    ("JPEG", re.compile(rb"\xff\xd8\xff"), JpegImagePlugin.JpegImageFile),
+    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImagePlugin.PngImageFile),
+    ("WebP", re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImagePlugin.WebPImageFile),
+    ("GIF", re.compile(rb"GIF8[79]a"), GifImagePlugin.GifImageFile),
+    ("BMP", re.compile(rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), BmpImagePlugin.BmpImageFile),
+    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImagePlugin.TiffImageFile),
+)
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode(data: bytes, limits: Limits = DEFAULT) -> np.ndarray:
+    """`(height, width, 3) uint8` RGB, read-only, upright by its EXIF orientation, transparency laid on white.
+
+    JPEG, PNG, WebP, GIF (first frame), BMP and TIFF. For any bytes whatever, the only errors are EmptyImage,
+    ImageTooLarge, NotAnImage, TooManyPixels (from the header, before any pixel is decoded) and TruncatedImage.
+    """
+    if not data:
+        raise EmptyImage("an image must have at least one byte, got none")
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge(f"an image may have at most {limits.max_bytes} bytes, got {len(data)}")
+    name, plugin = _sniff(data)
+    try:
+        with plugin(io.BytesIO(data)) as picture:
+            _check_pixels(picture.size, limits)
+            picture.load()
+            return np.asarray(_turn_upright(picture, _on_white(picture)))
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooManyPixels(f"an image may have at most {limits.max_pixels} pixels: {error}") from error
+    except Exception as error:  # noqa: BLE001 - damaged files raise OSError, SyntaxError, struct.error, IndexError, ...
+        raise TruncatedImage(f"a {name} image must be complete and undamaged: {error!r}") from error
+
+
+def _sniff(data: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
+    for name, magic, plugin in _FORMATS:
+        if magic.match(data):
+            return name, plugin
+    known = ", ".join(name for name, _, _ in _FORMATS)
+    raise NotAnImage(f"an image must be one of {known}, got bytes that start with {data[:12]!r}")
+
+
+def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if width * height > limits.max_pixels:
+        raise TooManyPixels(f"an image may have at most {limits.max_pixels} pixels, got {width} x {height}")
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """RGB picture of any mode."""
+    if picture.mode[0] in "IF":
+        return Image.fromarray(_eight_bits(np.asarray(picture))).convert("RGB")
+    if not picture.has_transparency_data:
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
+    layer = picture.convert("RGBA")
+    white = Image.new("RGB", layer.size, "white")
+    white.paste(layer, mask=layer)
+    return white
+
+
+def _eight_bits(levels: np.ndarray) -> np.ndarray:
+    """`(height, width) uint8` of 16-bit or 32-bit grey levels, scaled, not clipped.
+
+    16 bits keep their upper byte, as Pillow does for 16-bit colour. 32-bit numbers have no fixed white: it is the first
+    of 1 (floats only), 255 and 65535 that no level exceeds, else the highest level.
+    """
+    if levels.dtype.itemsize == 2:
+        return (levels >> 8).astype(np.uint8)
+    whites = (1, 255, 65535) if levels.dtype.kind == "f" else (255, 65535)
+    levels = np.nan_to_num(levels.astype(np.float32), posinf=0, neginf=0)
+    highest = float(levels.max())
+    white = next((white for white in whites if highest <= white), highest)
+    return np.rint(np.clip(levels, 0, white) * (255 / white)).astype(np.uint8)
+
+
+def _turn_upright(picture: Image.Image, rgb: Image.Image) -> Image.Image:
+    try:
+        turn = _TURNS.get(picture.getexif().get(_ORIENTATION))
+    except Exception:  # noqa: BLE001 - a photo with damaged EXIF is still a photo
+        turn = None
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
+    """The part of the image in `box`, `(left, top, right, bottom)`, as a view.
+
+    Four integers are pixels; where one of the four is a float all are fractions of the width and height (JSON writes
+    0.0 as 0, so a mixture has to count), widened to whole pixels. InvalidCrop for any other box, and for one that leaves
+    the image or has no area.
+    """
+    height, width = image.shape[:2]
+    numbers = tuple(box) if isinstance(box, (Sequence, np.ndarray)) and not isinstance(box, (str, bytes)) else ()
+    if len(numbers) != 4 or not all(_is_number(number) for number in numbers):
+        raise InvalidCrop(f"a crop must be four numbers (left, top, right, bottom), got {box!r}")
+    left, top, right, bottom = numbers
+    if any(isinstance(number, (float, np.floating)) for number in numbers):
+        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise InvalidCrop(f"a crop in fractions must have 0 <= left < right <= 1 and 0 <= top < bottom <= 1, got {box!r}")
+        left, top = math.floor(left * width), math.floor(top * height)
+        right, bottom = math.ceil(right * width), math.ceil(bottom * height)
+    elif not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise InvalidCrop(f"a crop in pixels must lie inside the {width} x {height} image and have area, got {box!r}")
+    return image[top:bottom, left:right]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def resize_square(
+    image: np.ndarray, size: int, resample: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
+    """`(size, size, 3) uint8`: the whole image squeezed into a square, antialiased; the same array if it is one already."""
+    if image.shape[:2] == (size, size):
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), resample))
+
+
+def thumbnail(image: np.ndarray, side: int) -> bytes:
+    """JPEG of the image, its longer side at most `side` pixels, never enlarged."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((side, side))
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=85)
+    return out.getvalue()
