@@ -88,7 +88,7 @@ def decode(data: bytes, limits: Limits = DEFAULT) -> np.ndarray:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"an image may have at most {limits.max_pixels} pixels: {error}") from error
-    except Exception as error:  # noqa: BLE001 - damaged files raise OSError, SyntaxError, struct.error, IndexError, ...
+    except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, IndexError and more
         raise TruncatedImage(f"a {name} image must be complete and undamaged: {error!r}") from error
 
 
@@ -135,8 +135,8 @@ def _eight_bits(levels: np.ndarray) -> np.ndarray:
 
 def _turn_upright(picture: Image.Image, rgb: Image.Image) -> Image.Image:
     try:
-        turn = _TURNS.get(picture.getexif().get(_ORIENTATION))
-    except Exception:  # noqa: BLE001 - a photo with damaged EXIF is still a photo
+        turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a photo with damaged EXIF is still a photo
         turn = None
     return rgb if turn is None else rgb.transpose(turn)
 
@@ -145,8 +145,8 @@ def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
     """The part of the image in `box`, `(left, top, right, bottom)`, as a view.
 
     Four integers are pixels; where one of the four is a float all are fractions of the width and height (JSON writes
-    0.0 as 0, so a mixture has to count), widened to whole pixels. InvalidCrop for any other box, and for one that leaves
-    the image or has no area.
+    0.0 as 0, so a mixture has to count), widened to whole pixels. InvalidCrop for any other box, and for one that
+    leaves the image or has no area.
     """
     height, width = image.shape[:2]
     numbers = tuple(box) if isinstance(box, (Sequence, np.ndarray)) and not isinstance(box, (str, bytes)) else ()
@@ -155,7 +155,7 @@ def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
     left, top, right, bottom = numbers
     if any(isinstance(number, (float, np.floating)) for number in numbers):
         if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-            raise InvalidCrop(f"a crop in fractions must have 0 <= left < right <= 1 and 0 <= top < bottom <= 1, got {box!r}")
+            raise InvalidCrop(f"a crop in fractions must lie inside 0..1 and have area, got {box!r}")
         left, top = math.floor(left * width), math.floor(top * height)
         right, bottom = math.ceil(right * width), math.ceil(bottom * height)
     elif not (0 <= left < right <= width and 0 <= top < bottom <= height):
@@ -167,10 +167,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
-def resize_square(
-    image: np.ndarray, size: int, resample: Image.Resampling = Image.Resampling.BILINEAR
-) -> np.ndarray:
-    """`(size, size, 3) uint8`: the whole image squeezed into a square, antialiased; the same array if it is one already."""
+def resize_square(image: np.ndarray, size: int, resample: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+    """`(size, size, 3) uint8`: all of the image squeezed into a square, antialiased; the same array if it has that size."""
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), resample))
