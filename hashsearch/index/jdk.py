@@ -1,0 +1,68 @@
+"""The Java that the local node runs on."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hashsearch.errors import NodeError
+
+OLDEST = 17
+MODULES = frozenset({"jdk.jlink", "jdk.incubator.vector"})  # Elasticsearch's start-up and its vector code need them
+FOLDERS = (
+    "/usr/lib/jvm/*",
+    "/opt/*",
+    "~/.sdkman/candidates/java/*",
+    "/Library/Java/JavaVirtualMachines/*/Contents/Home",
+    "/opt/homebrew/opt/openjdk*/libexec/openjdk.jdk/Contents/Home",
+)
+MISSING = (
+    f"the local Elasticsearch node needs a JDK {OLDEST} or newer with the modules {' and '.join(sorted(MODULES))}, "
+    "and none was found: install one (Debian and Ubuntu: apt-get install openjdk-17-jre-headless), point ES_JAVA_HOME "
+    "at one, or point HASHSEARCH_ES_URL at an existing Elasticsearch cluster"
+)
+
+
+def newest_jdk(identity: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The home folder of the JDK to use: ES_JAVA_HOME where that serves, else the newest that does.
+
+    `identity` are the `subprocess` arguments (user, group) of the account that will run it: a JDK in a folder
+    which that account may not enter does not serve. Raises `NodeError` when there is none.
+    """
+    chosen = environ.get("ES_JAVA_HOME")
+    if chosen and _version(Path(chosen), identity):
+        return Path(chosen)
+    versions = {home: _version(home, identity) for home in _candidates(environ)}
+    serving = {home: version for home, version in versions.items() if version}
+    if not serving:
+        raise NodeError(MISSING)
+    return max(serving, key=lambda home: serving[home])
+
+
+def _candidates(environ: Mapping[str, str]) -> set[Path]:
+    """The distinct folders, links resolved, that hold `bin/java`."""
+    java = shutil.which("java", path=environ.get("PATH"))
+    homes = [Path(environ["JAVA_HOME"])] if environ.get("JAVA_HOME") else []
+    homes += [Path(java).resolve().parent.parent] if java else []
+    for pattern in FOLDERS:
+        homes += Path("/").glob(str(Path(pattern).expanduser()).lstrip("/"))
+    return {home.resolve() for home in homes if (home / "bin" / "java").is_file()}
+
+
+def _version(home: Path, identity: Mapping[str, Any] | None) -> tuple[int, ...]:
+    """The version, `(17, 0, 15)`, of the JDK in `home`; `()` if it does not run, is too old or lacks a module."""
+    command = [str(home / "bin" / "java"), "--list-modules"]
+    try:
+        answer = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=60, cwd="/", **(identity or {})
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    modules = dict(line.strip().partition("@")[::2] for line in answer.stdout.splitlines())
+    version = tuple(int(number) for number in re.findall(r"\d+", modules.get("java.base", "")))
+    return version if modules.keys() >= MODULES and version >= (OLDEST,) else ()

@@ -1,0 +1,335 @@
+"""A local Elasticsearch: real nodes on this machine, bound to loopback, one or several as a cluster.
+
+    home/
+      server/elasticsearch-VERSION/   the program, shared by all nodes
+      nodes/NAME/
+        node.json                     the ports, remembered from start to start
+        config/ run/                  made anew at every start
+        data/ logs/ console.log
+
+No pid file is kept, so none can be stale: a node is the set of processes whose command line carries its mark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hashsearch.errors import NodeError
+from hashsearch.index import server
+from hashsearch.index.jdk import newest_jdk
+from hashsearch.index.server import Progress, locked, make_folder
+
+LOOPBACK = "127.0.0.1"
+ACCOUNT = "nobody"  # who runs the node when root starts it: Elasticsearch refuses to run as root
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "ES_JAVA_OPTS")
+
+SETTINGS: dict[str, Any] = {
+    "cluster.name": "hashsearch",
+    "network.host": LOOPBACK,
+    "xpack.security.enabled": False,
+    # Writes go through an alias; with this on, a forgotten one would silently become an index of guessed types.
+    "action.auto_create_index": False,
+    # The defaults are shares of the disk (85, 90, 95 %) and would stop a laptop that still has many GB free.
+    "cluster.routing.allocation.disk.watermark.low": "2gb",
+    "cluster.routing.allocation.disk.watermark.high": "1gb",
+    "cluster.routing.allocation.disk.watermark.flood_stage": "500mb",
+}
+
+# Elasticsearch writes up to 2 GB of garbage collection logs by default.
+NO_GC_LOG = ("-Xlog:disable", "-Xlog:all=warning:stderr:utctime,level,tags")
+
+
+def quiet(sentence: str) -> None:
+    """Report nothing."""
+
+
+def default_home() -> Path:
+    """The user's data folder for hashsearch: /var/lib/hashsearch for root, else below XDG_DATA_HOME."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/hashsearch")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "hashsearch"
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """What is known about a node. `url` and `pid` are None while it is stopped, `health` also while it does not answer."""
+
+    name: str
+    running: bool
+    url: str | None
+    pid: int | None
+    health: str | None
+    version: str
+    folder: Path
+
+
+class LocalNode:
+    """One node, kept in `home/nodes/name`; `heap` as Java writes it (512m, 1g); `server_folder` if homes share one."""
+
+    def __init__(
+        self,
+        home: Path,
+        name: str = "node",
+        port: int | None = None,
+        heap: str = "1g",
+        server_folder: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.heap = heap
+        self.folder = home.absolute() / "nodes" / name
+        self.server_folder = server_folder or home.absolute() / "server"
+        self.mark = "hashsearch.node=" + hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()[:16]
+
+    def start(self, progress: Progress = quiet, timeout: float = 180.0) -> NodeStatus:
+        """The status of the running, healthy node; starts it unless it runs. Raises `NodeError`."""
+        return start_cluster([self], progress, timeout)[0]
+
+    def stop(self, timeout: float = 30.0) -> bool:
+        """True once the node is gone, False if it was not running; killed if it has not ended after `timeout` seconds."""
+        was_running = bool(self.processes())
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + timeout
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            while self.processes() and time.monotonic() < deadline:
+                time.sleep(0.1)
+        return was_running
+
+    def status(self) -> NodeStatus:
+        """Whether the node runs, where, and how it is."""
+        processes, port = self.processes(), self.ports().get("http")
+        running = bool(processes)
+        return NodeStatus(
+            self.name,
+            running,
+            url=f"http://{LOOPBACK}:{port}" if running else None,
+            pid=max(processes, default=None),
+            health=self.health().get("status") if running else None,
+            version=server.VERSION,
+            folder=self.folder,
+        )
+
+    def processes(self) -> list[int]:
+        """The ids of the node's processes: the server's, and while it starts its launcher's."""
+        return [pid for pid, command in _commands() if self.mark in command]
+
+    def ports(self) -> dict[str, int]:
+        """The `http` and `transport` ports of the latest start; empty before the first."""
+        try:
+            ports: dict[str, int] = json.loads((self.folder / "node.json").read_text())
+            return ports
+        except FileNotFoundError:
+            return {}
+
+    def health(self, query: str = "") -> dict[str, Any]:
+        """Elasticsearch's own health answer; empty while there is none."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.ports().get("http"), timeout=10)
+        try:
+            connection.request("GET", f"/_cluster/health{query}")
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+            return answer if "cluster_name" in answer else {}
+        except (OSError, http.client.HTTPException, ValueError):
+            return {}
+        finally:
+            connection.close()
+
+    def _choose_ports(self) -> None:
+        """Write down free ports: the wanted one, else those of the latest start, else any."""
+        if self.port and not _is_free(self.port):
+            raise NodeError(f"port {self.port} must be free for the local node, but another program listens on it")
+        known = {kind: port for kind, port in self.ports().items() if _is_free(port)}
+        ports = {"http": self.port or known.get("http") or _free_port()}
+        ports["transport"] = known.get("transport") or _free_port()
+        draft = self.folder / "node.json.new"
+        draft.write_text(json.dumps(ports))
+        draft.replace(self.folder / "node.json")
+
+    def _launch(self, java: Path, discovery: dict[str, Any], identity: dict[str, Any]) -> subprocess.Popen[bytes]:
+        """The launcher, which ends once the server, in its own session, is up."""
+        program = self.server_folder / f"elasticsearch-{server.VERSION}"
+        self._write_config(program / "config", discovery)
+        for name in ("config", "run", "data", "logs"):
+            _hand_over(self.folder / name, identity)
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment |= {"ES_JAVA_HOME": str(java), "ES_PATH_CONF": str(self.folder / "config")}
+        environment |= {"ES_TMPDIR": str(self.folder / "run"), "HOME": str(self.folder / "run")}
+        with (self.folder / "console.log").open("wb") as console:
+            return subprocess.Popen(
+                [program / "bin" / "elasticsearch", "-d", f"-Enode.attr.{self.mark}"],
+                env=environment,
+                cwd=program,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **identity,
+            )
+
+    def _write_config(self, defaults: Path, discovery: dict[str, Any]) -> None:
+        """Make the folders afresh that hold nothing worth keeping; nothing is written into one that is handed over."""
+        config, ports = self.folder / "config", self.ports()
+        for name in ("config", "run"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        shutil.copytree(defaults, config)
+        settings = (
+            SETTINGS
+            | discovery
+            | {
+                "node.name": self.name,
+                "path.data": str(self.folder / "data"),
+                "path.logs": str(self.folder / "logs"),
+                "http.port": ports["http"],
+                "transport.port": ports["transport"],
+            }
+        )
+        (config / "elasticsearch.yml").write_text(json.dumps(settings, indent=2))
+        options = [f"-Xms{self.heap}", f"-Xmx{self.heap}", f"-D{self.mark}", *NO_GC_LOG]
+        (config / "jvm.options.d" / "hashsearch.options").write_text("\n".join(options))
+
+
+def start_cluster(nodes: Sequence[LocalNode], progress: Progress = quiet, timeout: float = 180.0) -> list[NodeStatus]:
+    """The statuses of the running nodes, as one cluster if they are several; starts those that do not run.
+
+    A second start, in whatever process, waits for the first and returns the same. When a node fails, or the caller
+    is interrupted, the nodes started here are stopped again. Raises `NodeError`.
+    """
+    identity = process_identity()
+    launchers: list[subprocess.Popen[bytes]] = []
+    with contextlib.ExitStack() as locks:
+        for node in nodes:
+            make_folder(node.folder)
+            locks.enter_context(locked(node.folder / "lock"))
+        stopped = [node for node in nodes if not node.processes()]
+        try:
+            launchers += _launch_all(stopped, nodes, progress, identity)
+            _await(nodes, progress, timeout)
+        except BaseException:
+            for node in stopped:
+                node.stop()
+            raise
+        finally:
+            for launcher in launchers:
+                launcher.wait()
+    return [node.status() for node in nodes]
+
+
+def _launch_all(
+    stopped: Sequence[LocalNode], nodes: Sequence[LocalNode], progress: Progress, identity: dict[str, Any]
+) -> list[subprocess.Popen[bytes]]:
+    """The launchers of the stopped nodes; all of them get their ports first, for each is told the others'."""
+    for node in nodes:
+        if node in stopped:
+            java = newest_jdk(identity)
+            _check_reach(server.install(node.server_folder, progress), identity)
+            _check_reach(node.folder, identity)
+            node._choose_ports()
+        elif node.port not in (None, node.ports()["http"]):
+            raise NodeError(f"port {node.port} is wanted, but the node runs on {node.ports()['http']}: stop it first")
+    discovery: dict[str, Any] = {"discovery.type": "single-node"}
+    if len(nodes) > 1:
+        seeds = [f"{LOOPBACK}:{node.ports()['transport']}" for node in nodes]
+        names = [node.name for node in nodes]
+        discovery = {"discovery.seed_hosts": seeds, "cluster.initial_master_nodes": names}
+    return [node._launch(java, discovery, identity) for node in stopped]
+
+
+def _await(nodes: Sequence[LocalNode], progress: Progress, timeout: float) -> None:
+    """Return once every node answers with all primaries (in a cluster, all copies) in place and all nodes joined."""
+    status = "green" if len(nodes) > 1 else "yellow"
+    query = f"?wait_for_status={status}&wait_for_nodes={len(nodes)}&timeout=1s"
+    began, told = time.monotonic(), -1
+    for node in nodes:
+        while (health := node.health(query)).get("timed_out", True):
+            seconds = time.monotonic() - began
+            console = node.folder / "console.log"
+            if not node.processes():
+                raise NodeError(f"Elasticsearch ended while it started; the end of {console}:\n{_tail(console)}")
+            if seconds > timeout and health.get("number_of_nodes") == len(nodes):
+                return  # it serves; a damaged index must not keep its owner out
+            if seconds > timeout:
+                raise NodeError(
+                    f"Elasticsearch must answer within {timeout:.0f} s; the end of {console}:\n{_tail(console)}"
+                )
+            if told < int(seconds):
+                told = int(seconds)
+                progress(f"starting Elasticsearch {server.VERSION}: {told} s")
+            time.sleep(0.3)
+
+
+def _tail(path: Path, count: int = 15) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-count:])
+
+
+def process_identity() -> dict[str, Any]:
+    """The `subprocess` arguments that make root's node run as an ordinary account; empty for everybody else."""
+    if os.geteuid() != 0:
+        return {}
+    account = pwd.getpwnam(ACCOUNT)
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def _check_reach(folder: Path, identity: dict[str, Any]) -> None:
+    """Raise `NodeError` if the account that runs the node may not enter the folder or one above it."""
+    for path in [*reversed(folder.resolve().parents), folder] if identity else []:
+        if not path.stat().st_mode & 0o001:
+            raise NodeError(
+                f"root's node runs as '{ACCOUNT}', who must be able to enter '{path}' and is not (chmod o+x allows it; "
+                "HASHSEARCH_HOME names another data folder)"
+            )
+
+
+def _hand_over(folder: Path, identity: dict[str, Any]) -> None:
+    """Give a folder, made if need be, and what this start wrote into it to the account that runs the node."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o750)
+    if identity:
+        for path in [folder, *(folder.rglob("*") if folder.name == "config" else ())]:
+            os.chown(path, identity["user"], identity["group"])
+
+
+def _commands() -> Iterator[tuple[int, str]]:
+    """Id and command line of every process; a zombie has none."""
+    if sys.platform == "linux":
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                with contextlib.suppress(OSError):
+                    yield int(folder.name), (folder / "cmdline").read_text(errors="replace")
+    else:
+        listing = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
+        for line in listing.stdout.splitlines():
+            pid, _, command = line.strip().partition(" ")
+            yield int(pid), command
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port

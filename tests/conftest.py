@@ -1,0 +1,78 @@
+"""What the tests share: one real Elasticsearch for the whole run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hashsearch.errors import NodeError
+from hashsearch.index.jdk import newest_jdk
+from hashsearch.index.node import LocalNode, default_home, process_identity
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+
+def pytest_report_header() -> str:
+    if url := os.environ.get("HASHSEARCH_ES_URL"):
+        return f"elasticsearch: {url} (HASHSEARCH_ES_URL)"
+    try:
+        return f"elasticsearch: a local node on {newest_jdk(process_identity())}"
+    except NodeError as error:
+        return f"elasticsearch: MISSING, tests that need it will fail: {error}"
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Path:
+    """Where the unpacked server is kept between runs, so that it is downloaded once."""
+    return Path(os.environ.get("HASHSEARCH_HOME") or default_home()) / "server"
+
+
+@pytest.fixture(scope="session")
+def node_home() -> Iterator[Path]:
+    """A data folder that the node's account may enter also when root runs the tests (pytest's own may not)."""
+    home = Path(tempfile.mkdtemp(prefix="hashsearch-test-"))
+    home.chmod(0o755)
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def node(node_home: Path, server_folder: Path) -> Iterator[SimpleNamespace]:
+    """A started Elasticsearch; `.url` is its address."""
+    if url := os.environ.get("HASHSEARCH_ES_URL"):
+        yield SimpleNamespace(url=url)
+        return
+    local = LocalNode(node_home, "tests", heap="512m", server_folder=server_folder)
+    try:
+        yield SimpleNamespace(url=local.start().url)
+    finally:
+        local.stop()
+
+
+@pytest.fixture(scope="session")
+def client(node: SimpleNamespace) -> Iterator[Elasticsearch]:
+    from elasticsearch import Elasticsearch
+
+    with Elasticsearch(node.url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def fresh_name(client: Elasticsearch) -> Iterator[str]:
+    """A prefix for names of indices, aliases and templates, all removed again."""
+    prefix = f"test-{uuid.uuid4().hex[:8]}"
+    yield prefix
+    client.indices.delete(
+        index=",".join(client.indices.get(index=f"{prefix}*")) or f"{prefix}-none", ignore_unavailable=True
+    )
+    client.options(ignore_status=404).indices.delete_index_template(name=f"{prefix}*")
+    client.options(ignore_status=404).cluster.delete_component_template(name=f"{prefix}*")
