@@ -168,7 +168,7 @@ def _is_number(value: object) -> bool:
 
 
 def resize_square(image: np.ndarray, size: int, resample: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
-    """`(size, size, 3) uint8`: all of the image squeezed into a square, antialiased; the same array if it has that size."""
+    """`(size, size, 3) uint8`: the image squeezed into a square, antialiased; the same array if it has that size."""
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), resample))
