@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hashsearch.config import Settings, default_home
 from hashsearch.errors import NodeError
 from hashsearch.index.jdk import newest_jdk
-from hashsearch.index.node import LocalNode, default_home, process_identity
+from hashsearch.index.node import LocalNode, process_identity
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -33,7 +34,7 @@ def pytest_report_header() -> str:
 @pytest.fixture(scope="session")
 def server_folder() -> Path:
     """Where the unpacked server is kept between runs, so that it is downloaded once."""
-    return Path(os.environ.get("HASHSEARCH_HOME") or default_home()) / "server"
+    return default_home(os.environ) / "server"
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +61,9 @@ def node(node_home: Path, server_folder: Path) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture(scope="session")
 def client(node: SimpleNamespace) -> Iterator[Elasticsearch]:
-    from elasticsearch import Elasticsearch
+    from hashsearch.index.client import connect
 
-    with Elasticsearch(node.url) as connected:
+    with connect(node.url, Settings.from_environment()) as connected:
         yield connected
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,11 @@ MISSING = (
 )
 
 
-def newest_jdk(identity: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+def newest_jdk(
+    identity: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    folders: Sequence[str] = FOLDERS,
+) -> Path:
     """The home folder of the JDK to use: ES_JAVA_HOME where that serves, else the newest that does.
 
     `identity` are the `subprocess` arguments (user, group) of the account that will run it: a JDK in a folder
@@ -37,19 +41,19 @@ def newest_jdk(identity: Mapping[str, Any] | None = None, environ: Mapping[str, 
     chosen = environ.get("ES_JAVA_HOME")
     if chosen and _version(Path(chosen), identity):
         return Path(chosen)
-    versions = {home: _version(home, identity) for home in _candidates(environ)}
+    versions = {home: _version(home, identity) for home in _candidates(environ, folders)}
     serving = {home: version for home, version in versions.items() if version}
     if not serving:
         raise NodeError(MISSING)
     return max(serving, key=lambda home: serving[home])
 
 
-def _candidates(environ: Mapping[str, str]) -> set[Path]:
+def _candidates(environ: Mapping[str, str], folders: Sequence[str]) -> set[Path]:
     """The distinct folders, links resolved, that hold `bin/java`."""
-    java = shutil.which("java", path=environ.get("PATH"))
+    java = shutil.which("java", path=environ.get("PATH", ""))
     homes = [Path(environ["JAVA_HOME"])] if environ.get("JAVA_HOME") else []
     homes += [Path(java).resolve().parent.parent] if java else []
-    for pattern in FOLDERS:
+    for pattern in folders:
         homes += Path("/").glob(str(Path(pattern).expanduser()).lstrip("/"))
     return {home.resolve() for home in homes if (home / "bin" / "java").is_file()}
 

@@ -58,13 +58,6 @@ def quiet(sentence: str) -> None:
     """Report nothing."""
 
 
-def default_home() -> Path:
-    """The user's data folder for hashsearch: /var/lib/hashsearch for root, else below XDG_DATA_HOME."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/hashsearch")
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "hashsearch"
-
-
 @dataclass(frozen=True)
 class NodeStatus:
     """What is known about a node. `url` and `pid` are None while it is stopped, `health` also while it does not answer."""
