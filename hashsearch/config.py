@@ -1,0 +1,91 @@
+"""Settings, read once from the environment at the edge and handed on as a value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hashsearch.errors import ConfigError
+from hashsearch.images import DEFAULT, Limits
+
+
+def default_home(environ: Mapping[str, str]) -> Path:
+    """The folder for the local node, job states and models: `HASHSEARCH_HOME`, else the user's data folder.
+
+    Root's own folder is closed to the unprivileged user that the node must run as, so root gets `/var/lib/hashsearch`.
+    """
+    if environ.get("HASHSEARCH_HOME"):
+        return Path(environ["HASHSEARCH_HOME"]).expanduser().absolute()
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/hashsearch")
+    return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share").absolute() / "hashsearch"
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise ValueError("must be 1 to 65535")
+    return port
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
+def _folders(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part).expanduser().absolute() for part in text.split(os.pathsep) if part)
+
+
+_CASTS: dict[str, Callable[[str], Any]] = {
+    "es_ca": Path,
+    "encoder": Path,
+    "port": _port,
+    "image_roots": _folders,
+    "max_bytes": _positive,
+    "max_pixels": _positive,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings. Each comes from the variable of its name: `es_url` from `HASHSEARCH_ES_URL`."""
+
+    home: Path
+    es_url: str | None = None
+    es_api_key: str | None = None
+    es_user: str | None = None
+    es_password: str | None = None
+    es_ca: Path | None = None
+    index: str = "images"
+    encoder: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 5800
+    image_roots: tuple[Path, ...] = ()
+    max_bytes: int = DEFAULT.max_bytes
+    max_pixels: int = DEFAULT.max_pixels
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Settings from variables; ConfigError names the variable whose value cannot be used. Empty means not set."""
+        values: dict[str, Any] = {"home": default_home(environ)}
+        for name in (setting.name for setting in fields(cls) if setting.name != "home"):
+            variable = f"HASHSEARCH_{name.upper()}"
+            if text := environ.get(variable):
+                try:
+                    values[name] = _CASTS.get(name, str)(text)
+                except ValueError as error:
+                    raise ConfigError(f"{variable} cannot be '{text}': {error}") from error
+        if values.get("es_user") and not values.get("es_password"):
+            raise ConfigError("HASHSEARCH_ES_USER is set, so HASHSEARCH_ES_PASSWORD must be set too")
+        return cls(**values)
+
+    @property
+    def limits(self) -> Limits:
+        """What one image may cost."""
+        return Limits(self.max_bytes, self.max_pixels)

@@ -1,0 +1,236 @@
+"""The encoder: embedder, binarizer and sub-codes as one thing with one fingerprint.
+
+An index is readable only with the encoder that wrote it, so the encoder is saved as one folder that holds all of it:
+`manifest.json`, `learned.npz`, and the embedder's weights unless they ship with the package. The fingerprint is a hash
+over everything that changes a stored code or vector; the index pins it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.errors import EncoderError
+from hashsearch.hashing.binarizers import Binarizer, make_binarizer
+from hashsearch.hashing.bits import Codes, Vectors, check_vectors
+from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
+
+if TYPE_CHECKING:
+    from hashsearch.embedders import Embedder
+
+FORMAT = 1  # of the folder; a change of what the numbers mean needs a new one
+_MANIFEST, _LEARNED, _WEIGHTS = "manifest.json", "learned.npz", "weights"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the index stores of n images: embeddings `(n, dims)`, codes `(n, bits // 8)`, sub-codes `(n, terms)`."""
+
+    embeddings: Vectors
+    codes: Codes
+    sub_codes: Terms
+
+    def fields(self, row: int) -> dict[str, Any]:
+        """The document's fields for one image."""
+        return {
+            "embedding": self.embeddings[row],
+            "code": self.codes[row].tobytes().hex(),
+            "sub_codes": self.sub_codes[row].tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class EncodedQuery:
+    """One query: embedding `(dims,)` of length 1, code `(bits // 8,)`, margins `(bits,)`."""
+
+    embedding: Vectors
+    code: Codes
+    margins: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmbedderSpec:
+    """Which network makes the vectors, as the manifest holds it; `weights` is a path, None for bundled ones."""
+
+    name: str
+    dims: int
+    input_size: int
+    digest: str
+    preprocessing: Mapping[str, Any]
+    weights: Path | None = None
+
+    @classmethod
+    def of(cls, embedder: Embedder, weights: Path | None = None) -> EmbedderSpec:
+        return cls(embedder.name, embedder.dims, embedder.input_size, embedder.digest, embedder.preprocessing, weights)
+
+    def identity(self) -> dict[str, Any]:
+        """All of it but the place of the weights, which may differ from machine to machine."""
+        return {
+            "name": self.name,
+            "dims": self.dims,
+            "input_size": self.input_size,
+            "digest": self.digest,
+            "preprocessing": dict(self.preprocessing),
+        }
+
+
+class Encoder:
+    """Images to what the index stores. Made by `Encoder.fit` or `Encoder.load`."""
+
+    def __init__(self, spec: EmbedderSpec, binarizer: Binarizer, sub_codes: Blocks | Cells) -> None:
+        self.spec = spec
+        self.binarizer = binarizer
+        self.sub_codes = sub_codes
+
+    @classmethod
+    def fit(cls, spec: EmbedderSpec, embeddings: Vectors, binarizer: Binarizer, sub_codes: Blocks | Cells) -> Encoder:
+        """An encoder learned from a sample of the catalog's embeddings `(n, dims)`."""
+        embeddings = normalised(embeddings, spec.dims)
+        binarizer.fit(embeddings)
+        sub_codes.fit(embeddings, binarizer.transform(embeddings))
+        return cls(spec, binarizer, sub_codes)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The network, loaded when first used; EncoderError when its weights are not those of the manifest."""
+        from hashsearch import embedders
+
+        embedder = embedders.load(self.spec.name, self.spec.weights)
+        if EmbedderSpec.of(embedder).identity() != self.spec.identity():
+            raise EncoderError(
+                f"the encoder was fitted on '{self.spec.name}' with weights {self.spec.digest[:16]}, "
+                f"but those found are {embedder.digest[:16]} or are prepared differently: "
+                f"{embedder.preprocessing} instead of {dict(self.spec.preprocessing)}"
+            )
+        return embedder
+
+    @property
+    def bits(self) -> int:
+        """Length of a code."""
+        return self.binarizer.bits
+
+    @property
+    def dims(self) -> int:
+        """Length of an embedding."""
+        return self.spec.dims
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over everything that changes a stored code or vector."""
+        digest = hashlib.sha256(json.dumps(self._manifest(), sort_keys=True).encode())
+        for name, array in sorted(self._arrays().items()):
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
+
+    def encode(self, embeddings: Vectors) -> Encoded:
+        """What the index stores of vectors `(n, dims)` of any length but zero."""
+        embeddings = normalised(embeddings, self.dims)
+        codes = self.binarizer.transform(embeddings)
+        return Encoded(embeddings, codes, self.sub_codes.terms(embeddings, codes))
+
+    def encode_query(self, embedding: Vectors) -> EncodedQuery:
+        """One query from its vector `(dims,)` of any length but zero."""
+        embedding = normalised(np.atleast_2d(embedding), self.dims)
+        margins = self.binarizer.margins(embedding)
+        return EncodedQuery(embedding[0], np.packbits(margins[0] > 0), margins[0])
+
+    def embed(self, images: Sequence[NDArray[np.uint8]]) -> Vectors:
+        """Embeddings of RGB images of any size: `(n, dims) float32`, each of length 1."""
+        return self.embedder.embed(images)
+
+    def save(self, folder: Path) -> Path:
+        """Write the folder and return it; it appears whole or not at all. EncoderError when it exists already."""
+        if folder.exists():
+            raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
+        draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+        draft.mkdir(parents=True)
+        manifest = {**self._manifest(), "fingerprint": self.fingerprint}
+        if self.spec.weights is not None:
+            manifest["weights"] = f"{_WEIGHTS}/{self.spec.weights.name}"
+            copy_weights(self.spec.weights, draft / _WEIGHTS)
+        np.savez(draft / _LEARNED, allow_pickle=False, **self._arrays())
+        (draft / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        draft.rename(folder)
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path) -> Encoder:
+        """The encoder saved in a folder; EncoderError when it is incomplete, changed or of another format."""
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_text())
+            with np.load(folder / _LEARNED, allow_pickle=False) as saved:
+                arrays = {name: saved[name] for name in saved.files}
+            encoder = cls._restore(folder, manifest, arrays)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise EncoderError(f"{folder} is no complete encoder folder: {error!r}") from error
+        if encoder.fingerprint != manifest.get("fingerprint"):
+            raise EncoderError(
+                f"encoder in {folder} was changed since it was saved: its fingerprint is {encoder.fingerprint}, "
+                f"its manifest says {manifest.get('fingerprint')}"
+            )
+        return encoder
+
+    @classmethod
+    def bundled(cls) -> Encoder:
+        """The fitted encoder that ships with the package, of the bundled network."""
+        return cls.load(Path(str(files("hashsearch"))) / "models" / "bit-tiny-encoder")
+
+    @classmethod
+    def _restore(cls, folder: Path, manifest: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Encoder:
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"its format is {manifest['format']}, this version reads {FORMAT}")
+        weights = folder / manifest["weights"] if "weights" in manifest else None
+        spec = EmbedderSpec(**manifest["embedder"], weights=weights)
+        binarizer = make_binarizer(manifest["binarizer"]["name"], **manifest["binarizer"]["parameters"])
+        sub_codes = make_sub_codes(manifest["sub_codes"]["name"], **manifest["sub_codes"]["parameters"])
+        binarizer.restore(_part(arrays, "binarizer"))
+        sub_codes.restore(_part(arrays, "sub_codes"))
+        return cls(spec, binarizer, sub_codes)
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "embedder": self.spec.identity(),
+            "binarizer": {"name": self.binarizer.name, "parameters": self.binarizer.parameters()},
+            "sub_codes": {"name": self.sub_codes.name, "parameters": self.sub_codes.parameters()},
+        }
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        parts = {"binarizer": self.binarizer.arrays(), "sub_codes": self.sub_codes.arrays()}
+        return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+
+
+def normalised(vectors: Vectors, dims: int) -> Vectors:
+    """Vectors `(n, dims)` scaled to length 1; EncoderError for a zero vector, HashingError for a wrong shape or NaN."""
+    vectors = check_vectors(vectors, dims)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not lengths.all():
+        raise EncoderError("a vector must have a direction to compare by cosine, got a zero vector")
+    return vectors / lengths
+
+
+def copy_weights(weights: Path, folder: Path) -> None:
+    """Copy a weights file with the files named after it, or a SavedModel folder, into `folder`."""
+    folder.mkdir()
+    if weights.is_dir():
+        shutil.copytree(weights, folder / weights.name)
+        return
+    for part in weights.parent.glob(f"{weights.name}*"):
+        shutil.copy2(part, folder / part.name)
+
+
+def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:
+    return {name.split(".", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{part}.")}

@@ -1,0 +1,1 @@
+"""Embeddings to codes to sub-codes, in pure numpy."""

@@ -1,0 +1,168 @@
+"""Vectors to codes: every binarizer is linear, `bit = (projection of the centred vector > 0)`.
+
+The signed distance of a projection to zero is the bit's *margin*: how far the vector is from having that bit flipped.
+Pooled ReLU features are never negative, so each binarizer centres first; a sign at zero would set every bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.errors import HashingError
+from hashsearch.hashing.bits import Codes, Vectors, check_bits, check_vectors
+
+
+class Binarizer:
+    """Base of all binarizers; a variant implements `_directions` and may implement `_center`.
+
+    Learned: `center_ (dims,) float32`, `directions_ (dims, bits) float32`.
+    """
+
+    name = ""
+
+    def __init__(self, bits: int = 1024, seed: int = 0) -> None:
+        self.bits = check_bits(bits)
+        self.seed = seed
+
+    def fit(self, vectors: Vectors) -> Binarizer:
+        """Learn from `(n, dims) float32` and return self; HashingError when n or dims are too small."""
+        vectors = check_vectors(vectors)
+        if len(vectors) < 2:
+            raise HashingError(f"fitting a binarizer needs at least 2 vectors, got {len(vectors)}")
+        self.center_ = self._center(vectors)
+        self.directions_ = self._directions(vectors - self.center_).astype(np.float32)
+        return self
+
+    def margins(self, vectors: Vectors) -> NDArray[np.float32]:
+        """Signed margin of every bit: `(n, dims) -> (n, bits) float32`; its sign is the bit, its size the certainty."""
+        if not hasattr(self, "center_"):
+            raise HashingError(f"binarizer '{self.name}' must be fitted before it is used")
+        margins: NDArray[np.float32] = (check_vectors(vectors, len(self.center_)) - self.center_) @ self.directions_
+        return margins
+
+    def transform(self, vectors: Vectors) -> Codes:
+        """Codes of vectors: `(n, dims) float32 -> (n, bits // 8) uint8`."""
+        return np.packbits(self.margins(vectors) > 0, axis=1)
+
+    def parameters(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON holds them."""
+        return {"bits": self.bits, "seed": self.seed}
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """The learned arrays by name, as `np.savez` stores them."""
+        return {"center_": self.center_, "directions_": self.directions_}
+
+    def restore(self, arrays: Mapping[str, NDArray[np.float32]]) -> Binarizer:
+        """Take over learned arrays saved by `arrays` and return self."""
+        self.center_, self.directions_ = arrays["center_"], arrays["directions_"]
+        return self
+
+    def _center(self, vectors: Vectors) -> Vectors:
+        return vectors.mean(axis=0, dtype=np.float32)
+
+    def _directions(self, centred: Vectors) -> NDArray[np.floating]:
+        raise NotImplementedError
+
+
+class MeanThreshold(Binarizer):
+    """One bit per dimension, set above the mean; keeps the `bits` dimensions of largest variance."""
+
+    name = "mean"
+
+    def _directions(self, centred: Vectors) -> NDArray[np.floating]:
+        if self.bits > centred.shape[1]:
+            raise HashingError(
+                f"'{self.name}' gives at most one bit per dimension: {self.bits} bits asked of {centred.shape[1]} dims"
+            )
+        kept = np.argsort(-centred.var(axis=0), kind="stable")[: self.bits]
+        return np.eye(centred.shape[1], dtype=np.float32)[:, np.sort(kept)]
+
+
+class MedianThreshold(MeanThreshold):
+    """One bit per dimension, set above the median: every bit splits the sample in half."""
+
+    name = "median"
+
+    def _center(self, vectors: Vectors) -> Vectors:
+        return np.median(vectors, axis=0).astype(np.float32)
+
+
+class RandomHyperplanes(Binarizer):
+    """Signs of random Gaussian projections: P(bits differ) = angle / pi (Charikar, STOC 2002)."""
+
+    name = "hyperplanes"
+
+    def _directions(self, centred: Vectors) -> NDArray[np.floating]:
+        return np.random.default_rng(self.seed).standard_normal((centred.shape[1], self.bits))
+
+
+class RandomRotation(Binarizer):
+    """PCA to at most `bits` dimensions, then random rotations; the default.
+
+    With more bits than dimensions several rotations stand side by side: each is orthogonal, so its bits say more
+    together than independent hyperplanes would (super-bit LSH: Ji et al., NIPS 2012).
+    """
+
+    name = "rotation"
+
+    def _directions(self, centred: Vectors) -> NDArray[np.floating]:
+        basis = _principal_axes(centred, self.bits)
+        generator = np.random.default_rng(self.seed)
+        turns = -(-self.bits // basis.shape[1])
+        rotations = [_random_rotation(basis.shape[1], generator) for _ in range(turns)]
+        return basis @ np.hstack(rotations)[:, : self.bits]
+
+
+class ITQ(Binarizer):
+    """PCA, then the rotation that brings the data nearest to its own bits (Gong and Lazebnik, CVPR 2011, eq. 2-3)."""
+
+    name = "itq"
+
+    def __init__(self, bits: int = 256, seed: int = 0, iterations: int = 50) -> None:
+        super().__init__(bits, seed)
+        self.iterations = iterations
+
+    def parameters(self) -> dict[str, Any]:
+        return {**super().parameters(), "iterations": self.iterations}
+
+    def _directions(self, centred: Vectors) -> NDArray[np.floating]:
+        dims = min(centred.shape)
+        if self.bits > dims:
+            raise HashingError(f"'itq' gives at most min(n, dims) = {dims} bits, got {self.bits}")
+        basis = _principal_axes(centred, self.bits)
+        projected = (centred @ basis).astype(np.float32)
+        rotation = _random_rotation(self.bits, np.random.default_rng(self.seed)).astype(np.float32)
+        for _ in range(self.iterations):
+            signs = np.sign(projected @ rotation)
+            left, _, right = np.linalg.svd(projected.T @ signs)
+            rotation = left @ right
+        return basis @ rotation
+
+
+def _principal_axes(centred: Vectors, count: int) -> NDArray[np.float64]:
+    """Axes of largest variance, largest first: `(n, dims) -> (dims, min(dims, count))`."""
+    covariance = centred.T.astype(np.float64) @ centred / len(centred)
+    _, axes = np.linalg.eigh(covariance)
+    return axes[:, ::-1][:, :count]
+
+
+def _random_rotation(dims: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """A rotation drawn uniformly: QR of a Gaussian matrix with the signs of R's diagonal put back (Mezzadri 2007)."""
+    orthogonal, upper = np.linalg.qr(generator.standard_normal((dims, dims)))
+    return orthogonal * np.sign(np.diag(upper))
+
+
+BINARIZERS: dict[str, type[Binarizer]] = {
+    kind.name: kind for kind in (RandomRotation, ITQ, RandomHyperplanes, MedianThreshold, MeanThreshold)
+}
+
+
+def make_binarizer(name: str, **parameters: Any) -> Binarizer:
+    """A new binarizer by name; HashingError lists the known names."""
+    if name not in BINARIZERS:
+        raise HashingError(f"unknown binarizer '{name}', known: {', '.join(sorted(BINARIZERS))}")
+    return BINARIZERS[name](**parameters)

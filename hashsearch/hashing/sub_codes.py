@@ -1,0 +1,249 @@
+"""Codes to sub-codes: the terms that Elasticsearch's inverted index holds, and the terms a query asks for.
+
+`Blocks` cut the code into pieces of 16 bits. They give a guarantee: two codes within r flips of each other have, of m
+blocks, one within r // m flips (pigeonhole; multi-index hashing, Norouzi et al., CVPR 2012, prop. 1).
+`Cells` are learned regions of the embedding space. They find far more similar images per document touched, without a
+guarantee.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from math import comb
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.errors import HashingError
+from hashsearch.hashing.bits import Codes, Vectors, flip_masks
+
+Terms = NDArray[np.str_]
+
+BLOCK_BITS = 16
+_PROBE_FLIPS = 3  # query-directed probes flip at most this many bits of a block
+_ITERATIONS = 20  # Lloyd steps; on photo features the assignment is stable well before
+_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+
+
+class SubCodes(Protocol):
+    """What the encoder needs of a kind of sub-codes."""
+
+    name: str
+
+    def fit(self, embeddings: Vectors, codes: Codes) -> SubCodes:
+        """Learn from a sample of embeddings `(n, dims)` and their codes `(n, bits // 8)`, return self."""
+
+    def terms(self, embeddings: Vectors, codes: Codes) -> Terms:
+        """Terms to index: `(n, terms per image) str`."""
+
+    def query_terms(self, embedding: Vectors, code: Codes, margins: NDArray[np.float32], probes: int) -> list[str]:
+        """Terms to ask for, of one query's `(dims,)`, `(bits // 8,)` and `(bits,)`; `probes` sets recall and cost."""
+
+    def parameters(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON holds them."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The learned arrays by name, as `np.savez` stores them."""
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> SubCodes:
+        """Take over learned arrays saved by `arrays` and return self."""
+
+
+class Blocks:
+    """The code, permuted so that the bits of a block say different things, in blocks of 16 bits.
+
+    Learned: `permutation_ (bits,) int32`; block j holds the bits `permutation_[16 * j : 16 * (j + 1)]`.
+    """
+
+    name = "blocks"
+
+    def fit(self, embeddings: Vectors, codes: Codes) -> Blocks:
+        """Learn the permutation from codes `(n, bits // 8)`; HashingError unless 16 divides the bits."""
+        bits = codes.shape[1] * 8
+        if bits % BLOCK_BITS:
+            raise HashingError(f"blocks need a code length that {BLOCK_BITS} divides, got {bits} bits")
+        self.permutation_ = decorrelating_permutation(codes)
+        return self
+
+    @property
+    def count(self) -> int:
+        """Blocks of a code."""
+        return len(self.permutation_) // BLOCK_BITS
+
+    def values(self, codes: Codes) -> NDArray[np.uint16]:
+        """Block values: `(n, bits // 8) uint8 -> (n, blocks) uint16`."""
+        permuted = np.packbits(np.unpackbits(codes, axis=1).take(self.permutation_, axis=1), axis=1)
+        return permuted.view(">u2").astype(np.uint16)
+
+    def terms(self, embeddings: Vectors, codes: Codes) -> Terms:
+        """One term a block: `(n, blocks) str`."""
+        return _terms("b", np.arange(self.count, dtype=np.uint16), self.values(codes))
+
+    def query_terms(self, embedding: Vectors, code: Codes, margins: NDArray[np.float32], probes: int) -> list[str]:
+        """The `probes` likeliest values of each block, least certain bits flipped first.
+
+        Query-directed multi-probe (Lv et al., VLDB 2007): a set of flips costs the sum of its squared margins.
+        """
+        masks = _masks(_PROBE_FLIPS)
+        if not 1 <= probes <= len(masks):
+            raise HashingError(f"probes must be 1 to {len(masks)} for blocks, got {probes}")
+        squared = (margins[self.permutation_] ** 2).reshape(self.count, BLOCK_BITS)
+        costs = squared @ masks.T.astype(np.float32)
+        chosen = np.argpartition(costs, probes - 1, axis=1)[:, :probes]
+        return self._probe(code, chosen, masks)
+
+    def neighbours(self, code: Codes, radius: int) -> list[str]:
+        """Terms of which every code within the Hamming radius has one, guaranteed; for one code `(bits // 8,)`."""
+        masks = _masks(radius // self.count)
+        return self._probe(code, np.tile(np.arange(len(masks)), (self.count, 1)), masks)
+
+    def neighbour_count(self, radius: int) -> int:
+        """How many terms `neighbours` gives."""
+        return self.count * sum(comb(BLOCK_BITS, flips) for flips in range(radius // self.count + 1))
+
+    def _probe(self, code: Codes, chosen: NDArray[np.intp], masks: NDArray[np.bool_]) -> list[str]:
+        flipped = np.packbits(masks, axis=1).view(">u2").astype(np.uint16).ravel()[chosen]
+        values = self.values(code[np.newaxis])[0][:, np.newaxis] ^ flipped
+        blocks = np.arange(self.count, dtype=np.uint16)[:, np.newaxis]
+        return list(map(str, _terms("b", blocks, values).ravel()))
+
+    def parameters(self) -> dict[str, Any]:
+        return {}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"permutation_": self.permutation_}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> Blocks:
+        self.permutation_ = arrays["permutation_"]
+        return self
+
+
+class Cells:
+    """The `nearest` k-means cells of an embedding, of `cells` cells.
+
+    Learned: `centres_ (cells, dims) float32`.
+    """
+
+    name = "cells"
+
+    def __init__(self, cells: int = 256, nearest: int = 2, seed: int = 0) -> None:
+        if not 1 <= nearest <= 3:
+            raise HashingError(f"an image goes into its 1 to 3 nearest cells, got {nearest}")
+        if not nearest <= cells <= 65536:
+            raise HashingError(f"cells must be {nearest} to 65536, got {cells}")
+        self.cells = cells
+        self.nearest = nearest
+        self.seed = seed
+
+    def fit(self, embeddings: Vectors, codes: Codes) -> Cells:
+        """Learn the centres by k-means on embeddings `(n, dims)`; HashingError when n is below the number of cells."""
+        if len(embeddings) < self.cells:
+            raise HashingError(f"{self.cells} cells need at least as many vectors to learn from, got {len(embeddings)}")
+        self.centres_ = _kmeans(embeddings, self.cells, np.random.default_rng(self.seed))
+        return self
+
+    def terms(self, embeddings: Vectors, codes: Codes) -> Terms:
+        """One term a cell, nearest first: `(n, nearest) str`."""
+        return self._nearest(embeddings, self.nearest)
+
+    def query_terms(self, embedding: Vectors, code: Codes, margins: NDArray[np.float32], probes: int) -> list[str]:
+        """The `probes` cells nearest to the query."""
+        if not 1 <= probes <= self.cells:
+            raise HashingError(f"probes must be 1 to {self.cells}, the number of cells, got {probes}")
+        return list(map(str, self._nearest(embedding[np.newaxis], probes)[0]))
+
+    def _nearest(self, embeddings: Vectors, count: int) -> Terms:
+        cells = np.empty((len(embeddings), count), dtype=np.uint16)
+        for start in range(0, len(embeddings), 8192):
+            distances = _distances(embeddings[start : start + 8192], self.centres_)
+            found = np.argpartition(distances, count - 1, axis=1)[:, :count]
+            order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
+            cells[start : start + 8192] = np.take_along_axis(found, order, axis=1)
+        return _terms("c", np.uint16(0), cells)
+
+    def parameters(self) -> dict[str, Any]:
+        return {"cells": self.cells, "nearest": self.nearest, "seed": self.seed}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"centres_": self.centres_}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> Cells:
+        self.centres_ = arrays["centres_"]
+        return self
+
+
+def decorrelating_permutation(codes: Codes) -> NDArray[np.int32]:
+    """Order of the bits in which those of one block of 16 are least correlated: `(n, bits // 8) -> (bits,) int32`.
+
+    Correlated bits in one block crowd the images into few values, so that a term matches too many of them. Greedy: the
+    bits, most correlated first, each go to the open block with whose bits they correlate least.
+    """
+    signs = np.unpackbits(codes, axis=1).astype(np.float32)
+    signs -= signs.mean(axis=0)
+    spread = np.sqrt((signs**2).sum(axis=0))
+    correlation = np.abs(signs.T @ signs) / np.maximum(np.outer(spread, spread), 1e-12)
+    bits = codes.shape[1] * 8
+    crowding = np.zeros((bits, bits // BLOCK_BITS), dtype=np.float32)
+    members: list[list[int]] = [[] for _ in range(bits // BLOCK_BITS)]
+    for bit in np.argsort(-correlation.sum(axis=0), kind="stable"):
+        open_blocks = [block for block, held in enumerate(members) if len(held) < BLOCK_BITS]
+        block = min(open_blocks, key=lambda candidate: (crowding[bit, candidate], len(members[candidate])))
+        members[block].append(int(bit))
+        crowding[:, block] += correlation[bit]
+    return np.array(members, dtype=np.int32).ravel()
+
+
+def _kmeans(vectors: Vectors, clusters: int, generator: np.random.Generator) -> Vectors:
+    """Lloyd's k-means: `(n, dims) -> (clusters, dims)`; a cell that loses its members restarts at a random vector."""
+    centres = vectors[generator.choice(len(vectors), clusters, replace=False)].copy()
+    for _ in range(_ITERATIONS):
+        cell = np.concatenate(
+            [_distances(vectors[i : i + 8192], centres).argmin(axis=1) for i in range(0, len(vectors), 8192)]
+        )
+        sums = np.zeros_like(centres)
+        np.add.at(sums, cell, vectors)
+        sizes = np.bincount(cell, minlength=clusters)
+        centres = sums / np.maximum(sizes, 1)[:, np.newaxis].astype(np.float32)
+        empty = np.flatnonzero(sizes == 0)
+        centres[empty] = vectors[generator.choice(len(vectors), len(empty), replace=False)]
+    return centres
+
+
+def _distances(vectors: Vectors, centres: Vectors) -> NDArray[np.float32]:
+    """Squared Euclidean distances less the vectors' own squared norms, which do not change the order."""
+    return (centres**2).sum(axis=1) - 2 * vectors @ centres.T
+
+
+@cache
+def _masks(flips: int) -> NDArray[np.bool_]:
+    return flip_masks(BLOCK_BITS, flips)
+
+
+def _terms(kind: str, places: NDArray[np.uint16] | np.uint16, values: NDArray[np.uint16]) -> Terms:
+    """Terms like `b02:1f3a`: a letter for the kind, the block, the value; by table look-up, not string by string."""
+    places = np.broadcast_to(places, values.shape)
+    text = np.empty((*values.shape, 8), dtype=np.uint8)
+    text[..., 0] = ord(kind)
+    text[..., 3] = ord(":")
+    for column, number, shift in (
+        (1, places, 4),
+        (2, places, 0),
+        (4, values, 12),
+        (5, values, 8),
+        (6, values, 4),
+        (7, values, 0),
+    ):
+        text[..., column] = _HEX[(number >> shift) & 15]
+    return text.view("S8")[..., 0].astype("U8")
+
+
+SUB_CODES: dict[str, type[Blocks] | type[Cells]] = {kind.name: kind for kind in (Cells, Blocks)}
+
+
+def make_sub_codes(name: str, **parameters: Any) -> Blocks | Cells:
+    """New sub-codes by name; HashingError lists the known names."""
+    if name not in SUB_CODES:
+        raise HashingError(f"unknown sub-codes '{name}', known: {', '.join(sorted(SUB_CODES))}")
+    return SUB_CODES[name](**parameters)

@@ -1,0 +1,61 @@
+"""The Elasticsearch client, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from elastic_transport import ConnectionError as TransportConnectionError
+from elastic_transport import ConnectionTimeout, TransportError
+from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer
+
+from hashsearch.config import Settings
+from hashsearch.errors import IndexNotFound, StoreError, StoreUnavailable
+
+OVERLOADED = (429, 502, 503, 504)
+
+
+def connect(url: str, settings: Settings | None = None, *, connections: int = 10) -> Elasticsearch:
+    """A client for one cluster, with the credentials of the settings; no request is sent yet.
+
+    `connections` is how many requests may be under way at once. Retrying is left to those who know what may be resent.
+    """
+    options: dict[str, Any] = {}
+    if settings and settings.es_api_key:
+        options["api_key"] = settings.es_api_key
+    elif settings and settings.es_user:
+        options["basic_auth"] = (settings.es_user, settings.es_password)
+    if settings and settings.es_ca:
+        options["ca_certs"] = str(settings.es_ca)
+    return Elasticsearch(
+        url,
+        serializer=OrjsonSerializer(),
+        connections_per_node=connections,
+        request_timeout=30,
+        max_retries=0,
+        **options,
+    )
+
+
+@contextmanager
+def store_errors(target: str) -> Iterator[None]:
+    """Turn the client's errors into StoreError's family; `target` is the index or alias asked."""
+    try:
+        yield
+    except ApiError as error:
+        raise _api_error(target, error) from error
+    except (TransportConnectionError, ConnectionTimeout) as error:
+        raise StoreUnavailable(f"Elasticsearch does not answer: {error.message}") from error
+    except TransportError as error:
+        raise StoreError(f"Elasticsearch gave no usable answer: {error}") from error
+
+
+def _api_error(target: str, error: ApiError) -> StoreError:
+    kind = error.body.get("error") if isinstance(error.body, dict) else None
+    kind = kind.get("type") if isinstance(kind, dict) else kind
+    if kind == "index_not_found_exception":
+        return IndexNotFound(f"there is no index '{target}'; `python -m jobs.index_catalog` makes it")
+    if error.meta.status in OVERLOADED:
+        return StoreUnavailable(f"Elasticsearch answered {error.meta.status} for '{target}': {kind}")
+    return StoreError(f"Elasticsearch answered {error.meta.status} for '{target}': {error}")

@@ -1,0 +1,93 @@
+"""Request bodies as values: the one place that knows how recall and re-ranking are said to Elasticsearch.
+
+    knn on `embedding` (exact cosine)          over what its filter lets through: the candidates
+      filter: knn on `code` (Hamming)          the `candidates` nearest codes
+        filter: terms on `sub_codes`, category and attributes
+
+`score = (bits - hamming) / bits` on `code`, `score = (1 + cosine) / 2` on `embedding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hashsearch.encoder import EncodedQuery
+
+Body = dict[str, Any]
+
+MAX_CANDIDATES = 10_000  # Elasticsearch's limit for num_candidates and for the hits of one answer
+_SHOWN = ["uri", "title", "category", "attributes", "width", "height", "indexed_at"]
+
+
+def filters(category: Sequence[str], attributes: Mapping[str, Sequence[str]]) -> list[Body]:
+    """Clauses that all must hold: the category is one of those named, and each attribute has one of its values."""
+    clauses: list[Body] = [{"terms": {"category": list(category)}}] if category else []
+    clauses += [{"terms": {f"attributes.{name}": list(values)}} for name, values in attributes.items()]
+    return clauses
+
+
+def sub_codes(terms: Sequence[str]) -> Body:
+    """A clause: at least one of the terms is among the image's sub-codes."""
+    return {"terms": {"sub_codes": list(terms)}}
+
+
+def recall(code_hex: str, candidates: int, clauses: Sequence[Body]) -> Body:
+    """The `candidates` nearest codes by Hamming distance, of each shard."""
+    knn: Body = {"field": "code", "query_vector": code_hex, "k": candidates, "num_candidates": candidates}
+    return {"knn": {**knn, "filter": list(clauses)} if clauses else knn}
+
+
+def rerank(query: EncodedQuery, recalled: Body, k: int, candidates: int, min_cosine: float | None) -> Body:
+    """The whole search: the k best by exact cosine among the recalled.
+
+    The outer `num_candidates` is the number of candidates: below it Elasticsearch would walk all vectors instead of
+    scoring just those that the filter lets through.
+    """
+    knn: Body = {
+        "field": "embedding",
+        "query_vector": query.embedding,
+        "k": k,
+        "num_candidates": candidates,
+        "filter": recalled,
+    }
+    if min_cosine is not None:
+        knn["similarity"] = min_cosine
+    return {"query": {"knn": knn}, "size": k, "_source": _SHOWN, "docvalue_fields": ["code", "sub_codes"]}
+
+
+def recalled_scores(recalled: Body, size: int) -> Body:
+    """Only the candidates' scores, best first: they tell a hit's rank before re-ranking."""
+    return {"query": recalled, "size": size, "stored_fields": "_none_"}
+
+
+def within(code_hex: str, radius: int, clauses: Sequence[Body]) -> Body:
+    """Every code within the Hamming radius, by exact scan of a flat `code` field."""
+    body = recall(code_hex, MAX_CANDIDATES, clauses)
+    body["knn"]["similarity"] = radius
+    return body
+
+
+def ids(image_ids: Sequence[str]) -> Body:
+    """A clause: the image is one of these."""
+    return {"ids": {"values": list(image_ids)}}
+
+
+def none_of(clause: Body) -> Body:
+    """A clause: the other clause does not hold."""
+    return {"bool": {"must_not": clause}}
+
+
+def page(clauses: Sequence[Body], pit: str, after: Sequence[Any] | None) -> Body:
+    """One page of every image that the clauses let through, with its code, in index order."""
+    query: Body = {"bool": {"filter": list(clauses)}} if clauses else {"match_all": {}}
+    body: Body = {
+        "query": query,
+        "size": MAX_CANDIDATES,
+        "pit": {"id": pit, "keep_alive": "1m"},
+        "sort": [{"_shard_doc": "asc"}],
+        "track_total_hits": False,
+        "_source": False,
+        "docvalue_fields": ["code"],
+    }
+    return {**body, "search_after": after} if after else body

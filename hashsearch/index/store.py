@@ -1,0 +1,170 @@
+"""One catalog's index in Elasticsearch: made, opened under the right encoder, read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+from elasticsearch import Elasticsearch
+
+from hashsearch.encoder import Encoder
+from hashsearch.errors import EncoderMismatch, ImageNotFound, StoreError, StoreUnavailable
+from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.index import queries, templates
+from hashsearch.index.client import store_errors
+
+_WHOLE_ANSWER_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class StoredVectors:
+    """An image's embedding `(dims,) float32` and its perceptual hash in hex."""
+
+    embedding: Vectors
+    phash: str
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> StoredVectors:
+        """From a hit's docvalue fields."""
+        return cls(np.array(fields["embedding"][0], dtype=np.float32), _bytes(fields["phash"]).tobytes().hex())
+
+
+@dataclass(frozen=True)
+class ImageIndex:
+    """A catalog's index, opened by `open` or `create`, which prove that it was written with the encoder given."""
+
+    client: Elasticsearch
+    alias: str
+    uuids: tuple[str, ...]
+    shards: int
+    graph: bool
+
+    @classmethod
+    def create(cls, client: Elasticsearch, name: str, encoder: Encoder, *, graph: bool = False) -> ImageIndex:
+        """A new, empty index of today behind the alias of `name`, with the templates installed."""
+        alias = templates.alias_of(name)
+        mappings = templates.index_mappings(encoder.dims, encoder.bits, encoder.fingerprint, graph=graph)
+        with store_errors(alias):
+            templates.install(client)
+            client.indices.create(
+                index=templates.dated_index_of(name, date.today()),
+                aliases={alias: {"is_write_index": True}},
+                mappings=mappings,
+            )
+        return cls.open(client, name, encoder)
+
+    @classmethod
+    def open(cls, client: Elasticsearch, name: str, encoder: Encoder) -> ImageIndex:
+        """The index behind the alias of `name`; IndexNotFound, or EncoderMismatch when another encoder wrote it."""
+        alias = templates.alias_of(name)
+        with store_errors(alias):
+            behind = client.indices.get(index=alias).body
+        for index, description in behind.items():
+            written_with = description["mappings"].get("_meta", {}).get("encoder", "none")
+            if written_with != encoder.fingerprint:
+                raise EncoderMismatch(index, written_with, encoder.fingerprint)
+        settings = [description["settings"]["index"] for description in behind.values()]
+        codes = [description["mappings"]["properties"]["code"] for description in behind.values()]
+        return cls(
+            client,
+            alias,
+            uuids=tuple(sorted(setting["uuid"] for setting in settings)),
+            shards=sum(int(setting["number_of_shards"]) for setting in settings),
+            graph=any(code["index_options"]["type"] == "hnsw" for code in codes),
+        )
+
+    def count(self) -> int:
+        """Images that a search can find now."""
+        with store_errors(self.alias):
+            return int(self.client.count(index=self.alias)["count"])
+
+    def refresh(self) -> None:
+        """Make everything written so far findable."""
+        with store_errors(self.alias):
+            self.client.indices.refresh(index=self.alias)
+
+    def search(self, *bodies: queries.Body) -> list[dict[str, Any]]:
+        """Answers to one or more searches in one request; StoreUnavailable if a shard is missing."""
+        searches: list[dict[str, Any]] = []
+        for body in bodies:
+            searches += [{"index": self.alias}, {"timeout": f"{_WHOLE_ANSWER_SECONDS}s", **body}]
+        with store_errors(self.alias):
+            answers = self.client.msearch(searches=searches, max_concurrent_searches=len(bodies))["responses"]
+        return [self._whole(answer) for answer in answers]
+
+    def record(self, image_id: str) -> dict[str, Any]:
+        """What is stored of one image, vectors aside; ImageNotFound when no search finds it."""
+        found = self.records([image_id])
+        if image_id not in found:
+            raise self._not_found(image_id)
+        return found[image_id]
+
+    def records(self, image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What is stored of those of the images that a search can find, vectors aside, by id."""
+        return {hit["_id"]: hit["_source"] for hit in self._by_ids(image_ids, {})}
+
+    def embedding(self, image_id: str) -> Vectors:
+        """The embedding `(dims,) float32` of one image; ImageNotFound when no search finds it."""
+        found = self.vectors([image_id])
+        if image_id not in found:
+            raise self._not_found(image_id)
+        return found[image_id].embedding
+
+    def vectors(self, image_ids: Sequence[str]) -> dict[str, StoredVectors]:
+        """Embeddings and perceptual hashes of those of the images that a search can find, by id."""
+        hits = self._by_ids(image_ids, {"_source": False, "docvalue_fields": ["embedding", "phash"]})
+        return {hit["_id"]: StoredVectors.of(hit["fields"]) for hit in hits}
+
+    def _by_ids(self, image_ids: Sequence[str], wanted: queries.Body) -> list[dict[str, Any]]:
+        if not image_ids:
+            return []
+        (answer,) = self.search({"query": queries.ids(image_ids), "size": len(image_ids), **wanted})
+        hits: list[dict[str, Any]] = answer["hits"]["hits"]
+        return hits
+
+    def _not_found(self, image_id: str) -> ImageNotFound:
+        return ImageNotFound(f"no image with id '{image_id}' in '{self.alias}'")
+
+    def codes(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], Codes]]:
+        """Ids and codes of every image that the clauses let through, in pages, as of one moment."""
+        with store_errors(self.alias):
+            pit = self.client.open_point_in_time(index=self.alias, keep_alive="1m")["id"]
+        try:
+            after = None
+            while True:
+                with store_errors(self.alias):
+                    answer = self.client.search(**queries.page(clauses, pit, after)).body
+                hits = self._whole(answer)["hits"]["hits"]
+                if not hits:
+                    return
+                yield ([hit["_id"] for hit in hits], np.stack([code_of(hit) for hit in hits]))
+                after, pit = hits[-1]["sort"], answer["pit_id"]
+        finally:
+            with store_errors(self.alias):
+                self.client.close_point_in_time(id=pit)
+
+    def _whole(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        if "error" in answer:
+            reason = answer["error"].get("reason", answer["error"])
+            kind = StoreUnavailable if answer.get("status", 500) in (429, 503) else StoreError
+            raise kind(f"Elasticsearch refused a search of '{self.alias}': {reason}")
+        shards = answer["_shards"]
+        if answer["timed_out"] or shards["failed"]:
+            raise StoreUnavailable(
+                f"only {shards['successful']} of {shards['total']} shards of '{self.alias}' answered "
+                f"within {_WHOLE_ANSWER_SECONDS} s"
+            )
+        return dict(answer)
+
+
+def code_of(hit: Mapping[str, Any]) -> Codes:
+    """The code `(bits // 8,) uint8` of a hit."""
+    return _bytes(hit["fields"]["code"])
+
+
+def _bytes(field: Sequence[Sequence[int]]) -> Codes:
+    """A bit vector's bytes, which Elasticsearch gives as signed numbers."""
+    return np.array(field[0], dtype=np.int8).view(np.uint8)

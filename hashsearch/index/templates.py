@@ -1,0 +1,55 @@
+"""Index templates from `index_templates/*.json`, and the names of indices and aliases."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from importlib.resources import files
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from hashsearch.errors import ConfigError
+
+_PREFIX = "hashsearch-"
+_COMPONENTS = ("hashsearch-settings", "hashsearch-mappings")
+
+
+def alias_of(name: str) -> str:
+    """The alias that a catalog is written and read through: `grocery` -> `hashsearch-grocery`."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,99}", name):
+        raise ConfigError(
+            f"an index is named with 1 to 100 of a-z, 0-9, '_' and '-', not starting with '_' or '-', got '{name}'"
+        )
+    return _PREFIX + name
+
+
+def dated_index_of(name: str, day: date) -> str:
+    """The index behind the alias: `grocery` -> `hashsearch-grocery-2026.11.21`."""
+    return f"{alias_of(name)}-{day:%Y.%m.%d}"
+
+
+def template(name: str) -> dict[str, Any]:
+    """One file of `index_templates/`, without its ending."""
+    body: dict[str, Any] = json.loads(files("index_templates").joinpath(f"{name}.json").read_text())
+    return body
+
+
+def install(client: Elasticsearch) -> None:
+    """Put the component templates and the index template; doing so again changes nothing."""
+    for name in _COMPONENTS:
+        client.cluster.put_component_template(name=name, **_arguments(template(name)))
+    client.indices.put_index_template(name="hashsearch", **_arguments(template("hashsearch")))
+
+
+def _arguments(body: dict[str, Any]) -> dict[str, Any]:
+    return {name.lstrip("_"): value for name, value in body.items()}
+
+
+def index_mappings(dims: int, bits: int, fingerprint: str, *, graph: bool) -> dict[str, Any]:
+    """What a new index adds to the template: lengths, the kind of the code's index, the encoder's fingerprint."""
+    fields = template("hashsearch-mappings")["template"]["mappings"]["properties"]
+    code = {**fields["code"], "dims": bits, "index_options": {"type": "hnsw" if graph else "flat"}}
+    embedding = {**fields["embedding"], "dims": dims}
+    return {"_meta": {"encoder": fingerprint}, "properties": {"code": code, "embedding": embedding}}

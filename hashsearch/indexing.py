@@ -1,0 +1,202 @@
+"""Catalog entries to documents in the index; decoding, embedding and writing overlap, and a killed run goes on.
+
+What is known of the past lies in two places. The index itself tells which images are unchanged (by sha256) and which
+only changed their text. A checkpoint tells how far the last, unfinished run of the same catalog came; it moves on only
+over batches that Elasticsearch has confirmed. Documents carry the catalog's ids, so that writing one twice is harmless.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.baselines.phash import perceptual_hash
+from hashsearch.catalog import BadEntry, Catalog, Entry
+from hashsearch.checkpoint import Checkpoint, Reject, Summary
+from hashsearch.encoder import Encoder
+from hashsearch.errors import FetchError, ImageError
+from hashsearch.fetching import fetch
+from hashsearch.hashing.bits import Vectors
+from hashsearch.images import DEFAULT, Limits, decode
+from hashsearch.index.store import ImageIndex
+from hashsearch.index.writing import BulkWriter, WriteFailure
+
+BATCH = 128  # images embedded at once; also a checkpoint's step
+_AHEAD = 2  # batches decoded while one is embedded, and batches being written meanwhile
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    """An image that the index does not hold in this form, ready for the network."""
+
+    entry: Entry
+    document: dict[str, Any]
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Reworded:
+    """An image that the index holds under other text: its stored vectors are used again."""
+
+    entry: Entry
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Unchanged:
+    """An image that the index holds as it is."""
+
+
+_Looked = _Fresh | _Reworded | _Unchanged | Reject
+
+
+@dataclass
+class _Batch:
+    """Entries that travel together."""
+
+    looked: list[Future[_Looked]]
+    summary: Summary = field(default_factory=Summary)
+    rejects: list[Reject] = field(default_factory=list)
+    written: Future[list[WriteFailure]] = field(default_factory=Future)
+
+
+@dataclass
+class Indexer:
+    """Brings a catalog into an index. `workers` threads read and decode; `progress` hears how many entries are done."""
+
+    encoder: Encoder
+    index: ImageIndex
+    writer: BulkWriter
+    limits: Limits = DEFAULT
+    workers: int = 4
+    allow_private: bool = False
+    progress: Callable[[int], object] = lambda count: None
+
+    def run(self, catalog: Catalog, checkpoint: Checkpoint) -> Summary:
+        """Index what is new, rewrite what changed, pass over what did not; then all of it is findable.
+
+        Rejected entries go to the checkpoint's rejects file. Whatever ends the run early leaves the checkpoint to go
+        on from.
+        """
+        self.index.refresh()
+        self.progress(checkpoint.summary.entries)
+        entries = islice(catalog, checkpoint.summary.entries, None)
+        decoders = ThreadPoolExecutor(self.workers, "decode")
+        writers = ThreadPoolExecutor(_AHEAD, "write")
+        try:
+            for batch in self._confirmed(self._embedded(self._looked(entries, decoders), writers)):
+                checkpoint.advance(batch.summary, batch.rejects)
+                self.progress(batch.summary.entries)
+        finally:
+            for pool in (decoders, writers):
+                pool.shutdown(cancel_futures=True)
+        self.index.refresh()
+        checkpoint.finish()
+        return checkpoint.summary
+
+    def _looked(self, entries: Iterator[Entry | BadEntry], decoders: ThreadPoolExecutor) -> Iterator[_Batch]:
+        """Batches whose images are being read and decoded, some ahead of the one that is taken."""
+        ahead: deque[_Batch] = deque()
+        while True:
+            while len(ahead) <= _AHEAD and (taken := list(islice(entries, BATCH))):
+                known = self.index.records([entry.id for entry in taken if isinstance(entry, Entry)])
+                ahead.append(_Batch([decoders.submit(self._look, entry, known) for entry in taken]))
+            if not ahead:
+                return
+            yield ahead.popleft()
+
+    def _look(self, entry: Entry | BadEntry, known: Mapping[str, Mapping[str, Any]]) -> _Looked:
+        """Read one image and tell what is to be done with it; runs in a decoder thread."""
+        if isinstance(entry, BadEntry):
+            return Reject(entry.id, None, "bad_entry", entry.reason)
+        try:
+            data = self._read(entry.source)
+            sha256 = hashlib.sha256(data).hexdigest()
+            text = _text_fields(entry)
+            before = known.get(entry.id)
+            if before and before["sha256"] == sha256:
+                kept = {name: before[name] for name in ("width", "height", "sha256")}
+                same = all(before.get(name) == text.get(name) for name in _TEXT_FIELDS)
+                return _Unchanged() if same else _Reworded(entry, {**text, **kept})
+            image = decode(data, self.limits)
+        except (FetchError, ImageError) as error:
+            return Reject(entry.id, entry.source, error.code, str(error))
+        except OSError as error:
+            return Reject(entry.id, entry.source, "unreadable", str(error))
+        seen = {"width": image.shape[1], "height": image.shape[0], "sha256": sha256}
+        phash = perceptual_hash(image).tobytes().hex()
+        return _Fresh(entry, {**text, **seen, "phash": phash}, self.encoder.embedder.prepare(image))
+
+    def _read(self, source: str) -> bytes:
+        if source.startswith(("http://", "https://")):
+            return fetch(source, self.limits, allow_private=self.allow_private)
+        with open(source, "rb") as file:
+            return file.read(self.limits.max_bytes + 1)
+
+    def _embedded(self, batches: Iterable[_Batch], writers: ThreadPoolExecutor) -> Iterator[_Batch]:
+        """Batches whose documents are being written."""
+        for batch in batches:
+            looked = [future.result() for future in batch.looked]
+            fresh = [found for found in looked if isinstance(found, _Fresh)]
+            reworded = [found for found in looked if isinstance(found, _Reworded)]
+            batch.rejects = [found for found in looked if isinstance(found, Reject)]
+            unchanged = len(looked) - len(fresh) - len(reworded) - len(batch.rejects)
+            batch.summary = Summary(len(fresh), len(reworded), unchanged, len(batch.rejects))
+            documents = [*self._fresh_documents(fresh), *self._reworded_documents(reworded)]
+            batch.written = writers.submit(self.writer.write, documents)
+            yield batch
+
+    def _fresh_documents(self, fresh: Sequence[_Fresh]) -> Iterator[tuple[str, dict[str, Any]]]:
+        if fresh:
+            embeddings = self.encoder.embed([found.image for found in fresh])
+            yield from self._documents([(found.entry.id, found.document) for found in fresh], embeddings)
+
+    def _reworded_documents(self, reworded: Sequence[_Reworded]) -> Iterator[tuple[str, dict[str, Any]]]:
+        if reworded:
+            stored = self.index.vectors([found.entry.id for found in reworded])
+            documents = [
+                (found.entry.id, {**found.document, "phash": stored[found.entry.id].phash}) for found in reworded
+            ]
+            yield from self._documents(documents, np.stack([stored[image_id].embedding for image_id, _ in documents]))
+
+    def _documents(
+        self, described: Sequence[tuple[str, dict[str, Any]]], embeddings: Vectors
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        encoded = self.encoder.encode(embeddings)
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        for row, (image_id, document) in enumerate(described):
+            yield image_id, {**document, **encoded.fields(row), "indexed_at": now}
+
+    def _confirmed(self, batches: Iterable[_Batch]) -> Iterator[_Batch]:
+        """Batches in order, each once Elasticsearch has taken it; documents it refused have become rejects."""
+        writing: deque[_Batch] = deque()
+        for batch in batches:
+            writing.append(batch)
+            if len(writing) > _AHEAD:
+                yield _settled(writing.popleft())
+        while writing:
+            yield _settled(writing.popleft())
+
+
+_TEXT_FIELDS = ("uri", "title", "category", "attributes")
+
+
+def _text_fields(entry: Entry) -> dict[str, Any]:
+    values = (entry.source, entry.title, entry.category, dict(entry.attributes))
+    return {name: value for name, value in zip(_TEXT_FIELDS, values, strict=True) if value}
+
+
+def _settled(batch: _Batch) -> _Batch:
+    refused = batch.written.result()
+    batch.rejects += [Reject(failure.id, None, "refused", failure.reason) for failure in refused]
+    batch.summary += Summary(indexed=-len(refused), rejected=len(refused))
+    return batch
