@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import os
 import shutil
 import tempfile
 import zipfile
@@ -108,5 +107,5 @@ def _unpack(archive: Path, scratch: Path) -> Path:
         file.extractall(scratch)
         for entry in file.infolist():
             executable = entry.is_dir() or entry.external_attr >> 16 & 0o100
-            os.chmod(scratch / entry.filename, 0o755 if executable else 0o644)
+            (scratch / entry.filename).chmod(0o755 if executable else 0o644)
     return scratch / f"elasticsearch-{VERSION}"
