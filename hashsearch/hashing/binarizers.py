@@ -23,6 +23,8 @@ class Binarizer:
     """
 
     name = ""
+    center_: Vectors
+    directions_: Vectors
 
     def __init__(self, bits: int = 1024, seed: int = 0) -> None:
         self.bits = check_bits(bits)
@@ -41,8 +43,7 @@ class Binarizer:
         """Signed margin of every bit: `(n, dims) -> (n, bits) float32`; its sign is the bit, its size the certainty."""
         if not hasattr(self, "center_"):
             raise HashingError(f"binarizer '{self.name}' must be fitted before it is used")
-        margins: NDArray[np.float32] = (check_vectors(vectors, len(self.center_)) - self.center_) @ self.directions_
-        return margins
+        return np.matmul(check_vectors(vectors, len(self.center_)) - self.center_, self.directions_, dtype=np.float32)
 
     def transform(self, vectors: Vectors) -> Codes:
         """Codes of vectors: `(n, dims) float32 -> (n, bits // 8) uint8`."""
