@@ -23,9 +23,9 @@ apt_install() {
 }
 
 fits() { # fits PYTHON [MODULE ...]: it runs, is of a version that hashsearch supports, and has the modules
-    python=$1
+    interpreter=$1
     shift
-    "$python" -c '
+    "$interpreter" -c '
 import importlib.util, sys
 sys.exit(not ((3, 10) <= sys.version_info < (3, 14) and all(map(importlib.util.find_spec, sys.argv[1:]))))
 ' "$@" 2>/dev/null
