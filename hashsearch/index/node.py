@@ -267,7 +267,9 @@ def _await(nodes: Sequence[LocalNode], progress: Progress, timeout: float) -> No
 
 
 def _tail(path: Path, count: int = 15) -> str:
-    return "\n".join(path.read_text(errors="replace").splitlines()[-count:])
+    """The last lines of a log without Java's stack frames, which push the causes out of sight."""
+    lines = [line for line in path.read_text(errors="replace").splitlines() if not line.startswith("\tat ")]
+    return "\n".join(lines[-count:])
 
 
 def process_identity() -> dict[str, Any]:
