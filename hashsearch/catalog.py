@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -217,3 +218,12 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
         raise CatalogError(f"catalog '{path}' cannot be read: {error}") from error
+
+
+def sample_sources(catalog: Catalog, count: int, seed: int) -> list[str]:
+    """Sources of at most `count` entries, each as likely as the other, in the catalog's order."""
+    sources = [entry.source for entry in catalog if isinstance(entry, Entry)]
+    if not sources:
+        raise CatalogError(f"there are no images in catalog '{catalog.path}'")
+    chosen = random.Random(seed).sample(range(len(sources)), min(count, len(sources)))
+    return [sources[place] for place in sorted(chosen)]

@@ -29,6 +29,12 @@ class Summary:
     def __iter__(self) -> Iterator[int]:
         return iter((self.indexed, self.updated, self.unchanged, self.rejected))
 
+    def __str__(self) -> str:
+        return (
+            f"{self.entries} entries: {self.indexed} indexed, {self.updated} with new text, "
+            f"{self.unchanged} unchanged, {self.rejected} rejected"
+        )
+
     @property
     def entries(self) -> int:
         """All entries dealt with."""
@@ -55,6 +61,7 @@ class Checkpoint:
         self._path = folder / "checkpoint.json"
         self._identity = dict(identity)
         self._rejects = rejects
+        self.rejects_path = Path(rejects.name)
         self.summary, rejects_size = self._read()
         rejects.truncate(rejects_size)
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -77,13 +77,10 @@ class EmbedderSpec:
 
     def identity(self) -> dict[str, Any]:
         """All of it but the place of the weights, which may differ from machine to machine."""
-        return {
-            "name": self.name,
-            "dims": self.dims,
-            "input_size": self.input_size,
-            "digest": self.digest,
-            "preprocessing": dict(self.preprocessing),
-        }
+        identity = {**asdict(self), "preprocessing": dict(self.preprocessing)}
+        del identity["weights"]
+        plain: dict[str, Any] = json.loads(json.dumps(identity))  # as the manifest gives it back: tuples are lists
+        return plain
 
 
 class Encoder:
@@ -150,6 +147,11 @@ class Encoder:
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Vectors:
         """Embeddings of RGB images of any size: `(n, dims) float32`, each of length 1."""
         return self.embedder.embed(images)
+
+    def warm(self) -> None:
+        """Load the network and run it once, so that no thread or first query has to."""
+        size = self.spec.input_size
+        self.embed([np.zeros((size, size, 3), dtype=np.uint8)])
 
     def save(self, folder: Path) -> Path:
         """Write the folder and return it; it appears whole or not at all. EncoderError when it exists already."""

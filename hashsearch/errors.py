@@ -3,6 +3,7 @@
     HashsearchError
     ├── ConfigError             a setting or option is wrong, or a part it names is not installed
     ├── ImageError              bytes that are no usable image
+    │   ├── Unreadable          a file that cannot be opened
     │   ├── EmptyImage          zero bytes
     │   ├── NotAnImage          no known image format
     │   ├── TruncatedImage      the format is known, the data ends early or is damaged
@@ -50,6 +51,10 @@ class ConfigError(HashsearchError):
 
 class ImageError(HashsearchError):
     """Bytes that are no usable image."""
+
+
+class Unreadable(ImageError):
+    """A file that cannot be opened."""
 
 
 class EmptyImage(ImageError):

@@ -8,29 +8,30 @@ over batches that Elasticsearch has confirmed. Documents carry the catalog's ids
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from hashsearch.baselines.phash import perceptual_hash
 from hashsearch.catalog import BadEntry, Catalog, Entry
 from hashsearch.checkpoint import Checkpoint, Reject, Summary
+from hashsearch.embedding import BATCH, read_source
 from hashsearch.encoder import Encoder
 from hashsearch.errors import FetchError, ImageError
-from hashsearch.fetching import fetch
 from hashsearch.hashing.bits import Vectors
 from hashsearch.images import DEFAULT, Limits, decode
 from hashsearch.index.store import ImageIndex
 from hashsearch.index.writing import BulkWriter, WriteFailure
+from hashsearch.overlap import batched, started_ahead
 
-BATCH = 128  # images embedded at once; also a checkpoint's step
 _AHEAD = 2  # batches decoded while one is embedded, and batches being written meanwhile
 
 
@@ -71,7 +72,7 @@ class _Batch:
 
 @dataclass
 class Indexer:
-    """Brings a catalog into an index. `workers` threads read and decode; `progress` hears how many entries are done."""
+    """Brings catalogs into an index; `workers` threads read and decode."""
 
     encoder: Encoder
     index: ImageIndex
@@ -79,23 +80,24 @@ class Indexer:
     limits: Limits = DEFAULT
     workers: int = 4
     allow_private: bool = False
-    progress: Callable[[int], object] = lambda count: None
 
-    def run(self, catalog: Catalog, checkpoint: Checkpoint) -> Summary:
+    def run(self, catalog: Catalog, checkpoint: Checkpoint, progress: Callable[[int], object]) -> Summary:
         """Index what is new, rewrite what changed, pass over what did not; then all of it is findable.
 
         Rejected entries go to the checkpoint's rejects file. Whatever ends the run early leaves the checkpoint to go
-        on from.
+        on from. `progress` hears how many more entries are done.
         """
+        self.encoder.warm()
         self.index.refresh()
-        self.progress(checkpoint.summary.entries)
         entries = islice(catalog, checkpoint.summary.entries, None)
         decoders = ThreadPoolExecutor(self.workers, "decode")
         writers = ThreadPoolExecutor(_AHEAD, "write")
         try:
-            for batch in self._confirmed(self._embedded(self._looked(entries, decoders), writers)):
+            looked = started_ahead(batched(entries, BATCH), lambda taken: self._start_looking(taken, decoders), _AHEAD)
+            for batch in started_ahead(looked, lambda batch: self._start_writing(batch, writers), _AHEAD):
+                _settle(batch)
                 checkpoint.advance(batch.summary, batch.rejects)
-                self.progress(batch.summary.entries)
+                progress(batch.summary.entries)
         finally:
             for pool in (decoders, writers):
                 pool.shutdown(cancel_futures=True)
@@ -103,23 +105,16 @@ class Indexer:
         checkpoint.finish()
         return checkpoint.summary
 
-    def _looked(self, entries: Iterator[Entry | BadEntry], decoders: ThreadPoolExecutor) -> Iterator[_Batch]:
-        """Batches whose images are being read and decoded, some ahead of the one that is taken."""
-        ahead: deque[_Batch] = deque()
-        while True:
-            while len(ahead) <= _AHEAD and (taken := list(islice(entries, BATCH))):
-                known = self.index.records([entry.id for entry in taken if isinstance(entry, Entry)])
-                ahead.append(_Batch([decoders.submit(self._look, entry, known) for entry in taken]))
-            if not ahead:
-                return
-            yield ahead.popleft()
+    def _start_looking(self, entries: list[Entry | BadEntry], decoders: ThreadPoolExecutor) -> _Batch:
+        known = self.index.records([entry.id for entry in entries if isinstance(entry, Entry)])
+        return _Batch([decoders.submit(self._look, entry, known) for entry in entries])
 
     def _look(self, entry: Entry | BadEntry, known: Mapping[str, Mapping[str, Any]]) -> _Looked:
         """Read one image and tell what is to be done with it; runs in a decoder thread."""
         if isinstance(entry, BadEntry):
             return Reject(entry.id, None, "bad_entry", entry.reason)
         try:
-            data = self._read(entry.source)
+            data = read_source(entry.source, self.limits, allow_private=self.allow_private)
             sha256 = hashlib.sha256(data).hexdigest()
             text = _text_fields(entry)
             before = known.get(entry.id)
@@ -130,30 +125,20 @@ class Indexer:
             image = decode(data, self.limits)
         except (FetchError, ImageError) as error:
             return Reject(entry.id, entry.source, error.code, str(error))
-        except OSError as error:
-            return Reject(entry.id, entry.source, "unreadable", str(error))
         seen = {"width": image.shape[1], "height": image.shape[0], "sha256": sha256}
         phash = perceptual_hash(image).tobytes().hex()
         return _Fresh(entry, {**text, **seen, "phash": phash}, self.encoder.embedder.prepare(image))
 
-    def _read(self, source: str) -> bytes:
-        if source.startswith(("http://", "https://")):
-            return fetch(source, self.limits, allow_private=self.allow_private)
-        with open(source, "rb") as file:
-            return file.read(self.limits.max_bytes + 1)
-
-    def _embedded(self, batches: Iterable[_Batch], writers: ThreadPoolExecutor) -> Iterator[_Batch]:
-        """Batches whose documents are being written."""
-        for batch in batches:
-            looked = [future.result() for future in batch.looked]
-            fresh = [found for found in looked if isinstance(found, _Fresh)]
-            reworded = [found for found in looked if isinstance(found, _Reworded)]
-            batch.rejects = [found for found in looked if isinstance(found, Reject)]
-            unchanged = len(looked) - len(fresh) - len(reworded) - len(batch.rejects)
-            batch.summary = Summary(len(fresh), len(reworded), unchanged, len(batch.rejects))
-            documents = [*self._fresh_documents(fresh), *self._reworded_documents(reworded)]
-            batch.written = writers.submit(self.writer.write, documents)
-            yield batch
+    def _start_writing(self, batch: _Batch, writers: ThreadPoolExecutor) -> _Batch:
+        looked = [future.result() for future in batch.looked]
+        fresh = [found for found in looked if isinstance(found, _Fresh)]
+        reworded = [found for found in looked if isinstance(found, _Reworded)]
+        batch.rejects = [found for found in looked if isinstance(found, Reject)]
+        unchanged = len(looked) - len(fresh) - len(reworded) - len(batch.rejects)
+        batch.summary = Summary(len(fresh), len(reworded), unchanged, len(batch.rejects))
+        documents = [*self._fresh_documents(fresh), *self._reworded_documents(reworded)]
+        batch.written = writers.submit(self.writer.write, documents)
+        return batch
 
     def _fresh_documents(self, fresh: Sequence[_Fresh]) -> Iterator[tuple[str, dict[str, Any]]]:
         if fresh:
@@ -176,15 +161,19 @@ class Indexer:
         for row, (image_id, document) in enumerate(described):
             yield image_id, {**document, **encoded.fields(row), "indexed_at": now}
 
-    def _confirmed(self, batches: Iterable[_Batch]) -> Iterator[_Batch]:
-        """Batches in order, each once Elasticsearch has taken it; documents it refused have become rejects."""
-        writing: deque[_Batch] = deque()
-        for batch in batches:
-            writing.append(batch)
-            if len(writing) > _AHEAD:
-                yield _settled(writing.popleft())
-        while writing:
-            yield _settled(writing.popleft())
+
+def index_catalog(catalog: Catalog, indexer: Indexer, state: Path, rejects: Path | None = None) -> tuple[Summary, Path]:
+    """Run the indexer from where the last, unfinished run of the same catalog ended, with a progress bar.
+
+    Returns what became of the entries, and the path of the file that lists the rejected ones. `state` is a folder for
+    the checkpoints of all indices.
+    """
+    index = indexer.index
+    identity = {"catalog": catalog.fingerprint, "index": list(index.uuids), "encoder": indexer.encoder.fingerprint}
+    with Checkpoint.hold(state / index.alias, identity, rejects) as checkpoint:
+        done = checkpoint.summary.entries
+        with tqdm(total=catalog.total, initial=done, unit=" images", desc=index.alias) as bar:
+            return indexer.run(catalog, checkpoint, bar.update), checkpoint.rejects_path
 
 
 _TEXT_FIELDS = ("uri", "title", "category", "attributes")
@@ -195,8 +184,8 @@ def _text_fields(entry: Entry) -> dict[str, Any]:
     return {name: value for name, value in zip(_TEXT_FIELDS, values, strict=True) if value}
 
 
-def _settled(batch: _Batch) -> _Batch:
+def _settle(batch: _Batch) -> None:
+    """Wait until Elasticsearch has taken the batch; documents it refused become rejects."""
     refused = batch.written.result()
     batch.rejects += [Reject(failure.id, None, "refused", failure.reason) for failure in refused]
     batch.summary += Summary(indexed=-len(refused), rejected=len(refused))
-    return batch

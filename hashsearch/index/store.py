@@ -11,7 +11,7 @@ import numpy as np
 from elasticsearch import Elasticsearch
 
 from hashsearch.encoder import Encoder
-from hashsearch.errors import EncoderMismatch, ImageNotFound, StoreError, StoreUnavailable
+from hashsearch.errors import EncoderMismatch, ImageNotFound, IndexNotFound, StoreError, StoreUnavailable
 from hashsearch.hashing.bits import Codes, Vectors
 from hashsearch.index import queries, templates
 from hashsearch.index.client import store_errors
@@ -75,6 +75,17 @@ class ImageIndex:
             shards=sum(int(setting["number_of_shards"]) for setting in settings),
             graph=any(code["index_options"]["type"] == "hnsw" for code in codes),
         )
+
+    @classmethod
+    def open_or_create(cls, client: Elasticsearch, name: str, encoder: Encoder, *, graph: bool = False) -> ImageIndex:
+        """The index behind the alias of `name`, made if there is none; StoreError when it is not of the kind asked."""
+        try:
+            index = cls.open(client, name, encoder)
+        except IndexNotFound:
+            return cls.create(client, name, encoder, graph=graph)
+        if graph and not index.graph:
+            raise StoreError(f"'{index.alias}' was made without a graph and cannot be given one; use another index")
+        return index
 
     def count(self) -> int:
         """Images that a search can find now."""

@@ -1,0 +1,228 @@
+"""What a person runs: `hashsearch node | embed | search | serve | demo`. Everything heavy is imported when used."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashsearch import __version__
+from hashsearch.options import EXIT_REJECTS, load_encoder, run_reporting_errors, say, with_settings
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
+    from hashsearch.index.node import LocalNode, NodeStatus
+    from hashsearch.search import Hit, Searcher
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON on standard output.")
+
+
+@click.group()
+@click.version_option(__version__, prog_name="hashsearch")
+def commands() -> None:
+    """Image search by binary codes and exact cosine, on stock Elasticsearch."""
+
+
+@commands.group()
+def node() -> None:
+    """The local Elasticsearch, for trying and testing."""
+
+
+def _local_nodes(settings: Settings, count: int, port: int | None) -> list[LocalNode]:
+    from hashsearch.index.node import LocalNode
+
+    if count == 1:
+        return [LocalNode(settings.home, port=port)]
+    ports = [None if port is None else port + place for place in range(count)]
+    return [LocalNode(settings.home, f"node{place + 1}", ports[place], heap="512m") for place in range(count)]
+
+
+nodes_option = click.option(
+    "--nodes", default=1, show_default=True, type=click.IntRange(1, 9), help="How many, as one cluster."
+)
+
+
+@node.command()
+@with_settings("home")
+@nodes_option
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the first.  [default: a free one]")
+@as_json
+def start(settings: Settings, nodes: int, port: int | None, as_json: bool) -> None:
+    """Start it, unless it runs; downloaded on the first start."""
+    from hashsearch.index.node import start_cluster
+
+    _tell_nodes(start_cluster(_local_nodes(settings, nodes, port), say), as_json)
+
+
+@node.command()
+@with_settings("home")
+@nodes_option
+def stop(settings: Settings, nodes: int) -> None:
+    """Stop it; what is indexed is kept."""
+    for local in _local_nodes(settings, nodes, None):
+        click.echo(f"{local.name} {'stopped' if local.stop() else 'was not running'}")
+
+
+@node.command()
+@with_settings("home")
+@nodes_option
+@as_json
+def status(settings: Settings, nodes: int, as_json: bool) -> None:
+    """Tell whether it runs, where and how it is. Exit code 1 when it does not run."""
+    found = [local.status() for local in _local_nodes(settings, nodes, None)]
+    _tell_nodes(found, as_json)
+    sys.exit(0 if all(one.running for one in found) else 1)
+
+
+def _tell_nodes(found: list[NodeStatus], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], default=str))
+        return
+    for one in found:
+        where = f"{one.health}, at {one.url} (process {one.pid})" if one.running else "not running"
+        click.echo(f"{one.name}: Elasticsearch {one.version} {where}; {one.folder}")
+
+
+@commands.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--embedder", default="bit-tiny", show_default=True, help="Network, by name.")
+@click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="An .npz file to write.")
+@as_json
+def embed(images: tuple[Path, ...], embedder: str, weights: str | None, out: Path, as_json: bool) -> None:
+    """Write the embeddings of IMAGES (files, or folders of them) to a file: `sources (n,)`, `vectors (n, dims)`.
+
+    Exit code 3 when some could not be read; they are listed and left out.
+    """
+    import numpy as np
+
+    from hashsearch import embedders
+    from hashsearch.catalog import Catalog, sample_sources
+    from hashsearch.embedding import embed_sources
+
+    network = embedders.load(embedder, weights)
+    sources = [
+        source
+        for path in images
+        for source in (sample_sources(Catalog(path), sys.maxsize, 0) if path.is_dir() else [str(path)])
+    ]
+    batches = list(embed_sources(network, sources))
+    kept = [source for batch in batches for source in batch.sources]
+    errors = {source: error for batch in batches for source, error in batch.errors.items()}
+    np.savez(out, allow_pickle=False, sources=kept, vectors=np.concatenate([batch.vectors for batch in batches]))
+    if as_json:
+        rejects = [{"source": source, "error": error.code, "reason": str(error)} for source, error in errors.items()]
+        click.echo(json.dumps({"out": str(out), "images": len(kept), "dims": network.dims, "rejects": rejects}))
+    else:
+        for source, error in errors.items():
+            say(f"left out {source}: {error}")
+        click.echo(f"{out}: {len(kept)} vectors of {network.dims} dims")
+    sys.exit(EXIT_REJECTS if errors else 0)
+
+
+def _searcher(settings: Settings) -> Searcher:
+    from hashsearch.index.cluster import connect_cluster
+    from hashsearch.index.store import ImageIndex
+    from hashsearch.search import Searcher
+
+    encoder = load_encoder(settings)
+    return Searcher(encoder, ImageIndex.open(connect_cluster(settings, say), settings.index, encoder))
+
+
+@commands.command()
+@click.argument("image", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--id", "image_id", help="Search with an indexed image instead.")
+@with_settings("index", "encoder", "es_url", "home")
+@click.option("-k", default=10, show_default=True, help="Hits wanted.")
+@click.option("--candidates", default=500, show_default=True, help="Codes recalled, to be re-ranked by cosine.")
+@click.option("--strategy", help="scan, sub_codes or graph.  [default: graph where the index has one, else scan]")
+@click.option("--probes", default=16, show_default=True, help="Sub-codes asked for, with strategy sub_codes.")
+@click.option("--category", multiple=True, help="Only images of this category; may be repeated.")
+@click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="Only images with it; repeatable.")
+@click.option("--min-cosine", type=float, help="Only hits at least this similar.")
+@click.option(
+    "--radius", type=int, help="All images whose code differs in at most this many bits, instead of the k best."
+)
+@click.option("--crop", help="Part of the image: left,top,right,bottom in pixels, or as fractions (0.1,0,0.9,1.0).")
+@as_json
+def search(
+    settings: Settings,
+    image: Path | None,
+    image_id: str | None,
+    category: tuple[str, ...],
+    attributes: tuple[str, ...],
+    radius: int | None,
+    crop: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Find the indexed images nearest to IMAGE."""
+    from hashsearch.search import SearchOptions
+
+    if (image is None) == (image_id is None):
+        raise click.UsageError("give either IMAGE or --id")
+    chosen = SearchOptions(category=category, attributes=_attributes(attributes), **options)
+    searcher = _searcher(settings)
+    if image_id is not None and radius is None:
+        hits = searcher.by_id(image_id, chosen)
+    else:
+        vector = searcher.index.embedding(image_id) if image_id else _embed_file(searcher, image, crop, settings)
+        hits = searcher.by_vector(vector, chosen) if radius is None else searcher.within_radius(vector, radius, chosen)
+    click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else _table(hits))
+
+
+def _embed_file(searcher: Searcher, image: Path | None, box: str | None, settings: Settings) -> Any:
+    from hashsearch.embedding import read_source
+    from hashsearch.images import crop, decode
+
+    pixels = decode(read_source(str(image), settings.limits), settings.limits)
+    if box is not None:
+        try:
+            sides = [float(side) if "." in side else int(side) for side in box.split(",")]
+        except ValueError as error:
+            raise click.BadParameter(f"must be four numbers, got '{box}'", param_hint="--crop") from error
+        pixels = crop(pixels, sides)
+    return searcher.encoder.embed([pixels])[0]
+
+
+def _attributes(pairs: tuple[str, ...]) -> dict[str, list[str]]:
+    wanted: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"must be NAME=VALUE, got '{pair}'", param_hint="--attribute")
+        wanted.setdefault(name, []).append(value)
+    return wanted
+
+
+def _table(hits: list[Hit]) -> str:
+    lines = ["cosine  hamming  was  id"]
+    for hit in hits:
+        rank = f"#{hit.hamming_rank}" if hit.hamming_rank else ""
+        lines.append(f"{hit.cosine:6.4f}  {hit.hamming:7d} {rank:>4}  {hit.id}  {hit.title or ''}".rstrip())
+    return "\n".join(lines)
+
+
+@commands.command()
+@with_settings("index", "encoder", "es_url", "home", "host", "port", "image_roots")
+def serve(settings: Settings) -> None:
+    """Serve the search page and the JSON API."""
+    from hashsearch.web import create_app
+    from hashsearch.web import serve as serve_app
+
+    app = create_app(_searcher(settings), settings)
+    say(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
+    serve_app(app, settings.host, settings.port)
+
+
+def main() -> None:
+    """Entry point of the `hashsearch` command."""
+    run_reporting_errors(commands)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Command line options that the jobs and the commands share, and what comes of them."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hashsearch.errors import HashsearchError
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
+    from hashsearch.encoder import Encoder
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+EXIT_FAILED, EXIT_REJECTS = 1, 3  # 2 is click's own, for a wrong command line
+
+_SETTINGS = {
+    "index": click.option("--index", metavar="NAME", help="Index to use.  [default: HASHSEARCH_INDEX or 'images']"),
+    "encoder": click.option(
+        "--encoder",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of a fitted encoder.  [default: HASHSEARCH_ENCODER or the bundled one]",
+    ),
+    "es_url": click.option(
+        "--es-url", metavar="URL", help="Elasticsearch to use.  [default: HASHSEARCH_ES_URL or a local node]"
+    ),
+    "home": click.option(
+        "--home",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the local node and of job states.  [default: HASHSEARCH_HOME or the user's data folder]",
+    ),
+    "host": click.option("--host", help="Address to listen on.  [default: HASHSEARCH_HOST or 127.0.0.1]"),
+    "port": click.option("--port", type=click.IntRange(1, 65535), help="[default: HASHSEARCH_PORT or 5800]"),
+    "image_roots": click.option(
+        "--images",
+        "image_roots",
+        multiple=True,
+        type=click.Path(file_okay=False, exists=True, path_type=Path),
+        help="Folder whose indexed pictures the page may show; repeatable.  [default: HASHSEARCH_IMAGE_ROOTS or none]",
+    ),
+}
+
+
+def with_settings(*names: str) -> Callable[[Command], Command]:
+    """Add the options named to a command, which then gets `settings`: the environment's, with the options on top."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(**arguments: Any) -> Any:
+            from hashsearch.config import Settings
+
+            given = {name: arguments.pop(name) for name in names}
+            chosen = {name: value for name, value in given.items() if value not in (None, ())}
+            return command(settings=replace(Settings.from_environment(), **chosen), **arguments)
+
+        decorated: Any = run
+        for name in reversed(names):
+            decorated = _SETTINGS[name](decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """The encoder of the settings, else the bundled one."""
+    from hashsearch.encoder import Encoder
+
+    return Encoder.load(settings.encoder) if settings.encoder else Encoder.bundled()
+
+
+def say(sentence: str) -> None:
+    """Tell the person at the terminal; answers that programs read go to standard output instead."""
+    click.echo(sentence, err=True)
+
+
+def run_reporting_errors(command: click.Command) -> None:
+    """Run a command; one of our errors becomes one line and exit code 1."""
+    try:
+        command()
+    except HashsearchError as error:
+        say(f"{error.code}: {error}")
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,66 @@
+"""Fit an encoder on a sample of a catalog: `python -m jobs.fit_encoder CATALOG --out FOLDER`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hashsearch.options import run_reporting_errors, say
+
+
+@click.command()
+@click.argument("catalog", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make; it must not exist.")
+@click.option("--embedder", default="bit-tiny", show_default=True, help="Network, by name.")
+@click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
+@click.option("--binarizer", default="rotation", show_default=True, help="How vectors become bits.")
+@click.option("--bits", default=1024, show_default=True, help="Length of a code, a multiple of 8.")
+@click.option("--sub-codes", default="cells", show_default=True, help="Terms of the inverted index: cells or blocks.")
+@click.option("--cells", default=256, show_default=True, help="How many cells, with --sub-codes cells.")
+@click.option("--sample", default=20_000, show_default=True, type=click.IntRange(2), help="Images to learn from.")
+@click.option("--seed", default=0, show_default=True, help="Of the sample and of all that is random in the fitting.")
+def main(
+    catalog: Path,
+    out: Path,
+    embedder: str,
+    weights: str | None,
+    binarizer: str,
+    bits: int,
+    sub_codes: str,
+    cells: int,
+    sample: int,
+    seed: int,
+) -> None:
+    """Learn binarizer and sub-codes from images of CATALOG and save them, with the network's name, as one folder.
+
+    CATALOG is what `jobs.index_catalog` takes. The index made with the encoder can be used with no other.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    from hashsearch import embedders
+    from hashsearch.catalog import Catalog, sample_sources
+    from hashsearch.embedding import embed_sources
+    from hashsearch.encoder import EmbedderSpec, Encoder
+    from hashsearch.hashing.binarizers import make_binarizer
+    from hashsearch.hashing.sub_codes import make_sub_codes
+
+    hashes = make_binarizer(binarizer, bits=bits, seed=seed)
+    terms = make_sub_codes(sub_codes, **({"cells": cells, "seed": seed} if sub_codes == "cells" else {}))
+    sources = sample_sources(Catalog(catalog), sample, seed)
+    network = embedders.load(embedder, weights)
+    vectors = []
+    with tqdm(total=len(sources), unit=" images") as bar:
+        for batch in embed_sources(network, sources):
+            vectors.append(batch.vectors)
+            for source, error in batch.errors.items():
+                say(f"left out {source}: {error}")
+            bar.update(len(batch.sources) + len(batch.errors))
+    encoder = Encoder.fit(EmbedderSpec.of(network), np.concatenate(vectors), hashes, terms)
+    encoder.save(out)
+    click.echo(f"{out}: encoder {encoder.fingerprint}, {encoder.bits} bits of {encoder.dims} dims")
+
+
+if __name__ == "__main__":
+    run_reporting_errors(main)

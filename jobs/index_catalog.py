@@ -1,0 +1,70 @@
+"""Index a catalog: `python -m jobs.index_catalog CATALOG`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hashsearch.options import EXIT_REJECTS, load_encoder, run_reporting_errors, say, with_settings
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
+
+
+@click.command()
+@click.argument("catalog", type=click.Path(path_type=Path))
+@with_settings("index", "encoder", "es_url", "home")
+@click.option(
+    "--column", "columns", multiple=True, metavar="ROLE=COLUMN", help="Where id, image, title or category stands."
+)
+@click.option("--graph", is_flag=True, help="Make a new index with a graph over the codes, for millions of images.")
+@click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Threads that read images.")
+@click.option("--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Where rejected entries are listed.")
+@click.option("--allow-private", is_flag=True, help="Also fetch images from private network addresses.")
+def main(
+    settings: Settings,
+    catalog: Path,
+    columns: tuple[str, ...],
+    graph: bool,
+    workers: int,
+    rejects: Path | None,
+    allow_private: bool,
+) -> None:
+    """Bring CATALOG into the index: a folder of images, or a CSV, TSV, JSONL or Parquet file, gzipped or not.
+
+    A file has a row for each image, with an id and a path (relative to the file) or address; a title and a category if
+    there are some; all other columns become attributes. Images that have not changed since are passed over. A run that
+    was killed goes on where it was when it is started again.
+
+    Exit code: 0 all entries are in the index, 3 some were rejected and are listed, 1 the run failed, 2 wrong options.
+    """
+    from hashsearch.catalog import Catalog
+    from hashsearch.index.cluster import connect_cluster
+    from hashsearch.index.store import ImageIndex
+    from hashsearch.index.writing import BulkWriter
+    from hashsearch.indexing import Indexer, index_catalog
+
+    source = Catalog(catalog, dict(_role_and_column(text) for text in columns))
+    encoder = load_encoder(settings)
+    index = ImageIndex.open_or_create(connect_cluster(settings, say), settings.index, encoder, graph=graph)
+    writer = BulkWriter(index.client, index.alias)
+    indexer = Indexer(encoder, index, writer, settings.limits, workers, allow_private)
+    summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects)
+    say(f"{summary}; '{settings.index}' holds {index.count()} images")
+    if summary.rejected:
+        say(f"rejected entries: {rejects}")
+        sys.exit(EXIT_REJECTS)
+
+
+def _role_and_column(text: str) -> tuple[str, str]:
+    role, equals, column = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"must be ROLE=COLUMN, got '{text}'", param_hint="--column")
+    return role, column
+
+
+if __name__ == "__main__":
+    run_reporting_errors(main)
