@@ -78,6 +78,17 @@ def none_of(clause: Body) -> Body:
     return {"bool": {"must_not": clause}}
 
 
+def categories(size: int) -> Body:
+    """Only the `size` largest categories and how many images each has."""
+    terms = {"terms": {"field": "category", "size": size}}
+    return {"size": 0, "track_total_hits": False, "aggs": {"categories": terms}}
+
+
+def sample(size: int) -> Body:
+    """Images picked at random, others each time."""
+    return {"query": {"function_score": {"random_score": {}}}, "size": size}
+
+
 def page(clauses: Sequence[Body], pit: str, after: Sequence[Any] | None) -> Body:
     """One page of every image that the clauses let through, with its code, in index order."""
     query: Body = {"bool": {"filter": list(clauses)}} if clauses else {"match_all": {}}

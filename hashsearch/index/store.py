@@ -139,6 +139,16 @@ class ImageIndex:
     def _not_found(self, image_id: str) -> ImageNotFound:
         return ImageNotFound(f"no image with id '{image_id}' in '{self.alias}'")
 
+    def categories(self, most: int = 1000) -> dict[str, int]:
+        """How many images each category has, largest first, of the `most` largest."""
+        (answer,) = self.search(queries.categories(most))
+        return {bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["categories"]["buckets"]}
+
+    def sample(self, count: int) -> dict[str, dict[str, Any]]:
+        """What is stored of `count` images picked at random, vectors aside, by id."""
+        (answer,) = self.search(queries.sample(count))
+        return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
+
     def codes(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], Codes]]:
         """Ids and codes of every image that the clauses let through, in pages, as of one moment."""
         with store_errors(self.alias):
