@@ -1,0 +1,46 @@
+"""Images to vectors: `load(name)` makes an embedder. TensorFlow is imported with the first one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hashsearch.embedders.architectures import BIT
+from hashsearch.embedders.embedder import Embedder, Preprocessing
+from hashsearch.errors import UnknownEmbedder, WeightsNotFound
+
+__all__ = ["BIT", "SAVED", "Embedder", "Preprocessing", "load", "names"]
+
+BUNDLED = Path(__file__).parent.parent / "models"
+
+
+# Saved networks whose preprocessing is known by name; any other has it in a JSON file of the same keys.
+SAVED = {"mobilenet-v2": Preprocessing(224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))}
+
+
+def names() -> list[str]:
+    """The names that `load` knows."""
+    return [*BIT, *SAVED]
+
+
+def load(name: str, weights: str | Path | None = None) -> Embedder:
+    """The embedder called `name`.
+
+    `weights` is an `.npz` checkpoint, a SavedModel folder or a TensorFlow Hub address for the `bit-...` networks
+    (`bit-tiny` has its own), and a `.keras` file, a SavedModel folder or a TensorFlow Hub address for all others. Those
+    are named by the table, or by a `.json` file with the fields of `Preprocessing`. Raises EmbedderError.
+    """
+    known = name in BIT or name in SAVED or name.endswith(".json")
+    if not known:
+        raise UnknownEmbedder(f"an embedder must be one of {', '.join(names())} or a .json file, got '{name}'")
+    source = str(weights or (BUNDLED / "bit-tiny.npz" if name == "bit-tiny" else ""))
+    if not source:
+        raise WeightsNotFound(f"{name} does not ship with this package: its weights must be named, got none")
+    if name in BIT and source.endswith(".npz"):
+        from hashsearch.embedders.bit import load_bit
+
+        return load_bit(name, BIT[name], Path(source))
+    from hashsearch.embedders.saved import load_saved, read_preprocessing
+
+    if name in BIT:  # as published on TensorFlow Hub, these take 0..1
+        return load_saved(name, Preprocessing(BIT[name].input_size), source)
+    return load_saved(name, SAVED.get(name) or read_preprocessing(Path(name)), source)

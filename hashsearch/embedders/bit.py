@@ -1,0 +1,113 @@
+"""BiT: ResNet-v2 with group normalisation and weight standardisation (Kolesnikov et al. 2019, arXiv 1912.11370).
+
+A network is an `Architecture` and a flat dict of arrays under the names of the official `.npz` checkpoints; the
+classifier head of a checkpoint is not used.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hashsearch.embedders.architectures import KERNEL, Architecture, parameter_shapes
+from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
+from hashsearch.errors import WeightsMismatch, WeightsNotFound
+
+Parameters = Mapping[str, Any]
+
+
+def standardize(parameters: Parameters) -> dict[str, Any]:
+    """The same parameters with every kernel brought to mean 0 and variance 1 over height, width and input channels."""
+    folded = dict(parameters)
+    for name, value in parameters.items():
+        if name.endswith(KERNEL):
+            mean, variance = tf.nn.moments(tf.convert_to_tensor(value), axes=[0, 1, 2])
+            folded[name] = (value - mean) * tf.math.rsqrt(variance + 1e-10)
+    return folded
+
+
+def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
+    """A convolution padded by half the kernel on each side; "SAME" would pad strided ones by other amounts."""
+    half = int(kernel.shape[0]) // 2
+    if stride > 1 and half:
+        # Not as the convolution's own explicit padding: oneDNN has no gradient for that, and the fallback is slow.
+        x = tf.pad(x, [[0, 0], [half, half], [half, half], [0, 0]])
+    return tf.nn.conv2d(x, tf.cast(kernel, x.dtype), stride, "SAME" if stride == 1 else "VALID")
+
+
+def normalize(x: tf.Tensor, parameters: Parameters, name: str, groups: int) -> tf.Tensor:
+    """`x` after group normalisation and ReLU.
+
+    The moments are taken per channel first and the rest is one multiply-add over `x`: faster than moments of a
+    reshaped 5-d array.
+    """
+    channels = int(x.shape[-1])
+    wide = tf.cast(x, tf.float32)
+    grouped = [-1, groups, channels // groups]
+    mean = tf.reduce_mean(tf.reshape(tf.reduce_mean(wide, [1, 2]), grouped), 2, keepdims=True)
+    square = tf.reduce_mean(tf.reshape(tf.reduce_mean(tf.square(wide), [1, 2]), grouped), 2, keepdims=True)
+    gamma, beta = (tf.reshape(parameters[f"{name}/group_norm/{side}"], grouped) for side in ("gamma", "beta"))
+    scale = tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + 1e-5) * gamma
+    shift = beta - mean * scale
+    per_channel = [-1, 1, 1, channels]
+    scaled = x * tf.cast(tf.reshape(scale, per_channel), x.dtype)
+    return tf.nn.relu(scaled + tf.cast(tf.reshape(shift, per_channel), x.dtype))
+
+
+def features(folded: Parameters, x: tf.Tensor, net: Architecture) -> tf.Tensor:
+    """`(n, height, width, 3)` in -1..1 -> `(n, dims) float32` pooled features; `folded` comes from `standardize`."""
+    x = convolve(x, folded[f"resnet/root_block/{KERNEL}"], 2)
+    x = tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
+    for name, _, stride in net.unit_names():
+        inner = normalize(x, folded, f"{name}/a", net.groups)
+        if name.endswith("unit01"):
+            x = convolve(inner, folded[f"{name}/a/proj/{KERNEL}"], stride)
+        inner = convolve(inner, folded[f"{name}/a/{KERNEL}"])
+        inner = convolve(normalize(inner, folded, f"{name}/b", net.groups), folded[f"{name}/b/{KERNEL}"], stride)
+        x += convolve(normalize(inner, folded, f"{name}/c", net.groups), folded[f"{name}/c/{KERNEL}"])
+    return tf.reduce_mean(tf.cast(normalize(x, folded, "resnet", net.groups), tf.float32), [1, 2])
+
+
+def read_parameters(path: Path, net: Architecture) -> dict[str, np.ndarray]:
+    """The parameters of an `.npz` checkpoint as float32, without its head.
+
+    Raises WeightsNotFound, and WeightsMismatch where names are missing, unknown or of another shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files if not name.startswith("resnet/head/")}
+    except FileNotFoundError as error:
+        raise WeightsNotFound(f"weights must be an .npz checkpoint, found no file {path}") from error
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise WeightsMismatch(f"weights must be an .npz checkpoint, {path} cannot be read as one: {error}") from error
+    wanted = parameter_shapes(net)
+    missing, extra = tuple(sorted(wanted.keys() - found)), tuple(sorted(found.keys() - wanted))
+    if missing or extra:
+        names = f"missing: {', '.join(missing) or 'none'}; extra: {', '.join(extra) or 'none'}"
+        raise WeightsMismatch(f"{path} must have the parameter names of this network; {names}", missing, extra)
+    wrong = [
+        f"{name} must be {shape}, got {found[name].shape}"
+        for name, shape in wanted.items()
+        if found[name].shape != shape
+    ]
+    if wrong:
+        raise WeightsMismatch(f"{path} must have the parameter shapes of this network; {'; '.join(wrong)}")
+    return {name: value.astype(np.float32) for name, value in found.items()}
+
+
+def load_bit(name: str, net: Architecture, path: Path) -> Embedder:
+    """The embedder of an `.npz` checkpoint. Raises WeightsNotFound or WeightsMismatch."""
+    preprocessing = Preprocessing(net.input_size, range=(-1.0, 1.0))
+    folded = standardize(read_parameters(path, net))
+    scale, shift = preprocessing.scale_and_shift()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, net.input_size, net.input_size, 3], tf.uint8)])
+    def forward(pixels: tf.Tensor) -> tf.Tensor:
+        return features(folded, tf.cast(pixels, tf.float32) * scale + shift, net)
+
+    return Embedder(name, net.dims, digest_files(path), preprocessing, lambda pixels: forward(pixels).numpy())

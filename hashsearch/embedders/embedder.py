@@ -1,0 +1,90 @@
+"""What every embedder is: preprocessing that is written down, and a network behind one function."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hashsearch.errors import EmbedderError
+
+BATCH = 32  # where images a second stop growing on two cores
+FILTERS = {name: Image.Resampling[name.upper()] for name in ("bilinear", "bicubic", "lanczos")}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes a network's input: the whole image resized (not cropped) to a square, then its values.
+
+    A pixel value 0..255 is spread over `range`; then `mean` is taken off and the rest divided by `std`, per channel.
+    """
+
+    input_size: int
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    filter: str = "bilinear"
+
+    def scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
+        """`(3,) float32` factors and offsets that take pixel values to the network's input."""
+        low, high = self.range
+        scale = (high - low) / 255 / np.asarray(self.std)
+        return scale.astype(np.float32), ((low - np.asarray(self.mean)) / self.std).astype(np.float32)
+
+
+class Embedder:
+    """Images to vectors. `forward` takes `(n, input_size, input_size, 3) uint8` to `(n, dims) float32`."""
+
+    def __init__(
+        self,
+        name: str,
+        dims: int,
+        digest: str,
+        preprocessing: Preprocessing,
+        forward: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        self.name = name
+        self.dims = dims
+        self.digest = digest  # sha256 of the weights, hex
+        self.input_size = preprocessing.input_size
+        self.preprocessing: dict[str, Any] = asdict(preprocessing)  # all that changes a vector besides the weights
+        self.forward = forward
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """`(height, width, 3) uint8` -> `(input_size, input_size, 3) uint8`; an image of that size comes back as it is.
+
+        Safe to call from many threads. Raises EmbedderError for any other array.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise EmbedderError(f"an image must be (height, width, 3) uint8, got {image.shape} {image.dtype}")
+        square = (self.input_size, self.input_size)
+        if image.shape[:2] == square:
+            return image
+        return np.asarray(Image.fromarray(image).resize(square, FILTERS[self.preprocessing["filter"]]))
+
+    def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """L2-normalised features: n images of any size -> `(n, dims) float32`."""
+        vectors = np.empty((len(images), self.dims), np.float32)
+        for first in range(0, len(images), BATCH):
+            batch = np.stack([self.prepare(image) for image in images[first : first + BATCH]])
+            vectors[first : first + BATCH] = self.forward(batch)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+
+
+def digest_files(path: Path) -> str:
+    """The sha256, as hex, of a file, or of all files of a folder with their names."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    total = hashlib.sha256()
+    for file in files:
+        if path.is_dir():
+            total.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as opened:
+            while block := opened.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()

@@ -1,0 +1,91 @@
+"""Networks that others saved: a Keras file, a SavedModel folder, or a TensorFlow Hub address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hashsearch.embedders.embedder import FILTERS, Embedder, Preprocessing, digest_files
+from hashsearch.errors import ConfigError, EmbedderError, WeightsMismatch, WeightsNotFound
+
+
+def read_preprocessing(path: Path) -> Preprocessing:
+    """The preprocessing in a JSON file: the fields of `Preprocessing`, `input_size` at least. Raises ConfigError."""
+    try:
+        preprocessing = Preprocessing(**json.loads(path.read_text()))
+        preprocessing.scale_and_shift()
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path} must be JSON with the fields of Preprocessing: {error}") from error
+    if preprocessing.filter not in FILTERS:
+        raise ConfigError(f"filter in {path} must be one of {', '.join(FILTERS)}, got '{preprocessing.filter}'")
+    return preprocessing
+
+
+def load_saved(name: str, preprocessing: Preprocessing, source: str) -> Embedder:
+    """The embedder of a saved network. Raises WeightsNotFound, WeightsMismatch, or EmbedderError for a wrong output."""
+    path = find(source)
+    network = open_network(path)
+    size = preprocessing.input_size
+    scale, shift = preprocessing.scale_and_shift()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)])
+    def forward(pixels: tf.Tensor) -> tf.Tensor:
+        return network(tf.cast(pixels, tf.float32) * scale + shift)
+
+    try:
+        vectors = forward(np.zeros((1, size, size, 3), np.uint8)).numpy()
+    except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:
+        raise WeightsMismatch(f"{path} must take (n, {size}, {size}, 3) images: {error}") from error
+    if vectors.ndim != 2:
+        raise EmbedderError(f"a saved network must answer one vector an image, got {vectors.shape} from {path}")
+    return Embedder(name, vectors.shape[1], digest_files(path), preprocessing, lambda pixels: forward(pixels).numpy())
+
+
+def find(source: str) -> Path:
+    """The file or folder of a saved network; an address is fetched once into TensorFlow Hub's cache."""
+    if source.startswith(("https://", "http://")):
+        return Path(resolve(source))
+    if not Path(source).exists():
+        raise WeightsNotFound(f"weights must be a file, a folder or an https address, found no {source}")
+    return Path(source)
+
+
+def resolve(address: str) -> str:
+    """The local folder of a TensorFlow Hub module."""
+    try:
+        import tensorflow_hub
+
+        return str(tensorflow_hub.resolve(address))
+    except ImportError as error:
+        raise ConfigError(f"{address} needs tensorflow-hub: {error}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightsNotFound(f"{address} could not be fetched from TensorFlow Hub: {error}") from error
+
+
+def open_network(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function of a saved network: float images to its output. Raises WeightsMismatch."""
+    try:
+        if path.is_file():
+            model = tf.keras.models.load_model(path, compile=False)
+            return lambda images: model(images, training=False)
+        model = tf.saved_model.load(str(path))
+    except (OSError, ValueError) as error:
+        raise WeightsMismatch(f"{path} must be a .keras file or a SavedModel folder: {error}") from error
+    return callable_of(model, path)
+
+
+def callable_of(model: Any, path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The model itself where it can be called, else the one output of its default signature."""
+    if callable(model):
+        return model
+    signature = model.signatures.get("serving_default")
+    if signature is None or len(signature.structured_outputs) != 1:
+        raise EmbedderError(f"{path} must be callable or have a serving_default signature with one output")
+    (argument,) = signature.structured_input_signature[1]
+    (output,) = signature.structured_outputs
+    return lambda images: signature(**{argument: images})[output]
