@@ -16,12 +16,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.errors import HashingError
+from hashsearch.errors import HashingError, SearchError
 from hashsearch.hashing.bits import Codes, Vectors, flip_masks
 
 Terms = NDArray[np.str_]
 
 BLOCK_BITS = 16
+_MOST_BLOCKS = 256  # a term holds the block's number in two hex digits
 _PROBE_FLIPS = 3  # query-directed probes flip at most this many bits of a block
 _ITERATIONS = 20  # Lloyd steps; on photo features the assignment is stable well before
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
@@ -60,10 +61,12 @@ class Blocks:
     name = "blocks"
 
     def fit(self, embeddings: Vectors, codes: Codes) -> Blocks:
-        """Learn the permutation from codes `(n, bits // 8)`; HashingError unless 16 divides the bits."""
+        """Learn the permutation from codes `(n, bits // 8)`; HashingError unless they are 1 to 256 whole blocks."""
         bits = codes.shape[1] * 8
-        if bits % BLOCK_BITS:
-            raise HashingError(f"blocks need a code length that {BLOCK_BITS} divides, got {bits} bits")
+        if bits % BLOCK_BITS or bits > _MOST_BLOCKS * BLOCK_BITS:
+            raise HashingError(
+                f"blocks need a code length that {BLOCK_BITS} divides, of at most {_MOST_BLOCKS} blocks, got {bits} bits"
+            )
         self.permutation_ = decorrelating_permutation(codes)
         return self
 
@@ -88,7 +91,7 @@ class Blocks:
         """
         masks = _masks(_PROBE_FLIPS)
         if not 1 <= probes <= len(masks):
-            raise HashingError(f"probes must be 1 to {len(masks)} for blocks, got {probes}")
+            raise SearchError(f"probes must be 1 to {len(masks)} for blocks, got {probes}")
         squared = (margins[self.permutation_] ** 2).reshape(self.count, BLOCK_BITS)
         costs = squared @ masks.T.astype(np.float32)
         chosen = np.argpartition(costs, probes - 1, axis=1)[:, :probes]
@@ -151,7 +154,7 @@ class Cells:
     def query_terms(self, embedding: Vectors, code: Codes, margins: NDArray[np.float32], probes: int) -> list[str]:
         """The `probes` cells nearest to the query."""
         if not 1 <= probes <= self.cells:
-            raise HashingError(f"probes must be 1 to {self.cells}, the number of cells, got {probes}")
+            raise SearchError(f"probes must be 1 to {self.cells}, the number of cells, got {probes}")
         return list(map(str, self._nearest(embedding[np.newaxis], probes)[0]))
 
     def _nearest(self, embeddings: Vectors, count: int) -> Terms:
@@ -205,7 +208,8 @@ def _kmeans(vectors: Vectors, clusters: int, generator: np.random.Generator) -> 
         sums = np.zeros_like(centres)
         np.add.at(sums, cell, vectors)
         sizes = np.bincount(cell, minlength=clusters)
-        centres = sums / np.maximum(sizes, 1)[:, np.newaxis].astype(np.float32)
+        sums /= np.maximum(sizes, 1)[:, np.newaxis].astype(np.float32)
+        centres = sums
         empty = np.flatnonzero(sizes == 0)
         centres[empty] = vectors[generator.choice(len(vectors), len(empty), replace=False)]
     return centres
