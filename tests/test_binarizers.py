@@ -1,0 +1,232 @@
+"""A contract that every binarizer keeps, and what each variant promises beyond it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from vectors import clustered
+
+from hashsearch.errors import HashingError
+from hashsearch.hashing.binarizers import (
+    BINARIZERS,
+    ITQ,
+    Binarizer,
+    MeanThreshold,
+    MedianThreshold,
+    RandomHyperplanes,
+    RandomRotation,
+    make_binarizer,
+)
+from hashsearch.hashing.bits import Vectors, hamming
+
+DIMS, BITS = 48, 32
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Vectors:
+    return clustered(600, DIMS)
+
+
+class BinarizerContract:
+    """What holds for every binarizer; a variant names its class."""
+
+    kind: type[Binarizer]
+
+    def make(self, **changed: Any) -> Binarizer:
+        return self.kind(**{"bits": BITS, **changed})
+
+    def test_fit_returns_self_and_leaves_the_vectors_alone(self, vectors: Vectors) -> None:
+        binarizer, before = self.make(), vectors.copy()
+        assert binarizer.fit(vectors) is binarizer
+        assert (vectors == before).all()
+
+    def test_codes_are_packed_bytes(self, vectors: Vectors) -> None:
+        codes = self.make().fit(vectors).transform(vectors[:7])
+        assert codes.shape == (7, BITS // 8)
+        assert codes.dtype == np.uint8
+
+    def test_a_bit_is_the_sign_of_its_margin_most_significant_first(self, vectors: Vectors) -> None:
+        binarizer = self.make().fit(vectors)
+        margins, codes = binarizer.margins(vectors[:5]), binarizer.transform(vectors[:5])
+        assert margins.shape == (5, BITS)
+        assert margins.dtype == np.float32
+        for row, code in zip(margins, codes, strict=True):
+            text = "".join("1" if margin > 0 else "0" for margin in row)
+            assert int.from_bytes(code.tobytes(), "big") == int(text, 2)
+
+    def test_a_step_of_its_margin_along_its_direction_flips_a_bit(self, vectors: Vectors) -> None:
+        binarizer = self.make().fit(vectors)
+        vector, margins = vectors[0], binarizer.margins(vectors[:1])[0]
+        for bit in (0, BITS - 1):
+            direction = binarizer.directions_[:, bit] / np.linalg.norm(binarizer.directions_[:, bit]) ** 2
+            beyond = (vector - 1.01 * margins[bit] * direction).astype(np.float32)
+            assert np.sign(binarizer.margins(beyond[np.newaxis])[0, bit]) == -np.sign(margins[bit])
+
+    def test_the_seed_decides(self, vectors: Vectors) -> None:
+        first, again = (self.make(seed=5).fit(vectors).transform(vectors) for _ in range(2))
+        assert (first == again).all()
+
+    def test_saved_and_restored_it_gives_the_same_codes(self, vectors: Vectors) -> None:
+        binarizer, file = self.make().fit(vectors), io.BytesIO()
+        np.savez(file, allow_pickle=False, **binarizer.arrays())
+        file.seek(0)
+        restored = make_binarizer(binarizer.name, **binarizer.parameters())
+        with np.load(file, allow_pickle=False) as arrays:
+            assert restored.restore(arrays) is restored
+        assert (restored.transform(vectors) == binarizer.transform(vectors)).all()
+        assert restored.parameters() == binarizer.parameters()
+
+    def test_learned_arrays_are_float32_of_the_shapes_said(self, vectors: Vectors) -> None:
+        arrays = self.make().fit(vectors).arrays()
+        assert {name: (array.shape, array.dtype.name) for name, array in arrays.items()} == {
+            "center_": ((DIMS,), "float32"),
+            "directions_": ((DIMS, BITS), "float32"),
+        }
+
+    def test_true_neighbours_are_among_the_nearest_codes(self, vectors: Vectors) -> None:
+        binarizer = self.make().fit(vectors)
+        unit = (vectors - vectors.mean(axis=0)) / np.linalg.norm(vectors - vectors.mean(axis=0), axis=1, keepdims=True)
+        nearest = np.argsort(-(unit[:50] @ unit.T), axis=1)[:, 1:11]
+        codes = binarizer.transform(vectors)
+        candidates = np.argsort(hamming(codes[:50], codes), axis=1, kind="stable")[:, :60]
+        found = np.mean([np.isin(near, some).mean() for near, some in zip(nearest, candidates, strict=True)])
+        assert found > 0.7, "60 of 600 are 0.1 by chance"
+
+    def test_features_that_are_never_negative_do_not_set_every_bit(self, vectors: Vectors) -> None:
+        assert (vectors >= 0).all()
+        shares = np.unpackbits(self.make().fit(vectors).transform(vectors), axis=1).mean(axis=0)
+        assert (np.abs(shares - 0.5) < 0.25).all()
+
+    def test_it_must_be_fitted_first(self, vectors: Vectors) -> None:
+        with pytest.raises(HashingError, match=f"'{self.kind.name}' must be fitted before"):
+            self.make().transform(vectors)
+
+    @pytest.mark.parametrize("count", [0, 1])
+    def test_it_needs_two_vectors_to_learn_from(self, vectors: Vectors, count: int) -> None:
+        with pytest.raises(HashingError, match=f"at least 2 vectors, got {count}"):
+            self.make().fit(vectors[:count])
+
+    def test_other_dims_are_refused(self, vectors: Vectors) -> None:
+        with pytest.raises(HashingError, match=rf"shape \(n, {DIMS}\), got \(600, {DIMS - 1}\)"):
+            self.make().fit(vectors).transform(vectors[:, 1:])
+
+    def test_nan_is_refused(self, vectors: Vectors) -> None:
+        spoilt = vectors.copy()
+        spoilt[3, 3] = np.nan
+        with pytest.raises(HashingError, match="finite"):
+            self.make().fit(spoilt)
+        with pytest.raises(HashingError, match="finite"):
+            self.make().fit(vectors).transform(spoilt)
+
+    def test_half_a_byte_is_refused(self) -> None:
+        with pytest.raises(HashingError, match="multiple of 8 bits, got 12"):
+            self.make(bits=12)
+
+
+class TestRandomRotation(BinarizerContract):
+    kind = RandomRotation
+
+    def test_directions_are_orthonormal(self, vectors: Vectors) -> None:
+        directions = self.make().fit(vectors).directions_
+        assert np.allclose(directions.T @ directions, np.eye(BITS), atol=1e-5)
+
+    def test_more_bits_than_dims_are_several_rotations(self, vectors: Vectors) -> None:
+        directions = self.make(bits=128).fit(vectors).directions_
+        assert directions.shape == (DIMS, 128)
+        for start in (0, 48, 96):
+            block = directions[:, start : start + DIMS]
+            assert np.allclose(block.T @ block, np.eye(block.shape[1]), atol=1e-5)
+        assert np.abs(directions[:, :48].T @ directions[:, 48:96]).max() < 0.9, "the second is another rotation"
+
+    def test_fewer_vectors_than_dims_will_do(self, vectors: Vectors) -> None:
+        assert self.make().fit(vectors[:5]).transform(vectors[:5]).shape == (5, BITS // 8)
+
+    def test_it_keeps_the_axes_of_largest_variance(self) -> None:
+        vectors = np.random.default_rng(0).standard_normal((500, 16)).astype(np.float32)
+        vectors[:, 8:] *= 0.01
+        directions = self.make(bits=8).fit(vectors).directions_
+        assert (directions[:8] ** 2).sum() / (directions**2).sum() > 0.99
+
+
+class TestITQ(BinarizerContract):
+    kind = ITQ
+
+    def test_directions_are_orthonormal(self, vectors: Vectors) -> None:
+        directions = self.make().fit(vectors).directions_
+        assert np.allclose(directions.T @ directions, np.eye(BITS), atol=1e-4)
+
+    def test_its_quantisation_error_falls_with_the_iterations(self, vectors: Vectors) -> None:
+        errors = []
+        for iterations in (0, 1, 5, 50):
+            margins = self.make(iterations=iterations).fit(vectors).margins(vectors)
+            errors.append(np.mean((np.sign(margins) - margins) ** 2))
+        assert errors == sorted(errors, reverse=True)
+        assert errors[-1] < errors[0]
+
+    def test_its_quantisation_error_is_below_that_of_the_unrotated_axes(self, vectors: Vectors) -> None:
+        centred = vectors - vectors.mean(axis=0)
+        axes = np.linalg.svd(centred, full_matrices=False)[2][:BITS].T
+        unrotated, turned = centred @ axes, self.make().fit(vectors).margins(vectors)
+        assert np.mean((np.sign(turned) - turned) ** 2) < np.mean((np.sign(unrotated) - unrotated) ** 2)
+
+    @pytest.mark.parametrize(("bits", "count"), [(56, 600), (32, 20)])
+    def test_it_gives_at_most_one_bit_a_dimension(self, vectors: Vectors, bits: int, count: int) -> None:
+        with pytest.raises(HashingError, match=rf"at most min\(n, dims\) = {min(count, DIMS)} bits, got {bits}"):
+            self.make(bits=bits).fit(vectors[:count])
+
+
+class TestRandomHyperplanes(BinarizerContract):
+    kind = RandomHyperplanes
+
+    def test_the_share_of_differing_bits_tells_the_angle(self, vectors: Vectors) -> None:
+        binarizer = self.make(bits=8192).fit(vectors)
+        pair = binarizer.center_ + np.random.default_rng(1).standard_normal((2, DIMS)).astype(np.float32)
+        one, other = pair - binarizer.center_
+        angle = np.arccos(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+        distance = hamming(*np.split(binarizer.transform(pair), 2))[0, 0]
+        assert distance / 8192 == pytest.approx(angle / np.pi, abs=0.02)
+
+
+class ThresholdContract(BinarizerContract):
+    """One bit per dimension."""
+
+    def test_it_gives_at_most_one_bit_a_dimension(self, vectors: Vectors) -> None:
+        with pytest.raises(HashingError, match=f"56 bits asked of {DIMS} dims"):
+            self.make(bits=56).fit(vectors)
+
+    def test_it_keeps_the_dimensions_of_largest_variance_in_their_order(self) -> None:
+        vectors = np.random.default_rng(0).standard_normal((300, 16)).astype(np.float32)
+        vectors[:, ::2] *= 10
+        binarizer = self.make(bits=8).fit(vectors)
+        values = vectors[:, ::2] - binarizer.center_[::2]
+        assert (binarizer.transform(vectors) == np.packbits(values > 0, axis=1)).all()
+
+
+class TestMedianThreshold(ThresholdContract):
+    kind = MedianThreshold
+
+    def test_every_bit_splits_the_sample_in_half(self) -> None:
+        vectors = np.random.default_rng(0).exponential(size=(501, DIMS)).astype(np.float32)
+        bits = np.unpackbits(self.make(bits=DIMS).fit(vectors).transform(vectors), axis=1)
+        assert (bits.sum(axis=0) == 250).all()
+
+
+class TestMeanThreshold(ThresholdContract):
+    kind = MeanThreshold
+
+
+def test_every_binarizer_has_its_contract_test() -> None:
+    tested = {
+        test.kind
+        for test in (*BinarizerContract.__subclasses__(), *ThresholdContract.__subclasses__())
+        if hasattr(test, "kind")
+    }
+    assert tested == set(BINARIZERS.values())
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(HashingError, match="unknown binarizer 'x', known: hyperplanes, itq, mean, median, rotation"):
+        make_binarizer("x")
