@@ -64,9 +64,7 @@ class Blocks:
         """Learn the permutation from codes `(n, bits // 8)`; HashingError unless they are 1 to 256 whole blocks."""
         bits = codes.shape[1] * 8
         if bits % BLOCK_BITS or bits > _MOST_BLOCKS * BLOCK_BITS:
-            raise HashingError(
-                f"blocks need a code length that {BLOCK_BITS} divides, of at most {_MOST_BLOCKS} blocks, got {bits} bits"
-            )
+            raise HashingError(f"blocks need a code of 1 to {_MOST_BLOCKS} times {BLOCK_BITS} bits, got {bits} bits")
         self.permutation_ = decorrelating_permutation(codes)
         return self
 
