@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import FetchError, HashsearchError, ImageError, Unreadable
-from hashsearch.fetching import fetch
 from hashsearch.hashing.bits import Vectors
 from hashsearch.images import DEFAULT, Limits, decode
 from hashsearch.overlap import batched, started_ahead
@@ -35,6 +34,8 @@ class EmbeddedSources:
 def read_source(source: str, limits: Limits = DEFAULT, *, allow_private: bool = False) -> bytes:
     """The bytes of a file or an http(s) address; FetchError or Unreadable when they cannot be had."""
     if source.startswith(("http://", "https://")):
+        from hashsearch.fetching import fetch
+
         return fetch(source, limits, allow_private=allow_private)
     try:
         with Path(source).open("rb") as file:

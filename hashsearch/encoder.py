@@ -15,20 +15,18 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashsearch.embedders import BUNDLED, Embedder
+from hashsearch.embedders import load as load_embedder
 from hashsearch.errors import EncoderError
 from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.hashing.bits import Codes, Vectors, check_vectors
 from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
-
-if TYPE_CHECKING:
-    from hashsearch.embedders import Embedder
 
 FORMAT = 1  # of the folder; a change of what the numbers mean needs a new one
 _MANIFEST, _LEARNED, _WEIGHTS = "manifest.json", "learned.npz", "weights"
@@ -72,7 +70,9 @@ class EmbedderSpec:
     weights: Path | None = None
 
     @classmethod
-    def of(cls, embedder: Embedder, weights: Path | None = None) -> EmbedderSpec:
+    def of(cls, embedder: Embedder) -> EmbedderSpec:
+        """The spec of a loaded embedder."""
+        weights = None if embedder.weights.parent == BUNDLED else embedder.weights
         return cls(embedder.name, embedder.dims, embedder.input_size, embedder.digest, embedder.preprocessing, weights)
 
     def identity(self) -> dict[str, Any]:
@@ -102,9 +102,7 @@ class Encoder:
     @cached_property
     def embedder(self) -> Embedder:
         """The network, loaded when first used; EncoderError when its weights are not those of the manifest."""
-        from hashsearch import embedders
-
-        embedder = embedders.load(self.spec.name, self.spec.weights)
+        embedder = load_embedder(self.spec.name, self.spec.weights, self.spec.preprocessing)
         if EmbedderSpec.of(embedder).identity() != self.spec.identity():
             raise EncoderError(
                 f"the encoder was fitted on '{self.spec.name}' with weights {self.spec.digest[:16]}, "
@@ -188,7 +186,7 @@ class Encoder:
     @classmethod
     def bundled(cls) -> Encoder:
         """The fitted encoder that ships with the package, of the bundled network."""
-        return cls.load(Path(str(files("hashsearch"))) / "models" / "bit-tiny-encoder")
+        return cls.load(BUNDLED / "bit-tiny-encoder")
 
     @classmethod
     def _restore(cls, folder: Path, manifest: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Encoder:

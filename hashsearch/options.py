@@ -63,7 +63,7 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
         decorated: Any = run
         for name in reversed(names):
             decorated = _SETTINGS[name](decorated)
-        return decorated  # type: ignore[no-any-return]
+        return decorated
 
     return decorate
 

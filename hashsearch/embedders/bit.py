@@ -110,4 +110,4 @@ def load_bit(name: str, net: Architecture, path: Path) -> Embedder:
     def forward(pixels: tf.Tensor) -> tf.Tensor:
         return features(folded, tf.cast(pixels, tf.float32) * scale + shift, net)
 
-    return Embedder(name, net.dims, digest_files(path), preprocessing, lambda pixels: forward(pixels).numpy())
+    return Embedder(name, net.dims, digest_files(path), preprocessing, path, lambda pixels: forward(pixels).numpy())

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from hashsearch.errors import EmbedderError
+from hashsearch.images import resize_square
 
 BATCH = 32  # where images a second stop growing on two cores
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("bilinear", "bicubic", "lanczos")}
@@ -46,6 +47,7 @@ class Embedder:
         dims: int,
         digest: str,
         preprocessing: Preprocessing,
+        weights: Path,
         forward: Callable[[np.ndarray], np.ndarray],
     ) -> None:
         self.name = name
@@ -53,6 +55,7 @@ class Embedder:
         self.digest = digest  # sha256 of the weights, hex
         self.input_size = preprocessing.input_size
         self.preprocessing: dict[str, Any] = asdict(preprocessing)  # all that changes a vector besides the weights
+        self.weights = weights
         self.forward = forward
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
@@ -62,10 +65,7 @@ class Embedder:
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise EmbedderError(f"an image must be (height, width, 3) uint8, got {image.shape} {image.dtype}")
-        square = (self.input_size, self.input_size)
-        if image.shape[:2] == square:
-            return image
-        return np.asarray(Image.fromarray(image).resize(square, FILTERS[self.preprocessing["filter"]]))
+        return resize_square(image, self.input_size, FILTERS[self.preprocessing["filter"]])
 
     def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """L2-normalised features: n images of any size -> `(n, dims) float32`."""

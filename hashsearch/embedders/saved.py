@@ -43,7 +43,9 @@ def load_saved(name: str, preprocessing: Preprocessing, source: str) -> Embedder
         raise WeightsMismatch(f"{path} must take (n, {size}, {size}, 3) images: {error}") from error
     if vectors.ndim != 2:
         raise EmbedderError(f"a saved network must answer one vector an image, got {vectors.shape} from {path}")
-    return Embedder(name, vectors.shape[1], digest_files(path), preprocessing, lambda pixels: forward(pixels).numpy())
+    return Embedder(
+        name, vectors.shape[1], digest_files(path), preprocessing, path, lambda pixels: forward(pixels).numpy()
+    )
 
 
 def find(source: str) -> Path:
