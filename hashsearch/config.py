@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,9 @@ class Settings:
 
     home: Path
     es_url: str | None = None
-    es_api_key: str | None = None
+    es_api_key: str | None = field(default=None, repr=False)
     es_user: str | None = None
-    es_password: str | None = None
+    es_password: str | None = field(default=None, repr=False)
     es_ca: Path | None = None
     index: str = "images"
     encoder: Path | None = None

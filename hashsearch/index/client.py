@@ -11,7 +11,7 @@ from elastic_transport import ConnectionTimeout, TransportError
 from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer
 
 from hashsearch.config import Settings
-from hashsearch.errors import IndexNotFound, StoreError, StoreUnavailable
+from hashsearch.errors import ConfigError, IndexNotFound, StoreError, StoreUnavailable
 
 OVERLOADED = (429, 502, 503, 504)
 
@@ -20,6 +20,7 @@ def connect(url: str, settings: Settings | None = None, *, connections: int = 10
     """A client for one cluster, with the credentials of the settings; no request is sent yet.
 
     `connections` is how many requests may be under way at once. Retrying is left to those who know what may be resent.
+    ConfigError when the address is none.
     """
     options: dict[str, Any] = {}
     if settings and settings.es_api_key:
@@ -28,14 +29,17 @@ def connect(url: str, settings: Settings | None = None, *, connections: int = 10
         options["basic_auth"] = (settings.es_user, settings.es_password)
     if settings and settings.es_ca:
         options["ca_certs"] = str(settings.es_ca)
-    return Elasticsearch(
-        url,
-        serializer=OrjsonSerializer(),
-        connections_per_node=connections,
-        request_timeout=30,
-        max_retries=0,
-        **options,
-    )
+    try:
+        return Elasticsearch(
+            url,
+            serializer=OrjsonSerializer(),
+            connections_per_node=connections,
+            request_timeout=30,
+            max_retries=0,
+            **options,
+        )
+    except ValueError as error:
+        raise ConfigError(f"Elasticsearch's address must be like http://localhost:9200, got '{url}': {error}") from error
 
 
 @contextmanager
