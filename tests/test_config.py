@@ -1,0 +1,106 @@
+"""Settings from variables: cast, defaulted, and refused by name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from hashsearch.config import Settings, default_home
+from hashsearch.errors import ConfigError
+from hashsearch.images import DEFAULT, Limits
+
+
+def settings(**variables: str) -> Settings:
+    return Settings.from_environment({f"HASHSEARCH_{name}": value for name, value in variables.items()})
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    found = settings(HOME="/somewhere")
+    assert found == Settings(home=Path("/somewhere"))
+    assert (found.host, found.port, found.index) == ("127.0.0.1", 5800, "images")
+    assert found.limits == DEFAULT
+
+
+def test_every_variable_is_cast_to_its_kind(tmp_path: Path) -> None:
+    found = settings(
+        HOME=str(tmp_path),
+        ES_URL="https://es:9200",
+        ES_API_KEY="key",
+        ES_USER="user",
+        ES_PASSWORD="secret",
+        ES_CA="ca.pem",
+        INDEX="grocery",
+        ENCODER="models/mine",
+        HOST="0.0.0.0",
+        PORT="80",
+        IMAGE_ROOTS=f"/a{os.pathsep}{os.pathsep}/b",
+        MAX_BYTES="1000",
+        MAX_PIXELS="2000",
+    )
+    assert found == Settings(
+        home=tmp_path,
+        es_url="https://es:9200",
+        es_api_key="key",
+        es_user="user",
+        es_password="secret",
+        es_ca=Path("ca.pem"),
+        index="grocery",
+        encoder=Path("models/mine"),
+        host="0.0.0.0",
+        port=80,
+        image_roots=(Path("/a"), Path("/b")),
+        max_bytes=1000,
+        max_pixels=2000,
+    )
+    assert found.limits == Limits(1000, 2000)
+
+
+def test_empty_means_not_set() -> None:
+    empty = {setting.name.upper(): "" for setting in fields(Settings) if setting.name != "home"}
+    assert settings(HOME="/somewhere", **empty) == settings(HOME="/somewhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("MAX_BYTES", "0"),
+        ("MAX_BYTES", "20 MB"),
+        ("MAX_PIXELS", "-1"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_its_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"HASHSEARCH_{name} cannot be '{value}': "):
+        settings(**{name: value})
+
+
+def test_a_user_needs_a_password() -> None:
+    with pytest.raises(ConfigError, match="HASHSEARCH_ES_PASSWORD must be set too"):
+        settings(ES_USER="elastic")
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = repr(settings(ES_USER="user", ES_PASSWORD="hidden-1", ES_API_KEY="hidden-2"))
+    assert "user" in shown
+    assert "hidden" not in shown
+
+
+def test_the_home_folder_is_absolute() -> None:
+    assert default_home({"HASHSEARCH_HOME": "relative"}) == Path.cwd() / "relative"
+    assert default_home({"HASHSEARCH_HOME": "~/there"}) == Path.home() / "there"
+
+
+def test_the_default_home_is_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert default_home({"XDG_DATA_HOME": "/data"}) == Path("/data/hashsearch")
+    assert default_home({}) == Path.home() / ".local" / "share" / "hashsearch"
+
+
+def test_root_gets_a_home_that_the_nodes_account_may_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_home({"XDG_DATA_HOME": "/root/.local/share"}) == Path("/var/lib/hashsearch")
