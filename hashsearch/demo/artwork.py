@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from PIL import Image, ImageDraw
 
-from hashsearch.demo.canvas import Colour, mix, readable, text_width, write
+from hashsearch.demo.canvas import Colour, accented, mix, readable, text_width, write
 from hashsearch.demo.designs import Design
-from hashsearch.demo.ornaments import EMBLEMS, disc, paint_pattern
+from hashsearch.demo.emblems import EMBLEMS, disc
+from hashsearch.demo.patterns import paint_pattern
 from hashsearch.demo.scenes import paint_scene
 
 Draw = ImageDraw.ImageDraw
@@ -42,7 +43,7 @@ def mark(design: Design, width: int, height: int, ground: Colour, *, stacked: bo
     picture = Image.new("RGBA", (width, height), (*ground, 0))
     draw = ImageDraw.Draw(picture)
     first = readable(ground, palette.main, palette.paper, palette.ink)
-    last = readable(ground, palette.accent, palette.second, palette.paper, palette.ink)
+    last = accented(ground, first, palette.accent, palette.second, palette.ink, palette.paper)
     emblem, lot = EMBLEMS[design.emblem], design.lot("mark")
     if not stacked:
         radius = min(height * 0.42, width * 0.14)
@@ -60,7 +61,9 @@ def mark(design: Design, width: int, height: int, ground: Colour, *, stacked: bo
     return picture
 
 
-def _name(draw: Draw, design: Design, x: float, y: float, size: float, room: float, first: Colour, last: Colour) -> None:
+def _name(
+    draw: Draw, design: Design, x: float, y: float, size: float, room: float, first: Colour, last: Colour
+) -> None:
     """Brand over trade, set in one of four manners; `size` is the height of the brand's line."""
     manner = design.lot("name").randrange(4)
     brand = design.brand if manner in (0, 3) else design.brand.upper()
@@ -69,7 +72,11 @@ def _name(draw: Draw, design: Design, x: float, y: float, size: float, room: flo
     write(draw, (x, y), brand, size, first, bold=(0.0, 0.0, 0.035, 0.025)[manner], tracking=tracking, room=room)
     below = y + size * 0.88
     if manner == 1:
-        draw.line((x - width / 2, y + size * 0.55, x + width / 2, y + size * 0.55), fill=last, width=max(1, round(size * 0.05)))
+        draw.line(
+            (x - width / 2, y + size * 0.55, x + width / 2, y + size * 0.55),
+            fill=last,
+            width=max(1, round(size * 0.05)),
+        )
         below += size * 0.1
     write(draw, (x, below), design.trade.upper(), size * 0.36, first, tracking=0.16, room=room * 0.92)
 
@@ -77,9 +84,11 @@ def _name(draw: Draw, design: Design, x: float, y: float, size: float, room: flo
 def _contact(design: Design) -> list[str]:
     lot, name = design.lot("contact"), design.brand.lower()
     person = f"{lot.choice(('Ada', 'Noor', 'Emil', 'Lena', 'Tomas', 'Ines', 'Yuki', 'Marta', 'Jonas', 'Sofia'))} "
-    person += lot.choice(("Brandt", "Okafor", "Lindqvist", "Moreau", "Tanaka", "Vidal", "Keller", "Novak", "Rossi", "Hale"))
-    street = f"{lot.randint(2, 98)} {lot.choice(('Mill Lane', 'Station Road', 'Canal Street', 'Market Square', 'High Street'))}"
-    return [person, street, f"hello@{name}.example", f"{name}.example"]
+    person += lot.choice(
+        ("Brandt", "Okafor", "Lindqvist", "Moreau", "Tanaka", "Vidal", "Keller", "Novak", "Rossi", "Hale")
+    )
+    street = lot.choice(("Mill Lane", "Station Road", "Canal Street", "Market Square", "High Street"))
+    return [person, f"{lot.randint(2, 98)} {street}", f"hello@{name}.example", f"{name}.example"]
 
 
 def _centre(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) -> None:
@@ -87,7 +96,8 @@ def _centre(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) ->
     dark = design.lot("ground").random() < 0.5
     ground = p.main if dark else p.paper
     picture.paste(ground, (0, 0, w, h))
-    first, last = readable(ground, p.main, p.paper, p.ink), readable(ground, p.accent, p.second, p.paper, p.ink)
+    first = readable(ground, p.main, p.paper, p.ink)
+    last = accented(ground, first, p.accent, p.second, p.ink, p.paper)
     EMBLEMS[design.emblem](draw, w / 2, h * 0.36, unit * 0.2, first, last, ground)
     _name(draw, design, w / 2, h * 0.64, unit * 0.15, w * 0.82, first, last)
     write(draw, (w / 2, h * 0.92), design.tagline, unit * 0.05, mix(first, ground, 0.2), room=w * 0.8)
@@ -109,7 +119,15 @@ def _band(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) -> N
     write(draw, (left, top), design.brand, unit * 0.16, first, anchor="l", bold=0.025, room=room)
     write(draw, (left, top + unit * 0.14), design.trade, unit * 0.075, p.ink, anchor="l", room=room)
     for row, line in enumerate((design.tagline, *_contact(design)[1:])):
-        write(draw, (left, h * (0.62 if flat else 0.76) + row * unit * 0.075), line, unit * 0.048, mix(p.ink, p.paper, 0.25), anchor="l", room=room)
+        write(
+            draw,
+            (left, h * (0.62 if flat else 0.76) + row * unit * 0.075),
+            line,
+            unit * 0.048,
+            mix(p.ink, p.paper, 0.25),
+            anchor="l",
+            room=room,
+        )
 
 
 def _diagonal(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) -> None:
@@ -119,10 +137,23 @@ def _diagonal(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) 
     draw.polygon([(0, h * lean), (w, h * (lean - 0.3)), (w, h * (lean - 0.23)), (0, h * (lean + 0.04))], fill=p.accent)
     ink = readable(p.main, p.paper, p.ink)
     write(draw, (w * 0.08, h * 0.15), design.brand, unit * 0.17, ink, anchor="l", bold=0.025, room=w * 0.8)
-    write(draw, (w * 0.08, h * 0.15 + unit * 0.14), design.trade.upper(), unit * 0.058, mix(ink, p.main, 0.15), anchor="l", tracking=0.14, room=w * 0.6)
-    EMBLEMS[design.emblem](draw, w - unit * 0.24, h - unit * 0.26, unit * 0.16, readable(p.paper, p.main, p.ink), p.accent, p.paper)
+    write(
+        draw,
+        (w * 0.08, h * 0.15 + unit * 0.14),
+        design.trade.upper(),
+        unit * 0.058,
+        mix(ink, p.main, 0.15),
+        anchor="l",
+        tracking=0.14,
+        room=w * 0.6,
+    )
+    EMBLEMS[design.emblem](
+        draw, w - unit * 0.24, h - unit * 0.26, unit * 0.16, readable(p.paper, p.main, p.ink), p.accent, p.paper
+    )
     for row, line in enumerate(_contact(design)[1:]):
-        write(draw, (w * 0.08, h * 0.96 - unit * (0.2 - row * 0.068)), line, unit * 0.046, p.ink, anchor="l", room=w * 0.5)
+        write(
+            draw, (w * 0.08, h * 0.96 - unit * (0.2 - row * 0.068)), line, unit * 0.046, p.ink, anchor="l", room=w * 0.5
+        )
 
 
 def _plate(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) -> None:
@@ -133,7 +164,12 @@ def _plate(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) -> 
     round_ = design.lot("plate").choice((0, unit * 0.05, min(across, down) / 2))
     draw.rounded_rectangle((x0, y0, x1, y1), round_, fill=p.paper)
     rim = unit * 0.025
-    draw.rounded_rectangle((x0 + rim, y0 + rim, x1 - rim, y1 - rim), max(0, round_ - rim), outline=p.accent, width=max(1, round(unit * 0.006)))
+    draw.rounded_rectangle(
+        (x0 + rim, y0 + rim, x1 - rim, y1 - rim),
+        max(0, round_ - rim),
+        outline=p.accent,
+        width=max(1, round(unit * 0.006)),
+    )
     first = readable(p.paper, p.main, p.ink)
     EMBLEMS[design.emblem](draw, w / 2, y0 + down * 0.31, down * 0.16, first, p.accent, p.paper)
     _name(draw, design, w / 2, y0 + down * 0.63, down * 0.19, across * 0.78, first, p.accent)
@@ -146,10 +182,34 @@ def _type(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) -> N
     picture.paste(ground, (0, 0, w, h))
     first = readable(ground, p.main, p.paper, p.ink)
     place = (w * 0.68, h * 0.5) if w > h else (w * 0.5, h * 0.36)
-    write(draw, place, design.brand[0], unit * 1.05 if w > h else min(unit * 1.05, h * 0.7), mix(ground, first, 0.85), bold=0.06)
+    write(
+        draw,
+        place,
+        design.brand[0],
+        unit * 1.05 if w > h else min(unit * 1.05, h * 0.7),
+        mix(ground, first, 0.85),
+        bold=0.06,
+    )
     draw.rectangle((w * 0.08, h - unit * 0.36, w * 0.08 + unit * 0.14, h - unit * 0.345), fill=first)
-    write(draw, (w * 0.08, h - unit * 0.26), design.brand, unit * 0.11, first, anchor="l", bold=0.025, room=w * 0.5 if w > h else w * 0.84)
-    write(draw, (w * 0.08, h - unit * 0.15), design.trade, unit * 0.06, first, anchor="l", room=w * 0.4 if w > h else w * 0.84)
+    write(
+        draw,
+        (w * 0.08, h - unit * 0.26),
+        design.brand,
+        unit * 0.11,
+        first,
+        anchor="l",
+        bold=0.025,
+        room=w * 0.5 if w > h else w * 0.84,
+    )
+    write(
+        draw,
+        (w * 0.08, h - unit * 0.15),
+        design.trade,
+        unit * 0.06,
+        first,
+        anchor="l",
+        room=w * 0.4 if w > h else w * 0.84,
+    )
 
 
 def _scene(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) -> None:
@@ -160,10 +220,29 @@ def _scene(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) -> 
     picture.paste(view)
     ground = design.lot("ground").choice((p.paper, p.main, p.ink))
     draw.rectangle((0, edge, w, h), fill=ground)
-    first, last = readable(ground, p.main, p.paper, p.ink), readable(ground, p.accent, p.paper, p.ink)
+    first = readable(ground, p.main, p.paper, p.ink)
+    last = accented(ground, first, p.accent, p.second, p.ink, p.paper)
     deep = h - edge
-    write(draw, (w * 0.07, edge + deep * 0.4), design.brand.upper(), deep * 0.36, first, anchor="l", bold=0.025, tracking=0.04, room=w * 0.62)
-    write(draw, (w * 0.07, edge + deep * 0.74), f"{design.trade}  ·  {design.tagline}", deep * 0.15, first, anchor="l", room=w * 0.64)
+    write(
+        draw,
+        (w * 0.07, edge + deep * 0.4),
+        design.brand.upper(),
+        deep * 0.36,
+        first,
+        anchor="l",
+        bold=0.025,
+        tracking=0.04,
+        room=w * 0.62,
+    )
+    write(
+        draw,
+        (w * 0.07, edge + deep * 0.74),
+        f"{design.trade}  ·  {design.tagline}",
+        deep * 0.15,
+        first,
+        anchor="l",
+        room=w * 0.64,
+    )
     EMBLEMS[design.emblem](draw, w - unit * 0.16, edge + deep / 2, min(deep * 0.34, unit * 0.11), first, last, ground)
 
 
@@ -195,12 +274,30 @@ def _corner(picture: Image.Image, draw: Draw, w: int, h: int, design: Design) ->
     p, unit = design.palette, min(w, h)
     ground = design.lot("ground").choice((p.paper, p.ink, p.main))
     picture.paste(ground, (0, 0, w, h))
-    first, last = readable(ground, p.main, p.paper, p.ink), readable(ground, p.accent, p.second, p.paper)
-    EMBLEMS[design.emblem](draw, w * (0.86 if w > h else 0.9), h - unit * 0.24, unit * (0.52 if w > h else 0.4), mix(ground, first, 0.8), last, ground)
+    first = readable(ground, p.main, p.paper, p.ink)
+    last = accented(ground, first, p.accent, p.second, p.ink, p.paper)
+    EMBLEMS[design.emblem](
+        draw,
+        w * (0.86 if w > h else 0.9),
+        h - unit * 0.24,
+        unit * (0.52 if w > h else 0.4),
+        mix(ground, first, 0.8),
+        last,
+        ground,
+    )
     write(draw, (w * 0.08, unit * 0.2), design.brand, unit * 0.17, first, anchor="l", bold=0.025, room=w * 0.8)
     write(draw, (w * 0.08, unit * 0.35), design.trade, unit * 0.08, first, anchor="l", room=w * 0.7)
     for row, line in enumerate(_contact(design)):
-        write(draw, (w * 0.08, h - unit * (0.34 - row * 0.075)), line, unit * 0.05, first, anchor="l", bold=0.02 if row == 0 else 0, room=w * 0.4)
+        write(
+            draw,
+            (w * 0.08, h - unit * (0.34 - row * 0.075)),
+            line,
+            unit * 0.05,
+            first,
+            anchor="l",
+            bold=0.02 if row == 0 else 0,
+            room=w * 0.4,
+        )
 
 
 _LAYOUTS: dict[str, Callable[[Image.Image, Draw, int, int, Design], None]] = {

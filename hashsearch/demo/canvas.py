@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -11,6 +12,11 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+
+STAGE = 1040
+"""Side in pixels of the stage that products are drawn on; pictures leave it at half that, which smooths every edge."""
+
+SIZE = (STAGE, STAGE)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
@@ -28,6 +34,12 @@ def readable(ground: Colour, *choices: Colour) -> Colour:
     """The first choice that stands out from the ground well enough to be read, else the one that does so most."""
     contrast = [abs(lightness(choice) - lightness(ground)) for choice in choices]
     return next((choice for choice, step in zip(choices, contrast) if step > 0.4), choices[int(np.argmax(contrast))])
+
+
+def accented(ground: Colour, first: Colour, *choices: Colour) -> Colour:
+    """The first choice that is told from both the ground and the first colour, else the one that is so most."""
+    apart = [min(np.linalg.norm(np.subtract(choice, other)) for other in (ground, first)) for choice in choices]
+    return next((choice for choice, step in zip(choices, apart) if step > 90), choices[int(np.argmax(apart))])
 
 
 def gradient(size: tuple[int, int], corners: Sequence[Colour]) -> Image.Image:
@@ -108,7 +120,10 @@ def turned(picture: Image.Image, centre: Point, degrees: float, size: tuple[int,
     sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
     half_width, half_height = picture.width * scale / 2, picture.height * scale / 2
     corners = [
-        (centre[0] + x * half_width * cosine - y * half_height * sine, centre[1] + x * half_width * sine + y * half_height * cosine)
+        (
+            centre[0] + x * half_width * cosine - y * half_height * sine,
+            centre[1] + x * half_width * sine + y * half_height * cosine,
+        )
         for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))
     ]
     return quad(picture, corners, size)
@@ -142,6 +157,25 @@ def curve(*points: Point, steps: int = 16) -> list[Point]:
     for share in (step / steps for step in range(steps + 1)):
         level = list(points)
         while len(level) > 1:
-            level = [(a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share) for a, b in zip(level, level[1:])]
+            level = [(a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share) for a, b in itertools.pairwise(level)]
         found.append(level[0])
     return found
+
+
+def pile(*layers: Image.Image) -> Image.Image:
+    """The RGBA layers laid on one another, each casting a shadow on those below."""
+    below = layers[0]
+    for layer in layers[1:]:
+        ground, outline = below.convert("RGB"), below.getchannel("A")
+        cast_shadow(ground, layer.getchannel("A"), (5, 10), 14, 0.4)
+        ground.putalpha(outline)
+        ground.alpha_composite(layer)
+        below = ground
+    return below
+
+
+def lit(sheet: Image.Image, dark: float = 0.93, bright: float = 1.05) -> Image.Image:
+    """The sheet under light from the upper left."""
+    across = np.linspace(bright, (bright + dark) / 2, sheet.width)[None, :]
+    down = np.linspace(0, (dark - bright) / 2, sheet.height)[:, None]
+    return shaded(sheet, across + down)

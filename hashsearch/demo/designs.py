@@ -92,7 +92,12 @@ _TRADES: tuple[tuple[str, str, str, str], ...] = (
     ("Outdoor|Mountain Guides|Trails", "Higher, further, home|Since 1987", "mountain star", "mountains forest"),
     ("Sailing Club|Surf School|Harbour Tours", "Salt in the air|Follow the wind", "wave boat", "sea night"),
     ("Architects|Interiors|Studio", "Space for living|Lines that last", "blocks rings", "city abstract"),
-    ("Jazz Festival|Record Store|Music School", "Loud and clear|Three nights, nine stages", "note rings", "abstract night"),
+    (
+        "Jazz Festival|Record Store|Music School",
+        "Loud and clear|Three nights, nine stages",
+        "note rings",
+        "abstract night",
+    ),
     ("Yoga|Wellness|Day Spa", "Breathe in, breathe out|Move gently", "flower moon", "sea desert"),
     ("Brewery|Cider House|Winery", "Poured with pride|Cellar door open daily", "drop wheat", "hills forest"),
     ("Systems|Data Lab|Robotics", "Simple, on purpose|Tools that think ahead", "hexagon bolt", "city abstract"),

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from hashsearch.demo import goods, prints
-from hashsearch.demo.canvas import Colour, blurred, cast_shadow, gradient, grain, mix, quad, shaded
+from hashsearch.demo import goods, prints, signs, textiles
+from hashsearch.demo.canvas import BLACK, WHITE, Colour, blurred, cast_shadow, gradient, grain, mix, quad, shaded
 from hashsearch.demo.designs import Design
 from hashsearch.demo.prints import SIZE
 
@@ -19,17 +19,28 @@ PRODUCTS: dict[str, Callable[[Design], Image.Image]] = {
     "flyers": prints.flyers,
     "posters": prints.posters,
     "mugs": goods.mugs,
-    "T-shirts": goods.t_shirts,
+    "T-shirts": textiles.t_shirts,
     "pens": goods.pens,
     "packaging": goods.packaging,
     "labels": goods.labels,
-    "stickers": prints.stickers,
+    "stickers": signs.stickers,
     "calendars": prints.calendars,
-    "tote bags": goods.tote_bags,
-    "banners": prints.banners,
+    "tote bags": textiles.tote_bags,
+    "banners": signs.banners,
 }
 
 _STANDING = ("mugs", "packaging", "labels", "banners")
+
+
+def backdrop(design: Design, size: tuple[int, int]) -> Image.Image:
+    """RGB studio ground in a light tint of the design's palette, brighter towards the upper left."""
+    lot, palette = design.lot("backdrop"), design.palette
+    tint = mix(
+        lot.choice((palette.second, palette.paper, palette.accent, (214, 210, 204))),
+        (240, 238, 235),
+        lot.uniform(0.45, 0.8),
+    )
+    return gradient(size, (mix(tint, WHITE, 0.5), mix(tint, WHITE, 0.15), mix(tint, WHITE, 0.1), mix(tint, BLACK, 0.1)))
 
 
 def product(design: Design) -> Image.Image:
@@ -39,7 +50,7 @@ def product(design: Design) -> Image.Image:
 
 def studio(design: Design, cutout: Image.Image) -> Image.Image:
     """The shop's picture, 520 x 520: the product before a soft ground."""
-    ground = goods.backdrop(design, SIZE)
+    ground = backdrop(design, SIZE)
     outline = cutout.getchannel("A")
     if design.category in _STANDING:
         _stand(ground, outline, design)
@@ -93,9 +104,9 @@ def photographed(design: Design, cutout: Image.Image, part: str = "photo") -> Im
     x, y = 480 + lot.uniform(-50, 50), 360 + lot.uniform(-20, 20)
     corners = []
     for u, v in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-        u, v = u * math.cos(turn) - v * math.sin(turn), u * math.sin(turn) + v * math.cos(turn)
-        near = 1 + tilt * v + tilt * 0.5 * u
-        corners.append((x + u * near * scale * 520, y + v * near * scale * 520 * (1 - tilt)))
+        right, down = u * math.cos(turn) - v * math.sin(turn), u * math.sin(turn) + v * math.cos(turn)
+        near = (1 + tilt * down + tilt * 0.5 * right) * scale * 520
+        corners.append((x + right * near, y + down * near * (1 - tilt)))
     layer = quad(cutout.reduce(2), corners, size)
     outline = layer.getchannel("A")
     direction = lot.choice((-1, 1))
@@ -120,7 +131,9 @@ def _developed(photo: Image.Image, lot: random.Random, seed: int) -> Image.Image
 def _wood(size: tuple[int, int], lot: random.Random, seed: int) -> Image.Image:
     colour: Colour = lot.choice(((176, 128, 84), (132, 90, 58), (206, 170, 126), (92, 66, 50)))
     noise = np.random.default_rng(seed)
-    fibre = Image.fromarray(noise.integers(0, 256, (size[1] // 2, 14), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    fibre = Image.fromarray(noise.integers(0, 256, (size[1] // 2, 14), dtype=np.uint8)).resize(
+        size, Image.Resampling.BICUBIC
+    )
     streak = np.asarray(fibre, dtype=np.float32) / 255
     boards = np.repeat(noise.uniform(0.86, 1.1, 6), size[1] // 6)[:, None]
     picture = shaded(Image.new("RGB", size, colour), (0.88 + 0.2 * streak) * boards)
@@ -135,7 +148,9 @@ def _stone(size: tuple[int, int], lot: random.Random, seed: int) -> Image.Image:
     colour: Colour = lot.choice(((226, 224, 222), (178, 176, 174), (72, 74, 80)))
     noise, cloud = np.random.default_rng(seed), np.zeros((size[1], size[0]), dtype=np.float32)
     for cells, weight in ((5, 0.5), (12, 0.3), (40, 0.2)):
-        patches = Image.fromarray(noise.integers(0, 256, (cells, cells), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        patches = Image.fromarray(noise.integers(0, 256, (cells, cells), dtype=np.uint8)).resize(
+            size, Image.Resampling.BICUBIC
+        )
         cloud += weight * np.asarray(patches, dtype=np.float32) / 255
     veins = np.exp(-((cloud - 0.5) ** 2) / 0.0004) * 0.12
     return shaded(Image.new("RGB", size, colour), 0.86 + 0.28 * cloud - veins)
@@ -144,11 +159,17 @@ def _stone(size: tuple[int, int], lot: random.Random, seed: int) -> Image.Image:
 def _linen(size: tuple[int, int], lot: random.Random, seed: int) -> Image.Image:
     colour: Colour = lot.choice(((214, 204, 188), (120, 134, 140), (188, 158, 146), (96, 108, 92)))
     noise = np.random.default_rng(seed)
-    threads = noise.normal(0, 0.05, (size[1], 1)) + noise.normal(0, 0.05, (1, size[0])) + noise.normal(0, 0.03, (size[1], size[0]))
+    threads = (
+        noise.normal(0, 0.05, (size[1], 1))
+        + noise.normal(0, 0.05, (1, size[0]))
+        + noise.normal(0, 0.03, (size[1], size[0]))
+    )
     return shaded(Image.new("RGB", size, colour), 1 + threads)
 
 
 def _plain(size: tuple[int, int], lot: random.Random, seed: int) -> Image.Image:
     """A painted desk or wall."""
     colour: Colour = lot.choice(((236, 232, 226), (58, 70, 92), (206, 190, 170), (148, 170, 164), (222, 186, 170)))
-    return grain(gradient(size, (mix(colour, (255, 255, 255), 0.2), colour, colour, mix(colour, (0, 0, 0), 0.2))), 2, seed)
+    return grain(
+        gradient(size, (mix(colour, (255, 255, 255), 0.2), colour, colour, mix(colour, (0, 0, 0), 0.2))), 2, seed
+    )
