@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from hashsearch.options import EXIT_REJECTS, load_encoder, run_reporting_errors,
 if TYPE_CHECKING:
     from hashsearch.config import Settings
     from hashsearch.index.node import LocalNode, NodeStatus
-    from hashsearch.search import Hit, Searcher
+    from hashsearch.search import Searcher
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON on standard output.")
 
@@ -161,7 +162,7 @@ def search(
     **options: Any,
 ) -> None:
     """Find the indexed images nearest to IMAGE."""
-    from hashsearch.search import SearchOptions
+    from hashsearch.search import SearchOptions, as_table
 
     if (image is None) == (image_id is None):
         raise click.UsageError("give either IMAGE or --id")
@@ -172,7 +173,7 @@ def search(
     else:
         vector = searcher.index.embedding(image_id) if image_id else _embed_file(searcher, image, crop, settings)
         hits = searcher.by_vector(vector, chosen) if radius is None else searcher.within_radius(vector, radius, chosen)
-    click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else _table(hits))
+    click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else as_table(hits))
 
 
 def _embed_file(searcher: Searcher, image: Path | None, box: str | None, settings: Settings) -> Any:
@@ -199,24 +200,38 @@ def _attributes(pairs: tuple[str, ...]) -> dict[str, list[str]]:
     return wanted
 
 
-def _table(hits: list[Hit]) -> str:
-    lines = ["cosine  hamming  was  id"]
-    for hit in hits:
-        rank = f"#{hit.hamming_rank}" if hit.hamming_rank else ""
-        lines.append(f"{hit.cosine:6.4f}  {hit.hamming:7d} {rank:>4}  {hit.id}  {hit.title or ''}".rstrip())
-    return "\n".join(lines)
-
-
 @commands.command()
 @with_settings("index", "encoder", "es_url", "home", "host", "port", "image_roots")
 def serve(settings: Settings) -> None:
     """Serve the search page and the JSON API."""
-    from hashsearch.web import create_app
-    from hashsearch.web import serve as serve_app
+    from hashsearch.web import create_app, server
 
-    app = create_app(_searcher(settings), settings)
+    served = server(create_app(_searcher(settings), settings), settings.host, settings.port)
     say(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
-    serve_app(app, settings.host, settings.port)
+    served.run()
+
+
+@commands.command()
+@click.option(
+    "--catalog", type=click.Path(exists=True, path_type=Path), help="Your own pictures: a folder, or a file with rows."
+)
+@with_settings("es_url", "home", "host", "port")
+def demo(settings: Settings, catalog: Path | None) -> None:
+    """Try it: index a drawn catalog, or your own, answer a first query, serve the search page until Ctrl-C."""
+    from hashsearch.demo.show import show
+    from hashsearch.index.node import LocalNode
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    local = LocalNode(settings.home)
+    ours = not settings.es_url and not local.status().running
+    try:
+        show(settings, load_encoder(settings), catalog, say)
+    except KeyboardInterrupt:
+        say("")
+    finally:
+        if ours:
+            say("stopping Elasticsearch")
+            local.stop()
 
 
 def main() -> None:

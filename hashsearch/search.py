@@ -74,6 +74,15 @@ class Hit:
         return asdict(self)
 
 
+def as_table(hits: Sequence[Hit]) -> str:
+    """Hits as lines for a terminal: cosine, Hamming distance, rank before re-ranking, id, title."""
+    lines = ["cosine  hamming   was  id"]
+    for hit in hits:
+        rank = f"#{hit.hamming_rank}" if hit.hamming_rank else ""
+        lines.append(f"{hit.cosine:6.4f}  {hit.hamming:7d} {rank:>5}  {hit.id}  {hit.title or ''}".rstrip())
+    return "\n".join(lines)
+
+
 _DEFAULTS = SearchOptions()
 _MOST_TERMS = 65_536  # Elasticsearch's limit for one terms clause
 

@@ -45,7 +45,7 @@ class Query:
 
 
 def draw_catalog(
-    folder: Path, products: int = 600, seed: int = 7, progress: Callable[[int], None] | None = None
+    folder: Path, products: int = 600, seed: int = 7, progress: Callable[[int], object] | None = None
 ) -> Path:
     """Path of the `catalog.csv` that lists the `products` pictures drawn into the folder.
 

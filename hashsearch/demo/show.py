@@ -1,13 +1,11 @@
-"""The demo from nothing to a served page: node, catalog, index, first query."""
+"""The demo from nothing to a served page: cluster, catalog, index, first answer, page."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from elasticsearch import Elasticsearch
 from tqdm import tqdm
 
 from hashsearch.catalog import Catalog, sample_sources
@@ -16,45 +14,45 @@ from hashsearch.demo.catalog import draw_catalog, draw_queries
 from hashsearch.embedding import read_source
 from hashsearch.encoder import Encoder
 from hashsearch.images import decode
+from hashsearch.index.cluster import connect_cluster
 from hashsearch.index.store import ImageIndex
 from hashsearch.index.writing import BulkWriter
 from hashsearch.indexing import Indexer, index_catalog
-from hashsearch.search import Hit, Searcher, SearchOptions
+from hashsearch.search import Searcher, SearchOptions, as_table
+from hashsearch.web import create_app, server
 
 PRODUCTS = 600
 
 
-def prepare(
-    settings: Settings, client: Elasticsearch, encoder: Encoder, catalog: Path | None, say: Callable[[str], None]
-) -> tuple[Searcher, Settings, Path]:
-    """Index a catalog (the user's, else the drawn one) and return its searcher, its settings and a picture to ask with."""
-    folder = settings.home / "demo"
-    if catalog is None:
-        listing, question = _drawn(folder, say)
-        root, name = folder, "demo"
-    else:
-        listing, question = catalog, Path(sample_sources(Catalog(catalog), 1, seed=0)[0])
-        root, name = (catalog if catalog.is_dir() else catalog.parent), f"demo-{_slug(catalog)}"
-    settings = replace(settings, index=name, image_roots=(*settings.image_roots, root.absolute()))
+def show(settings: Settings, encoder: Encoder, catalog: Path | None, say: Callable[[str], None]) -> None:
+    """Index a catalog, by default the drawn one, answer a first query, serve the page until interrupted."""
+    client = connect_cluster(settings, say)
+    entries, root, question = _given(catalog) if catalog else _drawn(settings.home / "demo", say)
+    # An index is of one encoder and of one catalog, so both are in its name.
+    name = f"demo-{entries.fingerprint[:6]}-{encoder.fingerprint[:6]}"
     index = ImageIndex.open_or_create(client, name, encoder)
     indexer = Indexer(encoder, index, BulkWriter(client, index.alias), settings.limits)
-    summary, rejects = index_catalog(Catalog(listing), indexer, settings.home / "jobs")
-    say(f"{summary}" + (f", listed in {rejects}" if summary.rejected else ""))
-    return Searcher(encoder, index), settings, question
-
-
-def first_answer(searcher: Searcher, question: Path, settings: Settings) -> Sequence[Hit]:
-    """The five nearest of a picture."""
+    summary, rejects = index_catalog(entries, indexer, settings.home / "jobs")
+    say(f"{summary}, listed in {rejects}" if summary.rejected else str(summary))
+    searcher = Searcher(encoder, index)
     image = decode(read_source(str(question), settings.limits), settings.limits)
-    return searcher.by_image(image, SearchOptions(k=5, candidates=100))
+    say(f"\na first query, {question}:\n{as_table(searcher.by_image(image, SearchOptions(k=5)))}\n")
+    app = create_app(searcher, replace(settings, index=name, image_roots=(*settings.image_roots, root)))
+    served = server(app, settings.host, settings.port)
+    say(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
+    served.run()
 
 
-def _drawn(folder: Path, say: Callable[[str], None]) -> tuple[Path, Path]:
-    say(f"drawing a print shop's catalog of {PRODUCTS} pictures in {folder}")
-    with tqdm(total=PRODUCTS, unit=" pictures", desc="drawing") as bar:
+def _given(path: Path) -> tuple[Catalog, Path, Path]:
+    """A user's catalog, the folder of its pictures, and one of them to ask with."""
+    entries = Catalog(path.absolute())
+    root = path if path.is_dir() else path.parent
+    return entries, root.absolute(), Path(sample_sources(entries, 1, seed=0)[0])
+
+
+def _drawn(folder: Path, say: Callable[[str], None]) -> tuple[Catalog, Path, Path]:
+    """The drawn catalog, its folder, and a photo of one of its products that is not in it."""
+    say(f"a print shop's catalog of {PRODUCTS} pictures, in {folder}")
+    with tqdm(total=PRODUCTS, unit=" pictures", desc="drawing", disable=(folder / "drawn.json").exists()) as bar:
         listing = draw_catalog(folder, PRODUCTS, progress=bar.update)
-    return listing, draw_queries(folder / "queries", 1)[0].path
-
-
-def _slug(path: Path) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "catalog"
+    return Catalog(listing), folder, draw_queries(folder / "queries", 1)[0].path
