@@ -1,0 +1,162 @@
+"""What indexing costs beside the network: `python benchmarks/pipeline.py FOLDER --embedder NAME [--weights FILE]`.
+
+Part 1, images a second: the network alone, on images decoded and resized in memory beforehand, against the whole of
+`index_catalog` on the same files; alternating, best of `rounds` each. Part 2, documents a second with ready vectors:
+encoding and writing through `BulkWriter`, against plain `_bulk` requests of the same, already serialised bodies with
+the same number of connections.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+import orjson
+
+from hashsearch.options import run_reporting_errors, say, with_settings
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+    from hashsearch.config import Settings
+    from hashsearch.encoder import Encoder
+    from hashsearch.index.store import ImageIndex
+
+WRITERS = 2
+BATCH = 128
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@with_settings("es_url", "home")
+@click.option("--embedder", default="bit-tiny", show_default=True)
+@click.option("--weights")
+@click.option("--images", default=3000, show_default=True, help="At most so many images of the folder.")
+@click.option("--documents", default=20_000, show_default=True, help="Documents of part 2.")
+@click.option("--rounds", default=3, show_default=True)
+def main(
+    settings: Settings, folder: Path, embedder: str, weights: str | None, images: int, documents: int, rounds: int
+) -> None:
+    """Print both parts."""
+    from hashsearch.catalog import Catalog, sample_sources
+    from hashsearch.embedders import load
+    from hashsearch.embedding import embed_sources
+    from hashsearch.encoder import EmbedderSpec, Encoder
+    from hashsearch.hashing.binarizers import make_binarizer
+    from hashsearch.hashing.sub_codes import make_sub_codes
+    from hashsearch.images import decode
+    from hashsearch.index.cluster import connect_cluster
+
+    network = load(embedder, weights)
+    sources = sample_sources(Catalog(folder), images, seed=0)
+    vectors = np.concatenate([batch.vectors for batch in embed_sources(network, sources)])
+    encoder = Encoder.fit(EmbedderSpec.of(network), vectors, make_binarizer("rotation"), make_sub_codes("cells"))
+    prepared = [network.prepare(decode(Path(source).read_bytes())) for source in sources]
+    client = connect_cluster(settings, say)
+    bare, whole = [], []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        network.embed(prepared)
+        bare.append(len(prepared) / (time.perf_counter() - began))
+        whole.append(index_files(client, encoder, sources))
+    click.echo(f"{embedder}, {len(sources)} images, best of {rounds}")
+    click.echo(f"network alone   {max(bare):7.1f} images/s  {np.round(bare, 1)}")
+    share = max(whole) / max(bare)
+    click.echo(f"index_catalog   {max(whole):7.1f} images/s  {np.round(whole, 1)}  = {share:.1%} of the network")
+    ready = np.resize(vectors, (documents, encoder.dims))
+    plain, ours = [], []
+    for _ in range(rounds):
+        plain.append(plain_bulk(client, encoder, ready))
+        ours.append(encode_and_write(client, encoder, ready))
+    click.echo(f"{documents} ready vectors of {encoder.dims} dims, {encoder.bits} bits")
+    click.echo(f"plain _bulk     {max(plain):7.0f} documents/s  {np.round(plain)}")
+    share = max(ours) / max(plain)
+    click.echo(f"encode + write  {max(ours):7.0f} documents/s  {np.round(ours)}  = {share:.1%} of plain _bulk")
+
+
+def fresh_index(client: Elasticsearch, encoder: Encoder) -> ImageIndex:
+    """An empty index of its own."""
+    from hashsearch.index.store import ImageIndex
+
+    return ImageIndex.create(client, f"bench-{uuid.uuid4().hex[:8]}", encoder)
+
+
+def drop(index: ImageIndex) -> None:
+    """Remove an index again."""
+    index.client.indices.delete(index=",".join(index.client.indices.get(index=index.alias).body))
+
+
+def index_files(client: Elasticsearch, encoder: Encoder, sources: list[str]) -> float:
+    """Images a second of the whole job on these files, its end included: all are findable."""
+    from hashsearch.catalog import Catalog
+    from hashsearch.index.writing import BulkWriter
+    from hashsearch.indexing import Indexer, index_catalog
+
+    index = fresh_index(client, encoder)
+    with tempfile.TemporaryDirectory() as folder:
+        listing = Path(folder) / "catalog.jsonl"
+        listing.write_bytes(b"".join(orjson.dumps({"id": source, "path": source}) + b"\n" for source in sources))
+        indexer = Indexer(encoder, index, BulkWriter(client, index.alias))
+        began = time.perf_counter()
+        index_catalog(Catalog(listing), indexer, Path(folder))
+        seconds = time.perf_counter() - began
+    drop(index)
+    return len(sources) / seconds
+
+
+def plain_bulk(client: Elasticsearch, encoder: Encoder, vectors: np.ndarray) -> float:
+    """Documents a second of `_bulk` with bodies that are ready."""
+    bodies = [
+        [
+            orjson.dumps({"index": {"_id": image_id}}) + b"\n" + orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
+            for image_id, fields in documents_of(encoder, vectors[start : start + BATCH], start)
+        ]
+        for start in range(0, len(vectors), BATCH)
+    ]
+    index = fresh_index(client, encoder)
+    began = time.perf_counter()
+    with ThreadPoolExecutor(WRITERS) as pool:
+        answers = list(pool.map(lambda body: client.bulk(index=index.alias, operations=body), bodies))
+    index.refresh()
+    seconds = time.perf_counter() - began
+    assert not any(answer["errors"] for answer in answers)
+    drop(index)
+    return len(vectors) / seconds
+
+
+def encode_and_write(client: Elasticsearch, encoder: Encoder, vectors: np.ndarray) -> float:
+    """Documents a second of encoding and writing."""
+    from hashsearch.index.writing import BulkWriter
+
+    index = fresh_index(client, encoder)
+    writer = BulkWriter(client, index.alias)
+    began = time.perf_counter()
+    with ThreadPoolExecutor(WRITERS) as pool:
+        starts = range(0, len(vectors), BATCH)
+        failures = list(
+            pool.map(lambda start: writer.write(documents_of(encoder, vectors[start : start + BATCH], start)), starts)
+        )
+    index.refresh()
+    seconds = time.perf_counter() - began
+    assert not any(failures)
+    drop(index)
+    return len(vectors) / seconds
+
+
+def documents_of(encoder: Encoder, vectors: np.ndarray, start: int) -> list[tuple[str, dict[str, object]]]:
+    """Documents of a batch of vectors."""
+    encoded = encoder.encode(vectors)
+    return [
+        (f"image-{start + row}", {**encoded.fields(row), "uri": f"image-{start + row}.jpg", "phash": "00" * 8})
+        for row in range(len(vectors))
+    ]
+
+
+if __name__ == "__main__":
+    run_reporting_errors(main)

@@ -1,0 +1,77 @@
+"""Recall and precision of an index against exact cosine: `python benchmarks/recall.py --index NAME`.
+
+Every `step`-th indexed image is a query, itself left out of its answers. Exact neighbours come from numpy over all
+stored embeddings; an answer counts as found when its cosine reaches that of the exact k-th neighbour, so that equal
+pictures do not count as misses. Precision is about the category.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from hashsearch.options import load_encoder, run_reporting_errors, say, with_settings
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
+    from hashsearch.index.store import ImageIndex
+
+PAGE = 500
+
+
+@click.command()
+@with_settings("index", "encoder", "es_url", "home")
+@click.option("--queries", default=1000, show_default=True, help="At most so many queries.")
+@click.option("--of", type=(str, str), metavar="NAME VALUE", help="Only images with this attribute as queries.")
+@click.option("-k", default=10, show_default=True, help="Neighbours asked for.")
+@click.option("--candidates", default=None, type=int, help="Candidates.  [default: the product's]")
+@click.option("--strategy", default=None, help="Strategy.  [default: the product's]")
+@click.option("--probes", default=None, type=int, help="Probes.  [default: the product's]")
+def main(settings: Settings, queries: int, of: tuple[str, str] | None, k: int, **options: Any) -> None:
+    """Print recall@k against exact cosine, precision at 1 and the time of a query."""
+    from hashsearch.index.cluster import connect_cluster
+    from hashsearch.index.store import ImageIndex
+    from hashsearch.search import Searcher, SearchOptions
+
+    encoder = load_encoder(settings)
+    index = ImageIndex.open(connect_cluster(settings, say), settings.index, encoder)
+    searcher = Searcher(encoder, index)
+    chosen = SearchOptions(k=k, **{name: value for name, value in options.items() if value is not None})
+    ids, vectors, records = everything(index)
+    wanted = [row for row, record in enumerate(records) if of is None or record["attributes"].get(of[0]) == of[1]]
+    picked = wanted[:: max(1, len(wanted) // queries)][:queries]
+    recalls, firsts, seconds = [], [], []
+    for row in picked:
+        began = time.perf_counter()
+        hits = searcher.by_id(ids[row], chosen)
+        seconds.append(time.perf_counter() - began)
+        cosines = vectors @ vectors[row]
+        cosines[row] = -1
+        kth = np.partition(cosines, -k)[-k]
+        recalls.append(sum(hit.cosine >= kth - 1e-6 for hit in hits) / k)
+        firsts.append(bool(hits) and hits[0].category == records[row]["category"])
+    click.echo(f"{settings.index}: {len(ids)} images, encoder {encoder.fingerprint} on {encoder.spec.name}; {chosen}")
+    click.echo(
+        f"{len(picked)} queries: recall@{k} {np.mean(recalls):.4f}, precision@1 {np.mean(firsts):.4f}, "
+        f"by id p50 {np.median(seconds) * 1e3:.1f} ms, p95 {np.percentile(seconds, 95) * 1e3:.1f} ms"
+    )
+
+
+def everything(index: ImageIndex) -> tuple[list[str], np.ndarray, list[dict[str, Any]]]:
+    """Ids, embeddings `(n, dims)` and records of all images of an index."""
+    ids = [image_id for page, _ in index.codes([]) for image_id in page]
+    vectors: list[np.ndarray] = []
+    records: list[dict[str, Any]] = []
+    for start in range(0, len(ids), PAGE):
+        page = ids[start : start + PAGE]
+        stored, described = index.vectors(page), index.records(page)
+        vectors += [stored[image_id].embedding for image_id in page]
+        records += [described[image_id] for image_id in page]
+    return ids, np.stack(vectors), records
+
+
+if __name__ == "__main__":
+    run_reporting_errors(main)
