@@ -32,6 +32,10 @@ def random_parameters(net: Architecture, seed: int = 0) -> dict[str, np.ndarray]
     return parameters
 
 
+def write_weights(path: Path, parameters: dict[str, np.ndarray]) -> None:
+    np.savez(path, **parameters)  # type: ignore[arg-type]
+
+
 def random_images(sides: list[tuple[int, int]], seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [rng.integers(0, 256, (*side, 3), dtype=np.uint8) for side in sides]
@@ -78,7 +82,7 @@ class PlainBit:
 @pytest.fixture
 def small_weights(tmp_path: Path) -> Path:
     path = tmp_path / "small.npz"
-    np.savez(path, **random_parameters(SMALL))
+    write_weights(path, random_parameters(SMALL))
     return path
 
 
@@ -113,7 +117,7 @@ def test_width_gives_the_dimensions(name: str, dims: int) -> None:
 def test_a_checkpoint_may_have_a_head(tmp_path: Path, small_weights: Path) -> None:
     headed = tmp_path / "headed.npz"
     head = {"resnet/head/conv2d/kernel": np.zeros((1, 1, 256, 10)), "resnet/head/conv2d/bias": np.zeros(10)}
-    np.savez(headed, **random_parameters(SMALL), **head)
+    write_weights(headed, random_parameters(SMALL) | head)
     images = random_images([(64, 64)])
     expected = load_bit("small", SMALL, small_weights).embed(images)
     assert np.array_equal(load_bit("small", SMALL, headed).embed(images), expected)
@@ -122,7 +126,7 @@ def test_a_checkpoint_may_have_a_head(tmp_path: Path, small_weights: Path) -> No
 def test_missing_and_extra_names_are_listed(tmp_path: Path) -> None:
     parameters = random_parameters(SMALL)
     parameters["resnet/block9/strange"] = parameters.pop("resnet/group_norm/beta")
-    np.savez(tmp_path / "renamed.npz", **parameters)
+    write_weights(tmp_path / "renamed.npz", parameters)
     with pytest.raises(
         WeightsMismatch, match="missing: resnet/group_norm/beta; extra: resnet/block9/strange"
     ) as caught:
@@ -133,7 +137,7 @@ def test_missing_and_extra_names_are_listed(tmp_path: Path) -> None:
 
 def test_wrong_shapes_are_named(tmp_path: Path) -> None:
     parameters = random_parameters(SMALL) | {"resnet/group_norm/beta": np.zeros(7)}
-    np.savez(tmp_path / "short.npz", **parameters)
+    write_weights(tmp_path / "short.npz", parameters)
     with pytest.raises(WeightsMismatch, match=r"resnet/group_norm/beta must be \(256,\), got \(7,\)"):
         load_bit("small", SMALL, tmp_path / "short.npz")
 
@@ -190,7 +194,7 @@ def test_other_arrays_are_refused(small_weights: Path, image: np.ndarray) -> Non
 
 
 def test_digest_follows_the_weights(tmp_path: Path, small_weights: Path) -> None:
-    np.savez(tmp_path / "other.npz", **random_parameters(SMALL, seed=1))
+    write_weights(tmp_path / "other.npz", random_parameters(SMALL, seed=1))
     first, other = (load_bit("small", SMALL, path).digest for path in (small_weights, tmp_path / "other.npz"))
     assert len(first) == 64
     assert first == load_bit("small", SMALL, small_weights).digest != other

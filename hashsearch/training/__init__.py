@@ -1,0 +1,1 @@
+"""Training the bundled network: photos and their views (data), the teacher, losses, fitting."""
