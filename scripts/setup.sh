@@ -57,7 +57,7 @@ find_java() {
 import sys
 from hashsearch.errors import NodeError
 from hashsearch.index.jdk import newest_jdk
-from hashsearch.index.node import process_identity
+from hashsearch.index.account import process_identity
 try:
     print("setup: Elasticsearch will run on", newest_jdk(process_identity()))
 except NodeError as error:

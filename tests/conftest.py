@@ -15,8 +15,9 @@ import pytest
 
 from hashsearch.config import Settings, default_home
 from hashsearch.errors import NodeError
+from hashsearch.index.account import process_identity
 from hashsearch.index.jdk import newest_jdk
-from hashsearch.index.node import LocalNode, process_identity
+from hashsearch.index.node import LocalNode
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from hashsearch.errors import NodeError
+from hashsearch.index.account import process_identity
 from hashsearch.index.jdk import newest_jdk
-from hashsearch.index.node import LocalNode, process_identity, start_cluster
+from hashsearch.index.node import LocalNode, start_cluster
 
 START = """
 import sys; from pathlib import Path; from hashsearch.index.node import LocalNode

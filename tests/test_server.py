@@ -35,5 +35,5 @@ def test_an_unpacked_server_needs_neither_network_nor_archive(
 
 def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(NodeError, match=r"'.*/file/server' must be writable \(HASHSEARCH_HOME names another\)"):
+    with pytest.raises(NodeError, match=r"'.*/file/server' must be writable \(HASHSEARCH_HOME sets it\)"):
         server.install(tmp_path / "file" / "server", progress=print)

@@ -17,7 +17,6 @@ import hashlib
 import http.client
 import json
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -31,11 +30,11 @@ from typing import Any
 
 from hashsearch.errors import NodeError
 from hashsearch.index import server
+from hashsearch.index.account import check_reach, hand_over, process_identity
 from hashsearch.index.jdk import newest_jdk
 from hashsearch.index.server import Progress, locked, make_folder
 
 LOOPBACK = "127.0.0.1"
-ACCOUNT = "nobody"  # who runs the node when root starts it: Elasticsearch refuses to run as root
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "ES_JAVA_OPTS")
 
 SETTINGS: dict[str, Any] = {
@@ -60,7 +59,7 @@ def quiet(sentence: str) -> None:
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """What is known about a node. `url` and `pid` are None while it is stopped, `health` also while it does not answer."""
+    """What is known of a node; `url` and `pid` are None while it is stopped, `health` also while it does not answer."""
 
     name: str
     running: bool
@@ -94,16 +93,26 @@ class LocalNode:
         return start_cluster([self], progress, timeout)[0]
 
     def stop(self, timeout: float = 30.0) -> bool:
-        """True once the node is gone, False if it was not running; killed if it has not ended after `timeout` seconds."""
-        was_running = bool(self.processes())
+        """True once the node is gone, False if it was not running; killed if it has not ended in `timeout` seconds."""
+        if not (running := self.processes()):
+            return False
         for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in running:
+                self._signal(pid, number)
             deadline = time.monotonic() + timeout
-            for pid in self.processes():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-            while self.processes() and time.monotonic() < deadline:
+            while (running := self.processes()) and time.monotonic() < deadline:
                 time.sleep(0.1)
-        return was_running
+        return True
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+        except PermissionError as error:
+            raise NodeError(
+                f"process {pid} of the node '{self.name}' can be stopped only by its own account"
+            ) from error
 
     def status(self) -> NodeStatus:
         """Whether the node runs, where, and how it is."""
@@ -120,8 +129,16 @@ class LocalNode:
         )
 
     def processes(self) -> list[int]:
-        """The ids of the node's processes: the server's, and while it starts its launcher's."""
-        return [pid for pid, command in _commands() if self.mark in command]
+        """The ids of the node's processes: the server's, and while it starts its launcher's.
+
+        Looked for more than once before the answer is none: a process has no command line while it becomes another
+        program, as the launcher's script does.
+        """
+        for _ in range(5):
+            if found := [pid for pid, command in _commands() if self.mark in command]:
+                return found
+            time.sleep(0.1)
+        return []
 
     def ports(self) -> dict[str, int]:
         """The `http` and `transport` ports of the latest start; empty before the first."""
@@ -159,7 +176,7 @@ class LocalNode:
         program = self.server_folder / f"elasticsearch-{server.VERSION}"
         self._write_config(program / "config", discovery)
         for name in ("config", "run", "data", "logs"):
-            _hand_over(self.folder / name, identity)
+            hand_over(self.folder / name, identity)
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment |= {"ES_JAVA_HOME": str(java), "ES_PATH_CONF": str(self.folder / "config")}
         environment |= {"ES_TMPDIR": str(self.folder / "run"), "HOME": str(self.folder / "run")}
@@ -230,8 +247,8 @@ def _launch_all(
     for node in nodes:
         if node in stopped:
             java = newest_jdk(identity)
-            _check_reach(server.install(node.server_folder, progress), identity)
-            _check_reach(node.folder, identity)
+            check_reach(server.install(node.server_folder, progress), identity)
+            check_reach(node.folder, identity)
             node._choose_ports()
         elif node.port not in (None, node.ports()["http"]):
             raise NodeError(f"port {node.port} is wanted, but the node runs on {node.ports()['http']}: stop it first")
@@ -270,33 +287,6 @@ def _tail(path: Path, count: int = 15) -> str:
     """The last lines of a log without Java's stack frames, which push the causes out of sight."""
     lines = [line for line in path.read_text(errors="replace").splitlines() if not line.startswith("\tat ")]
     return "\n".join(lines[-count:])
-
-
-def process_identity() -> dict[str, Any]:
-    """The `subprocess` arguments that make root's node run as an ordinary account; empty for everybody else."""
-    if os.geteuid() != 0:
-        return {}
-    account = pwd.getpwnam(ACCOUNT)
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-
-def _check_reach(folder: Path, identity: dict[str, Any]) -> None:
-    """Raise `NodeError` if the account that runs the node may not enter the folder or one above it."""
-    for path in [*reversed(folder.resolve().parents), folder] if identity else []:
-        if not path.stat().st_mode & 0o001:
-            raise NodeError(
-                f"root's node runs as '{ACCOUNT}', who must be able to enter '{path}' and is not (chmod o+x allows it; "
-                "HASHSEARCH_HOME names another data folder)"
-            )
-
-
-def _hand_over(folder: Path, identity: dict[str, Any]) -> None:
-    """Give a folder, made if need be, and what this start wrote into it to the account that runs the node."""
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o750)
-    if identity:
-        for path in [folder, *(folder.rglob("*") if folder.name == "config" else ())]:
-            os.chown(path, identity["user"], identity["group"])
 
 
 def _commands() -> Iterator[tuple[int, str]]:

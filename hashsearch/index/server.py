@@ -45,23 +45,31 @@ def install(folder: Path, progress: Progress) -> Path:
 
 def make_folder(folder: Path) -> None:
     """Make a folder, its parents too, that every account may enter; raises `NodeError` where that is refused."""
-    try:
+    with _writing(folder):
         for path in reversed([folder, *folder.parents]):
             if not path.is_dir():
-                path.mkdir()
+                path.mkdir(exist_ok=True)
                 path.chmod(0o755)
-    except OSError as error:
-        raise NodeError(
-            f"the data folder '{folder}' must be writable (HASHSEARCH_HOME names another): {error}"
-        ) from error
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`; waits while another process or thread holds it."""
-    with path.open("w") as file:
+    with _writing(path.parent):
+        file = path.open("w")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NodeError(
+            f"the data folder '{folder}' must be writable (HASHSEARCH_HOME names another): {error}"
+        ) from error
 
 
 def _download(scratch: Path, progress: Progress) -> Path:
