@@ -132,7 +132,7 @@ def test_palette_with_alpha_per_colour() -> None:
 
 
 @pytest.mark.parametrize(("mode", "colour"), [("RGB", RED), ("L", 0)])
-def test_colour_key(mode: str, colour: object) -> None:
+def test_colour_key(mode: str, colour: float | tuple[float, ...]) -> None:
     assert (decode(encode(Image.new(mode, (3, 3), colour), "PNG", transparency=colour)) == 255).all()
 
 
@@ -329,7 +329,7 @@ def outcome(data: bytes) -> str:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_cut_off_anywhere(name: str) -> None:
     data = SAMPLES[name]
-    cuts = [*range(0, min(len(data), 120)), *range(120, len(data), max(1, len(data) // 500))]
+    cuts = [*range(min(len(data), 120)), *range(120, len(data), max(1, len(data) // 500))]
     outcomes = [outcome(data[:cut]) for cut in cuts]
     assert outcomes[:2] == ["EmptyImage", "NotAnImage"]
     assert outcome(data[: len(data) // 2]) == "TruncatedImage"
