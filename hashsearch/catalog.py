@@ -7,11 +7,14 @@ import gzip
 import hashlib
 import json
 import random
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
+
+import orjson
 
 from hashsearch.errors import CatalogError, ConfigError
 
@@ -27,7 +30,7 @@ _MAX_ID_BYTES = 512  # Elasticsearch's limit for an id
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of the catalog. `source` is a path or an http(s) address; `attributes` hold text, numbers or lists."""
+    """One image of the catalog. `source` is a path or an http(s) address; `attributes` hold what JSON does."""
 
     id: str
     source: str
@@ -125,23 +128,22 @@ class Catalog:
                         f"a catalog is a folder, .csv, .tsv, .jsonl, .ndjson (or those with .gz) or .parquet, "
                         f"got '{self.path.name}'"
                     )
-        except (OSError, EOFError, csv.Error) as error:
+        except (OSError, EOFError, zlib.error, csv.Error) as error:
             raise CatalogError(f"catalog '{self.path}' cannot be read: {error}") from error
 
     def _entry_of_row(self, row: dict[str, Any]) -> Entry | BadEntry:
         named = {role: self._take(row, role) for role in _COLUMNS}
-        image_id = None if named["id"] in (None, "") else str(named["id"])
+        image_id = _text(named["id"])
         if image_id is None:
             return BadEntry(None, f"an entry must have an id, in the column {self._wanted('id')}")
-        if named["image"] in (None, ""):
+        source = _text(named["image"])
+        if source is None:
             return BadEntry(image_id, f"an entry must have a path or address, in the column {self._wanted('image')}")
-        source = str(named["image"])
         if not source.startswith(("http://", "https://")):
             source = str(self.path.absolute().parent / source)
         extra = row.pop("attributes", None)
         attributes = {**row, **(extra if isinstance(extra, dict) else {} if extra is None else {"attributes": extra})}
-        title, category = (None if named[role] in (None, "") else str(named[role]) for role in ("title", "category"))
-        return _checked(Entry(image_id, source, title, category, _filled(attributes)))
+        return _checked(Entry(image_id, source, _text(named["title"]), _text(named["category"]), attributes))
 
     def _take(self, row: dict[str, Any], role: str) -> Any:
         """Remove and return the value for a role from the row."""
@@ -157,25 +159,23 @@ class Catalog:
 
 
 def _checked(entry: Entry) -> Entry | BadEntry:
+    """The entry with attributes as JSON holds them, those without a name or value left out, if it can be written."""
     try:
-        encoded = entry.id.encode()
-        json.dumps([entry.title, entry.category, entry.attributes], ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return BadEntry(entry.id.encode("utf-8", "replace").decode(), "an entry must be valid UTF-8")
-    if len(encoded) > _MAX_ID_BYTES:
-        return BadEntry(entry.id, f"an id may have at most {_MAX_ID_BYTES} bytes, got {len(encoded)}")
-    return entry
+        written = orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError as error:
+        return BadEntry(entry.id, f"an entry must be UTF-8 text and 64-bit numbers, not too deep: {error}")
+    if (size := len(entry.id.encode())) > _MAX_ID_BYTES:
+        return BadEntry(entry.id, f"an id may have at most {_MAX_ID_BYTES} bytes, got {size}")
+    attributes = orjson.loads(written)["attributes"]
+    return replace(entry, attributes={name: value for name, value in attributes.items() if name and not _empty(value)})
 
 
-def _filled(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes that have a name and a value, as JSON holds them: dates and decimals become text."""
-    kept = {
-        name: value
-        for name, value in attributes.items()
-        if name and value not in (None, "", []) and value == value  # NaN is no value
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(kept, default=str))
-    return plain
+def _empty(value: Any) -> bool:
+    return value in (None, "", []) or value != value  # NaN is no value
+
+
+def _text(value: Any) -> str | None:
+    return None if _empty(value) else str(value)
 
 
 def _open_text(path: Path) -> IO[str]:
@@ -198,7 +198,7 @@ def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any] | BadEntry]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield BadEntry(None, f"line {number} must be a JSON object: {error}")
             continue
         yield (

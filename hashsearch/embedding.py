@@ -40,7 +40,7 @@ def read_source(source: str, limits: Limits = DEFAULT, *, allow_private: bool = 
     try:
         with Path(source).open("rb") as file:
             return file.read(limits.max_bytes + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise Unreadable(f"the image file cannot be read: {error}") from error
 
 
