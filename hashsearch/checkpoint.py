@@ -54,12 +54,13 @@ class Reject:
 class Checkpoint:
     """The state of one run in a folder; made by `hold`.
 
-    `identity` says of which catalog, index and encoder it is; the state of another identity is not gone on from.
+    `identity` says of which catalog, index and encoder it is; the state of another identity is not gone on from, nor
+    one whose rejects are no longer where it left them.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], rejects: TextIO) -> None:
         self._path = folder / "checkpoint.json"
-        self._identity = dict(identity)
+        self._identity = {**identity, "rejects": rejects.name}
         self._rejects = rejects
         self.rejects_path = Path(rejects.name)
         self.summary, rejects_size = self._read()
@@ -75,17 +76,19 @@ class Checkpoint:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise CatalogError(f"one run at a time may write an index, and another one holds {folder}") from error
-            with (rejects or folder / "rejects.jsonl").open("a", encoding="utf-8") as stream:
+            # A name or row that is no UTF-8 must be told too; "\udce9" is JSON's way to write a single byte E9.
+            path = (rejects or folder / "rejects.jsonl").absolute()
+            with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 yield cls(folder, identity, stream)
 
     def _read(self) -> tuple[Summary, int]:
         try:
             saved = json.loads(self._path.read_text())
-        except (OSError, ValueError):
-            return Summary(), 0
-        if saved["identity"] != self._identity:
-            return Summary(), 0
-        return Summary(**saved["summary"]), saved["rejects_size"]
+            summary, rejects_size = Summary(**saved["summary"]), saved["rejects_size"]
+            same = saved["identity"] == self._identity and os.fstat(self._rejects.fileno()).st_size >= rejects_size
+        except (OSError, ValueError, KeyError, TypeError):
+            same = False
+        return (summary, rejects_size) if same else (Summary(), 0)
 
     def advance(self, batch: Summary, rejects: Iterable[Reject]) -> None:
         """Move on over a batch that Elasticsearch has confirmed; on disk before it returns."""
