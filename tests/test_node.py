@@ -41,7 +41,8 @@ def java() -> Path:
 
 
 @pytest.fixture
-def make_node(node_home: Path, server_folder: Path) -> Iterator[MakeNode]:
+def make_node(node_home: Path, server_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeNode]:
+    monkeypatch.setenv("ES_JAVA_OPTS", "-XX:TieredStopAtLevel=1")  # starts sooner, and nobody waits for its searches
     made: list[LocalNode] = []
 
     def make(name: str, heap: str = "256m", port: int | None = None) -> LocalNode:

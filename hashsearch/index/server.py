@@ -67,9 +67,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NodeError(
-            f"the data folder '{folder}' must be writable (HASHSEARCH_HOME names another): {error}"
-        ) from error
+        raise NodeError(f"the data folder '{folder}' must be writable (HASHSEARCH_HOME sets it): {error}") from error
 
 
 def _download(scratch: Path, progress: Progress) -> Path:
