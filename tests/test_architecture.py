@@ -1,0 +1,117 @@
+"""The shape of the house: imports go one way, heavy parts stay where they belong and load late."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import hashsearch
+
+PACKAGE = Path(hashsearch.__file__).parent
+JOBS = PACKAGE.parent / "jobs"
+
+# Each room may use itself and those before it.
+ROOMS = (
+    "errors images fetching config overlap embedders hashing encoder embedding baselines index catalog checkpoint "
+    "indexing search evaluation training web demo options cli jobs"
+).split()
+
+# Who may use what is not ours; everything else is open to all.
+CONFINED = {
+    "tensorflow": {"embedders", "training"},
+    "keras": {"embedders", "training"},
+    "tensorflow_hub": {"embedders"},
+    "cv2": {"baselines"},
+    "imagehash": {"baselines"},
+    "elasticsearch": {"index"},
+    "elastic_transport": {"index"},
+    "jgo": {"index"},
+    "flask": {"web"},
+    "waitress": {"web"},
+    "pyarrow": {"catalog"},
+    "matplotlib": {"training", "evaluation"},
+}
+
+PURE = ("hashsearch.hashing.", "hashsearch.evaluation.metrics", "hashsearch.index.queries")
+IMPURE = {"os", "io", "pathlib", "socket", "subprocess", "http", "urllib", "shutil", "tempfile", "elasticsearch", "PIL"}
+
+
+def module_files() -> dict[str, Path]:
+    files = [*PACKAGE.rglob("*.py"), *JOBS.rglob("*.py")]
+    names = {file: ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in files}
+    return {name.removesuffix(".__init__"): file for file, name in names.items()}
+
+
+MODULES = module_files()
+
+
+def imported(name: str) -> set[str]:
+    """Modules that a module imports wherever it does: at its head, within a function, for its types."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: imports are absolute here"
+            of = f"{node.module}"
+            inside = {f"{of}.{alias.name}" for alias in node.names}
+            found |= {module if module in MODULES else of for module in inside}
+    return found
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[0] if parts[0] == "jobs" else parts[1]
+
+
+ROOMED = [name for name in MODULES if name not in ("hashsearch", "jobs")]
+
+
+def test_modules_sort_topologically() -> None:
+    graph = {name: imported(name) & MODULES.keys() for name in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+def test_every_room_is_on_the_plan() -> None:
+    assert {room(name) for name in ROOMED} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("name", ROOMED)
+def test_a_module_uses_its_own_room_and_those_before_it(name: str) -> None:
+    allowed = ROOMS[: ROOMS.index(room(name)) + 1]
+    ours = {module for module in imported(name) if module.split(".")[0] in ("hashsearch", "jobs")} - {"hashsearch"}
+    assert {module for module in ours if room(module) not in allowed} == set()
+
+
+@pytest.mark.parametrize("library", CONFINED)
+def test_a_library_stays_in_its_rooms(library: str) -> None:
+    users = {room(name) for name in ROOMED if library in {module.split(".")[0] for module in imported(name)}}
+    assert users <= CONFINED[library]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(PURE)])
+def test_the_core_opens_no_file_and_no_socket(name: str) -> None:
+    assert not IMPURE & {module.split(".")[0] for module in imported(name)}
+    calls = [node.func for node in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(node, ast.Call)]
+    assert "open" not in {call.id for call in calls if isinstance(call, ast.Name)}
+
+
+HEAVY = "tensorflow keras cv2 elasticsearch flask waitress pyarrow matplotlib jgo imagehash scipy"
+
+
+@pytest.mark.parametrize("module", ["hashsearch", "hashsearch.cli", "jobs.index_catalog", "jobs.fit_encoder"])
+def test_heavy_parts_load_late(module: str) -> None:
+    program = f"import sys, {module}; print(*({{*'{HEAVY}'.split()}} & sys.modules.keys()))"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
+
+
+def test_the_package_itself_imports_nothing_but_the_standard_library() -> None:
+    program = "import sys; before = {*sys.modules}; import hashsearch; print(*{*sys.modules} - before)"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {name.split(".")[0] for name in answer.stdout.split()} <= {"hashsearch", *sys.stdlib_module_names}
