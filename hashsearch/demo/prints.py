@@ -154,10 +154,12 @@ def _calendar_sheet(
         write(draw, (x, top + deep * 0.26), weekday, deep * 0.04, grey)
         for row, week in enumerate(calendar.Calendar().monthdayscalendar(2027, month)):
             y = top + deep * (0.36 + row * 0.093)
-            if week[column] == marked:
+            number, shade = week[column], ink
+            if number == marked:
                 disc(draw, x, y, deep * 0.041, palette.accent)
-            if week[column]:
-                write(draw, (x, y), str(week[column]), deep * 0.052, ink, bold=0.02 if column > 4 else 0)
+                shade = readable(palette.accent, ink, WHITE)
+            if number:
+                write(draw, (x, y), str(number), deep * 0.052, shade, bold=0.02 if column > 4 else 0)
     maker, foot = f"{design.brand} {design.trade}", (left + broad / 2, top + deep * 0.945)
     write(draw, foot, maker, deep * 0.04, main, tracking=0.08, room=broad * 0.8)
     return sheet
