@@ -1,0 +1,36 @@
+"""The JSON API."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flask import Blueprint, Response, jsonify, request
+
+from hashsearch.web.answers import Answerer
+from hashsearch.web.request import read
+
+_HEALTH_SECONDS = 3
+
+
+def blueprint(answerer: Answerer) -> Blueprint:
+    """`POST /api/search`, `GET /api/images/<id>`, `GET /healthz`."""
+    routes = Blueprint("api", __name__)
+    index, encoder = answerer.searcher.index, answerer.searcher.encoder
+
+    @routes.post("/api/search")
+    def search() -> Response:
+        """Hits for an image, an id or a vector."""
+        return jsonify(answerer.answer(read(request)).as_dict())
+
+    @routes.get("/api/images/<id:image_id>")
+    def record(image_id: str) -> Response:
+        """What is stored of one image."""
+        return jsonify(id=image_id, **index.record(image_id))
+
+    @routes.get("/healthz")
+    def health() -> Response:
+        """Whether a search would be answered now."""
+        hurried = replace(index, client=index.client.options(request_timeout=_HEALTH_SECONDS))
+        return jsonify(status="ok", index=index.alias, count=hurried.count(), encoder=encoder.fingerprint)
+
+    return routes

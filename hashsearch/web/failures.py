@@ -1,0 +1,90 @@
+"""Errors as answers: the one place that knows which error has which status. JSON for programs, a page for people."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from flask import Flask, Response, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from hashsearch import errors
+
+STATUS: dict[type[errors.HashsearchError], int] = {
+    errors.EmptyImage: 400,
+    errors.NotAnImage: 415,
+    errors.TruncatedImage: 422,
+    errors.ImageTooLarge: 413,
+    errors.TooManyPixels: 413,
+    errors.InvalidCrop: 422,
+    errors.SearchError: 422,
+    errors.HashingError: 422,
+    errors.EncoderError: 422,  # a zero vector
+    errors.EncoderMismatch: 500,
+    errors.ImageNotFound: 404,
+    errors.StoreUnavailable: 503,
+    errors.IndexNotFound: 503,
+    errors.StoreError: 502,
+    errors.HashsearchError: 500,
+}
+_RETRY_AFTER = "5"  # seconds, for Elasticsearch to come back
+
+_HEADLINES = {
+    400: "That request makes no sense",
+    404: "Not found",
+    413: "That image is too large",
+    415: "That is not an image",
+    422: "That cannot be searched with",
+    502: "The search is not available right now",
+    503: "The search is not available right now",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as it is answered."""
+
+    status: int
+    code: str
+    message: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, error: Exception, max_bytes: int) -> Problem:
+        """The problem that an error is; one that nobody foresaw keeps its words to itself."""
+        if isinstance(error, errors.HashsearchError):
+            status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+            return cls(status, error.code, str(error), {"Retry-After": _RETRY_AFTER} if status == 503 else {})
+        if isinstance(error, RequestEntityTooLarge):
+            return cls(413, _snake(error), f"a request may have at most {max_bytes} bytes and 20 parts")
+        if isinstance(error, HTTPException):
+            headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+            return cls(error.code or 500, _snake(error), error.description or error.name, headers)
+        return cls(500, "internal_server_error", "something went wrong here, and was written to the log")
+
+    @property
+    def headline(self) -> str:
+        """What happened, in a few words."""
+        return _HEADLINES.get(self.status, "Something went wrong")
+
+
+def handle(app: Flask) -> None:
+    """Answer every error of the application."""
+
+    def answer(error: Exception) -> Response | HTTPException | tuple[Response | str, int, dict[str, str]]:
+        if isinstance(error, HTTPException) and (error.code or 500) < 400:
+            return error  # a redirect
+        problem = Problem.of(error, app.config["MAX_CONTENT_LENGTH"])
+        if problem.status == 500:
+            app.logger.error("%s %s", request.method, request.path, exc_info=error)
+        if request.path.startswith("/api/") or request.path == "/healthz":
+            body: Response | str = jsonify(error={"code": problem.code, "message": problem.message})
+        else:
+            body = render_template("page.html", problem=problem)
+        return body, problem.status, problem.headers
+
+    app.register_error_handler(Exception, answer)
+
+
+def _snake(error: Exception) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()

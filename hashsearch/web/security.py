@@ -1,0 +1,49 @@
+"""Who may ask, and what a browser may do with the answer."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import BadRequest, Forbidden
+
+_HEADERS = {
+    # Catalogs may hold pictures by address; the browser gets those itself, for this server fetches nothing.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' data: blob: http: https:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+
+
+def guard(app: Flask, host: str) -> None:
+    """Refuse requests that come by way of another site, and send every answer with the headers above."""
+    names = _LOOPBACK_NAMES | {host.lower()} if _is_loopback(host) else None
+
+    @app.before_request
+    def refuse_foreign() -> None:
+        name = re.sub(r":\d*$", "", request.headers.get("Host", "")).lower()
+        if names is not None and name not in names:  # another site's name, led here by its DNS
+            raise BadRequest(f"this server listens on loopback only and is called by no other name, got '{name}'")
+        if request.method == "POST" and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+            raise Forbidden("a search is asked from this server's own page or by a program, not by another site")
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
