@@ -11,11 +11,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from hashsearch.embedders import load
 from hashsearch.embedders.architectures import Architecture, parameter_shapes
 from hashsearch.errors import TrainingError
 from hashsearch.training.curves import draw_curves
-from hashsearch.training.data import PhotoSet, Views, cut_view, join_labels, read_photo_set
-from hashsearch.training.distilling import read_recipe
+from hashsearch.training.data import PhotoSet, ViewRecipe, Views, cut_view, join_labels, read_photo_set
+from hashsearch.training.distilling import distil, read_recipe
 from hashsearch.training.fitting import LOSSES, FitRecipe, Fitting, augment, first_parameters, fit
 from hashsearch.training.losses import feature_loss, label_loss, neighbour_loss
 
@@ -165,6 +166,25 @@ def test_a_run_learns_and_goes_on_where_it_was(tmp_path: Path) -> None:
     assert {name: value.shape for name, value in trained.items()} == parameter_shapes(NET)
     finished = fit(NET, FIT, views, tmp_path, 1, killed)
     assert all(np.array_equal(finished[name], trained[name]) for name in trained)
+
+
+def test_a_recipe_becomes_weights_that_load(tmp_path: Path) -> None:
+    write_photos(tmp_path, [f"{split}/{name}/{n}.jpg" for split in ("train", "val") for name in "ab" for n in range(6)])
+    layers = tf.keras.layers
+    tf.keras.Sequential([layers.Input((8, 8, 3)), layers.GlobalAveragePooling2D()]).save(tmp_path / "teacher.keras")
+    (tmp_path / "teacher.json").write_text('{"input_size": 8}')
+    recipe = replace(
+        read_recipe(RECIPE),
+        teacher=str(tmp_path / "teacher.json"),
+        views=ViewRecipe(count=2, size=32, min_area=0.5),
+        fit=replace(FIT, phases=[{"epochs": 1, "size": 32}], batch=4),
+        train=[{"path": "train"}],
+        held_out=[{"path": "val"}],
+    )
+    figures = distil(recipe, tmp_path, tmp_path / "teacher.keras", tmp_path / "out")
+    assert figures["teacher"].keys() == figures["student"].keys() == {"val P@1", "val AP@10"}
+    assert load("bit-tiny", tmp_path / "out/bit-tiny.npz").dims == 768
+    assert len(list((tmp_path / "out/views").iterdir())) == 4
 
 
 def test_curves_are_a_picture(tmp_path: Path) -> None:
