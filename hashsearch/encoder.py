@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 
 from hashsearch.embedders import BUNDLED, Embedder
 from hashsearch.embedders import load as load_embedder
-from hashsearch.errors import EncoderError
+from hashsearch.errors import EncoderError, HashingError
 from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.hashing.bits import Codes, Vectors, check_vectors
 from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
 
 FORMAT = 1  # of the folder; a change of what the numbers mean needs a new one
 _MANIFEST, _LEARNED, _WEIGHTS = "manifest.json", "learned.npz", "weights"
+# What reading a damaged manifest or `.npz` raises; zipfile has a NotImplementedError for a version it does not know.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, HashingError)
 
 
 @dataclass(frozen=True)
@@ -152,19 +154,29 @@ class Encoder:
         self.embed([np.zeros((size, size, 3), dtype=np.uint8)])
 
     def save(self, folder: Path) -> Path:
-        """Write the folder and return it; it appears whole or not at all. EncoderError when it exists already."""
+        """Write the folder and return it; it appears whole or not at all. EncoderError when it exists or cannot be."""
         if folder.exists():
             raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
-        draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-        draft.mkdir(parents=True)
-        manifest = {**self._manifest(), "fingerprint": self.fingerprint}
-        if self.spec.weights is not None:
-            manifest["weights"] = f"{_WEIGHTS}/{self.spec.weights.name}"
-            copy_weights(self.spec.weights, draft / _WEIGHTS)
-        np.savez(draft / _LEARNED, allow_pickle=False, **self._arrays())
-        (draft / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        draft.rename(folder)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
+                draft = Path(scratch) / folder.name
+                draft.mkdir()
+                self._write(draft)
+                draft.rename(folder)
+        except OSError as error:
+            raise EncoderError(f"the encoder could not be saved in {folder}: {error}") from error
         return folder
+
+    def _write(self, folder: Path) -> None:
+        manifest = {**self._manifest(), "fingerprint": self.fingerprint}
+        if weights := self.spec.weights:
+            manifest["weights"] = f"{_WEIGHTS}/{weights.name}"
+            (folder / _WEIGHTS).mkdir()
+            copy = shutil.copytree if weights.is_dir() else shutil.copy2
+            copy(weights, folder / manifest["weights"])
+        np.savez(folder / _LEARNED, allow_pickle=False, **self._arrays())
+        (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
@@ -174,11 +186,12 @@ class Encoder:
             with np.load(folder / _LEARNED, allow_pickle=False) as saved:
                 arrays = {name: saved[name] for name in saved.files}
             encoder = cls._restore(folder, manifest, arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise EncoderError(f"{folder} is no complete encoder folder: {error!r}") from error
-        if encoder.fingerprint != manifest.get("fingerprint"):
+            fingerprint = encoder.fingerprint
+        except _DAMAGE as error:
+            raise EncoderError(f"{folder} is no complete encoder folder: {type(error).__name__}: {error}") from error
+        if fingerprint != manifest.get("fingerprint"):
             raise EncoderError(
-                f"encoder in {folder} was changed since it was saved: its fingerprint is {encoder.fingerprint}, "
+                f"encoder in {folder} was changed since it was saved: its fingerprint is {fingerprint}, "
                 f"its manifest says {manifest.get('fingerprint')}"
             )
         return encoder
@@ -216,20 +229,11 @@ class Encoder:
 def normalised(vectors: Vectors, dims: int) -> Vectors:
     """Vectors `(n, dims)` scaled to length 1; EncoderError for a zero vector, HashingError for a wrong shape or NaN."""
     vectors = check_vectors(vectors, dims)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # In double precision, or the squares of numbers as small as 1e-23 would be zero, of those above 1e19 infinite.
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     if not lengths.all():
         raise EncoderError("a vector must have a direction to compare by cosine, got a zero vector")
-    return vectors / lengths
-
-
-def copy_weights(weights: Path, folder: Path) -> None:
-    """Copy a weights file with the files named after it, or a SavedModel folder, into `folder`."""
-    folder.mkdir()
-    if weights.is_dir():
-        shutil.copytree(weights, folder / weights.name)
-        return
-    for part in weights.parent.glob(f"{weights.name}*"):
-        shutil.copy2(part, folder / part.name)
+    return (vectors / lengths[:, np.newaxis]).astype(np.float32)
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:
