@@ -1,0 +1,336 @@
+"""Encoders: one fingerprint over all that changes a code, saved whole, refused when touched."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from vectors import clustered, toy_encoder, toy_spec
+
+from hashsearch.encoder import EmbedderSpec, Encoder, normalised
+from hashsearch.errors import EncoderError, HashingError, HashsearchError
+from hashsearch.hashing.binarizers import BINARIZERS, make_binarizer
+from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.sub_codes import make_sub_codes
+
+DIMS = 24
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Vectors:
+    return clustered(300, DIMS)
+
+
+@pytest.fixture
+def encoder(vectors: Vectors) -> Encoder:
+    return toy_encoder(vectors)
+
+
+@pytest.fixture
+def saved(encoder: Encoder, tmp_path: Path) -> Path:
+    return encoder.save(tmp_path / "encoder")
+
+
+class TestEncode:
+    def test_shapes_and_kinds(self, encoder: Encoder, vectors: Vectors) -> None:
+        encoded = encoder.encode(vectors[:5])
+        assert (encoded.embeddings.shape, encoded.embeddings.dtype) == ((5, DIMS), np.float32)
+        assert (encoded.codes.shape, encoded.codes.dtype) == ((5, 8), np.uint8)
+        assert encoded.sub_codes.shape == (5, 4)
+        assert (encoder.bits, encoder.dims) == (64, DIMS)
+
+    def test_a_documents_fields(self, encoder: Encoder, vectors: Vectors) -> None:
+        encoded = encoder.encode(vectors[:3])
+        fields = encoded.fields(1)
+        assert (fields["embedding"] == encoded.embeddings[1]).all()
+        assert bytes.fromhex(fields["code"]) == encoded.codes[1].tobytes()
+        assert fields["sub_codes"] == list(encoded.sub_codes[1])
+        assert all(type(term) is str for term in fields["sub_codes"])
+
+    def test_a_query_is_encoded_as_an_image_is(self, encoder: Encoder, vectors: Vectors) -> None:
+        encoded = encoder.encode(vectors[:20])
+        for row in range(20):
+            query = encoder.encode_query(vectors[row])
+            assert (query.code == encoded.codes[row]).all()
+            assert np.allclose(query.embedding, encoded.embeddings[row], atol=1e-7)
+            assert (np.packbits(query.margins > 0) == query.code).all()
+
+    @pytest.mark.parametrize("scale", [1e-37, 1e-20, 0.1, 7, 1e20, 1e36])
+    def test_the_length_of_a_vector_does_not_count(self, encoder: Encoder, vectors: Vectors, scale: float) -> None:
+        """Also where the square of a number leaves float32."""
+        scaled = (vectors[:20].astype(np.float64) * scale).astype(np.float32)
+        encoded = encoder.encode(scaled)
+        assert np.allclose(np.linalg.norm(encoded.embeddings, axis=1), 1, atol=1e-6)
+        assert np.allclose(encoded.embeddings, encoder.encode(vectors[:20]).embeddings, atol=1e-4)
+
+    def test_no_vectors_give_no_codes(self, encoder: Encoder) -> None:
+        encoded = encoder.encode(np.empty((0, DIMS), np.float32))
+        assert (len(encoded.embeddings), len(encoded.codes), len(encoded.sub_codes)) == (0, 0, 0)
+
+    def test_a_zero_vector_has_no_direction(self, encoder: Encoder) -> None:
+        with pytest.raises(EncoderError, match="must have a direction"):
+            encoder.encode_query(np.zeros(DIMS, np.float32))
+
+    @pytest.mark.parametrize("vector", [np.ones(DIMS + 1), np.full(DIMS, np.nan), np.ones((2, 2, DIMS))])
+    def test_other_vectors_are_refused(self, encoder: Encoder, vector: Vectors) -> None:
+        with pytest.raises(HashingError, match="vectors must"):
+            encoder.encode_query(vector)
+
+    def test_normalised_vectors_stay_as_they_are(self, vectors: Vectors) -> None:
+        once = normalised(vectors, DIMS)
+        assert np.abs(normalised(once, DIMS) - once).max() < 1e-7
+
+
+class TestFingerprint:
+    def test_the_same_fit_gives_the_same(self, encoder: Encoder, vectors: Vectors) -> None:
+        assert encoder.fingerprint == toy_encoder(vectors).fingerprint
+        assert len(encoder.fingerprint) == 16
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"name": "other"},
+            {"input_size": 9},
+            {"digest": "1" + "0" * 63},
+            {"preprocessing": {"resize": "bicubic", "range": [-1.0, 1.0]}},
+            {"preprocessing": {"resize": "bilinear", "range": [-1.0, 1.0000001]}},
+            {"preprocessing": {"resize": "bilinear", "range": [-1.0, 1.0], "crop": None}},
+        ],
+    )
+    def test_another_network_or_preprocessing_changes_it(self, encoder: Encoder, changed: dict[str, Any]) -> None:
+        other = Encoder(replace(encoder.spec, **changed), encoder.binarizer, encoder.sub_codes)
+        assert other.fingerprint != encoder.fingerprint
+
+    def test_the_place_of_the_weights_does_not(self, encoder: Encoder) -> None:
+        moved = replace(encoder.spec, weights=Path("elsewhere.npz"))
+        assert Encoder(moved, encoder.binarizer, encoder.sub_codes).fingerprint == encoder.fingerprint
+
+    def test_nor_does_the_order_of_the_preprocessing(self, encoder: Encoder) -> None:
+        turned = replace(encoder.spec, preprocessing=dict(sorted(encoder.spec.preprocessing.items())))
+        assert Encoder(turned, encoder.binarizer, encoder.sub_codes).fingerprint == encoder.fingerprint
+
+    @pytest.mark.parametrize("sub_codes", ["blocks", "cells"])
+    def test_one_number_of_any_learned_array_changes_it(self, vectors: Vectors, sub_codes: str) -> None:
+        parameters = {"cells": 8} if sub_codes == "cells" else {}
+        known = {toy_encoder(vectors, 64, sub_codes, **parameters).fingerprint}
+        for part, name in (("binarizer", "center_"), ("binarizer", "directions_"), ("sub_codes", None)):
+            encoder = toy_encoder(vectors, 64, sub_codes, **parameters)
+            arrays = getattr(encoder, part).arrays()
+            array = arrays[name or next(iter(arrays))]
+            array.ravel()[-1] = np.nextafter(array.ravel()[-1], 100) if array.dtype.kind == "f" else 0
+            known.add(encoder.fingerprint)
+        assert len(known) == 4
+
+    @pytest.mark.parametrize("changed", [{"seed": 1}, {"bits": 128}])
+    def test_another_fit_changes_it(self, encoder: Encoder, vectors: Vectors, changed: dict[str, int]) -> None:
+        binarizer = make_binarizer("rotation", **{"bits": 64, **changed})
+        assert (
+            Encoder.fit(toy_spec(DIMS), vectors, binarizer, make_sub_codes("blocks")).fingerprint != encoder.fingerprint
+        )
+
+    def test_another_seed_changes_it_also_where_it_changes_no_number(self, vectors: Vectors) -> None:
+        made = [
+            Encoder.fit(toy_spec(DIMS), vectors, make_binarizer("median", bits=16, seed=seed), make_sub_codes("blocks"))
+            for seed in (0, 1)
+        ]
+        assert made[0].fingerprint != made[1].fingerprint
+
+
+ELSEWHERE = """
+import sys; from pathlib import Path; import numpy as np
+from hashsearch.encoder import Encoder
+encoder = Encoder.load(Path(sys.argv[1]))
+encoded = encoder.encode(np.load(sys.argv[2]))
+print(encoder.fingerprint, encoded.codes.tobytes().hex(), *encoded.sub_codes.ravel())
+"""
+
+
+class TestSaved:
+    @pytest.mark.parametrize("binarizer", BINARIZERS)
+    @pytest.mark.parametrize("sub_codes", [("blocks", {}), ("cells", {"cells": 16, "nearest": 3, "seed": 4})])
+    def test_loaded_it_gives_the_same_codes(
+        self, vectors: Vectors, tmp_path: Path, binarizer: str, sub_codes: tuple[str, dict[str, int]]
+    ) -> None:
+        made = make_sub_codes(sub_codes[0], **sub_codes[1])
+        encoder = Encoder.fit(toy_spec(DIMS), vectors, make_binarizer(binarizer, bits=16, seed=2), made)
+        loaded = Encoder.load(encoder.save(tmp_path / "encoder"))
+        assert loaded.fingerprint == encoder.fingerprint
+        assert (loaded.encode(vectors).codes == encoder.encode(vectors).codes).all()
+        assert (loaded.encode(vectors).sub_codes == encoder.encode(vectors).sub_codes).all()
+        one, other = loaded.encode_query(vectors[0]), encoder.encode_query(vectors[0])
+        assert (one.margins == other.margins).all()
+
+    def test_another_process_gives_the_same_codes(self, encoder: Encoder, vectors: Vectors, saved: Path) -> None:
+        np.save(saved.parent / "vectors.npy", vectors[:30])
+        arguments = [sys.executable, "-c", ELSEWHERE, str(saved), str(saved.parent / "vectors.npy")]
+        answer = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.split()
+        encoded = encoder.encode(vectors[:30])
+        assert answer == [encoder.fingerprint, encoded.codes.tobytes().hex(), *encoded.sub_codes.ravel()]
+
+    def test_the_manifest_can_be_read_by_people(self, encoder: Encoder, saved: Path) -> None:
+        manifest = json.loads((saved / "manifest.json").read_text())
+        assert manifest["fingerprint"] == encoder.fingerprint
+        assert manifest["embedder"]["name"] == "toy"
+        assert manifest["binarizer"] == {"name": "rotation", "parameters": {"bits": 64, "seed": 0}}
+        assert {file.name for file in saved.iterdir()} == {"manifest.json", "learned.npz"}
+
+    def test_it_is_never_overwritten(self, encoder: Encoder, saved: Path) -> None:
+        before = (saved / "learned.npz").read_bytes()
+        with pytest.raises(EncoderError, match="never overwritten"):
+            encoder.save(saved)
+        assert (saved / "learned.npz").read_bytes() == before
+
+    def test_no_draft_is_left_beside_it(self, saved: Path) -> None:
+        assert list(saved.parent.iterdir()) == [saved]
+
+    def test_no_draft_is_left_when_saving_fails(self, encoder: Encoder, tmp_path: Path) -> None:
+        spec = replace(encoder.spec, weights=tmp_path / "gone.npz")
+        for _ in range(2):
+            with pytest.raises(EncoderError, match=r"gone\.npz"):
+                Encoder(spec, encoder.binarizer, encoder.sub_codes).save(tmp_path / "encoder")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_it_may_be_moved(self, encoder: Encoder, saved: Path) -> None:
+        assert Encoder.load(saved.rename(saved.parent / "moved")).fingerprint == encoder.fingerprint
+
+
+def change_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+class TestDamaged:
+    def refused(self, folder: Path, reason: str) -> None:
+        with pytest.raises(EncoderError, match=reason):
+            Encoder.load(folder)
+
+    @pytest.mark.parametrize("name", ["manifest.json", "learned.npz"])
+    def test_a_missing_file(self, saved: Path, name: str) -> None:
+        (saved / name).unlink()
+        self.refused(saved, f"is no complete encoder folder.*{name}")
+
+    def test_a_missing_folder(self, tmp_path: Path) -> None:
+        self.refused(tmp_path / "nowhere", "is no complete encoder folder")
+
+    def test_learned_arrays_cut_off_anywhere(self, saved: Path) -> None:
+        whole = (saved / "learned.npz").read_bytes()
+        for size in range(0, len(whole), 97):
+            (saved / "learned.npz").write_bytes(whole[:size])
+            self.refused(saved, "is no complete encoder folder")
+
+    def test_learned_arrays_with_a_changed_byte_anywhere(self, encoder: Encoder, saved: Path) -> None:
+        """Told by the zip's own check sums, by the fingerprint, or harmless: never another error, never other codes."""
+        whole = (saved / "learned.npz").read_bytes()
+        for place in range(0, len(whole), 41):
+            (saved / "learned.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+            with suppress(EncoderError):
+                assert Encoder.load(saved).fingerprint == encoder.fingerprint
+
+    def test_a_tampered_array(self, saved: Path) -> None:
+        with np.load(saved / "learned.npz") as file:
+            arrays = dict(file)
+        arrays["binarizer.directions_"][3, 3] += np.float32(1e-6)
+        np.savez(saved / "learned.npz", allow_pickle=False, **arrays)
+        self.refused(saved, "was changed since it was saved: its fingerprint is")
+
+    def test_a_pickled_array_is_not_opened(self, saved: Path) -> None:
+        np.savez(saved / "learned.npz", allow_pickle=True, **{"binarizer.center_": np.array([object()])})
+        self.refused(saved, "is no complete encoder folder")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda manifest: manifest["embedder"].update(digest="f" * 64),
+            lambda manifest: manifest["binarizer"]["parameters"].update(seed=9),
+            lambda manifest: manifest.update(fingerprint="0" * 16),
+            lambda manifest: manifest.pop("fingerprint"),
+        ],
+    )
+    def test_a_tampered_manifest(self, saved: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+        change_manifest(saved, change)
+        self.refused(saved, "was changed since it was saved")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda manifest: manifest.update(format=2),
+            lambda manifest: manifest.pop("embedder"),
+            lambda manifest: manifest.pop("sub_codes"),
+            lambda manifest: manifest["binarizer"].update(name="unheard-of"),
+            lambda manifest: manifest["binarizer"]["parameters"].update(bits=7),
+            lambda manifest: manifest["binarizer"]["parameters"].update(more=7),
+            lambda manifest: manifest["sub_codes"].update(name="unheard-of"),
+            lambda manifest: manifest["embedder"].update(preprocessing=None),
+            lambda manifest: manifest["embedder"].update(colour="red"),
+        ],
+    )
+    def test_a_manifest_of_another_format(self, saved: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+        change_manifest(saved, change)
+        self.refused(saved, "is no complete encoder folder")
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\udcff"])
+    def test_a_manifest_that_is_none(self, saved: Path, content: str) -> None:
+        (saved / "manifest.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+        self.refused(saved, "is no complete encoder folder")
+
+
+class TestWeights:
+    """The network's weights travel with the encoder."""
+
+    def with_weights(self, encoder: Encoder, weights: Path) -> Encoder:
+        return Encoder(replace(encoder.spec, weights=weights), encoder.binarizer, encoder.sub_codes)
+
+    @pytest.mark.parametrize("name", ["net.npz", "net[1].npz", "net*.npz"])
+    def test_a_file_is_copied_under_its_name(self, encoder: Encoder, tmp_path: Path, name: str) -> None:
+        (tmp_path / "from").mkdir()
+        (tmp_path / "from" / name).write_bytes(b"numbers")
+        (tmp_path / "from" / "net1.npz").write_bytes(b"others")
+        folder = self.with_weights(encoder, tmp_path / "from" / name).save(tmp_path / "encoder")
+        assert [file.name for file in (folder / "weights").iterdir()] == [name]
+        loaded = Encoder.load(folder)
+        assert loaded.spec.weights == folder / "weights" / name
+        assert loaded.spec.weights.read_bytes() == b"numbers"
+        assert loaded.fingerprint == encoder.fingerprint
+
+    def test_a_folder_is_copied_whole(self, encoder: Encoder, tmp_path: Path) -> None:
+        (tmp_path / "net" / "variables").mkdir(parents=True)
+        (tmp_path / "net" / "variables" / "data").write_bytes(b"numbers")
+        loaded = Encoder.load(self.with_weights(encoder, tmp_path / "net").save(tmp_path / "encoder"))
+        assert loaded.spec.weights == tmp_path / "encoder" / "weights" / "net"
+        assert (loaded.spec.weights / "variables" / "data").read_bytes() == b"numbers"
+
+    def test_a_saved_encoder_can_be_saved_again(self, encoder: Encoder, tmp_path: Path) -> None:
+        (tmp_path / "net.npz").write_bytes(b"numbers")
+        first = Encoder.load(self.with_weights(encoder, tmp_path / "net.npz").save(tmp_path / "first"))
+        again = Encoder.load(first.save(tmp_path / "again"))
+        assert again.fingerprint == encoder.fingerprint
+        assert again.spec.weights == tmp_path / "again" / "weights" / "net.npz"
+
+
+class TestFit:
+    def test_the_embeddings_must_be_those_of_the_network(self, vectors: Vectors) -> None:
+        with pytest.raises(HashsearchError, match=r"shape \(n, 25\)"):
+            Encoder.fit(toy_spec(25), vectors, make_binarizer("rotation", bits=64), make_sub_codes("blocks"))
+
+    def test_their_lengths_do_not_count(self, vectors: Vectors, encoder: Encoder) -> None:
+        longer = vectors * np.float32(4)
+        assert (toy_encoder(longer).encode(vectors).codes == encoder.encode(vectors).codes).mean() > 0.999
+
+    def test_a_spec_gives_its_identity_as_json_holds_it(self) -> None:
+        spec = EmbedderSpec("toy", 3, 8, "0", {"range": (0.0, 1.0)}, Path("weights"))
+        assert spec.identity() == {
+            "name": "toy",
+            "dims": 3,
+            "input_size": 8,
+            "digest": "0",
+            "preprocessing": {"range": [0.0, 1.0]},
+        }
