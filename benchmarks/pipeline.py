@@ -54,7 +54,7 @@ def main(
     from hashsearch.index.cluster import connect_cluster
 
     network = load(embedder, weights)
-    sources = sample_sources(Catalog(folder), images, seed=0)
+    sources = sample_sources([Catalog(folder)], images, seed=0)
     vectors = np.concatenate([batch.vectors for batch in embed_sources(network, sources)])
     encoder = Encoder.fit(EmbedderSpec.of(network), vectors, make_binarizer("rotation"), make_sub_codes("cells"))
     prepared = [network.prepare(decode(Path(source).read_bytes())) for source in sources]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import random
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -220,10 +220,10 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise CatalogError(f"catalog '{path}' cannot be read: {error}") from error
 
 
-def sample_sources(catalog: Catalog, count: int, seed: int) -> list[str]:
-    """Sources of at most `count` entries, each as likely as the other, in the catalog's order."""
-    sources = [entry.source for entry in catalog if isinstance(entry, Entry)]
+def sample_sources(catalogs: Sequence[Catalog], count: int, seed: int) -> list[str]:
+    """Sources of at most `count` entries of all the catalogs, each as likely as the other, in the catalogs' order."""
+    sources = [entry.source for catalog in catalogs for entry in catalog if isinstance(entry, Entry)]
     if not sources:
-        raise CatalogError(f"there are no images in catalog '{catalog.path}'")
+        raise CatalogError(f"there are no images in {', '.join(str(catalog.path) for catalog in catalogs)}")
     chosen = random.Random(seed).sample(range(len(sources)), min(count, len(sources)))
     return [sources[place] for place in sorted(chosen)]

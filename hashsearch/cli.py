@@ -109,7 +109,7 @@ def embed(images: tuple[Path, ...], embedder: str, weights: str | None, out: Pat
     sources = [
         source
         for path in images
-        for source in (sample_sources(Catalog(path), sys.maxsize, 0) if path.is_dir() else [str(path)])
+        for source in (sample_sources([Catalog(path)], sys.maxsize, 0) if path.is_dir() else [str(path)])
     ]
     batches = list(embed_sources(network, sources))
     kept = [source for batch in batches for source in batch.sources]

@@ -1,4 +1,4 @@
-"""Fit an encoder on a sample of a catalog: `python -m jobs.fit_encoder CATALOG --out FOLDER`."""
+"""Fit an encoder on a sample of catalogs: `python -m jobs.fit_encoder CATALOG... --out FOLDER`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hashsearch.options import run_reporting_errors, say
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalogs", metavar="CATALOG...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make; it must not exist.")
 @click.option("--embedder", default="bit-tiny", show_default=True, help="Network, by name.")
 @click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
@@ -21,7 +21,7 @@ from hashsearch.options import run_reporting_errors, say
 @click.option("--sample", default=20_000, show_default=True, type=click.IntRange(2), help="Images to learn from.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample and of all that is random in the fitting.")
 def main(
-    catalog: Path,
+    catalogs: tuple[Path, ...],
     out: Path,
     embedder: str,
     weights: str | None,
@@ -32,9 +32,9 @@ def main(
     sample: int,
     seed: int,
 ) -> None:
-    """Learn binarizer and sub-codes from images of CATALOG and save them, with the network's name, as one folder.
+    """Learn binarizer and sub-codes from images of the CATALOGs and save them, with the network, as one folder.
 
-    CATALOG is what `jobs.index_catalog` takes. The index made with the encoder can be used with no other.
+    A CATALOG is what `jobs.index_catalog` takes. The index made with the encoder can be used with no other.
     """
     import numpy as np
     from tqdm import tqdm
@@ -48,7 +48,7 @@ def main(
 
     hashes = make_binarizer(binarizer, bits=bits, seed=seed)
     terms = make_sub_codes(sub_codes, **({"cells": cells, "seed": seed} if sub_codes == "cells" else {}))
-    sources = sample_sources(Catalog(catalog), sample, seed)
+    sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
     network = embedders.load(embedder, weights)
     vectors = []
     with tqdm(total=len(sources), unit=" images") as bar:

@@ -47,7 +47,7 @@ def _given(path: Path) -> tuple[Catalog, Path, Path]:
     """A user's catalog, the folder of its pictures, and one of them to ask with."""
     entries = Catalog(path.absolute())
     root = path if path.is_dir() else path.parent
-    return entries, root.absolute(), Path(sample_sources(entries, 1, seed=0)[0])
+    return entries, root.absolute(), Path(sample_sources([entries], 1, seed=0)[0])
 
 
 def _drawn(folder: Path, say: Callable[[str], None]) -> tuple[Catalog, Path, Path]:

@@ -51,7 +51,9 @@ def load(name: str, weights: str | Path | None = None, preprocessing: Mapping[st
         return load_saved(name, Preprocessing(**preprocessing), source)
     if name in BIT:  # as published on TensorFlow Hub, these take 0..1
         return load_saved(name, Preprocessing(BIT[name].input_size), source)
-    return load_saved(name, SAVED.get(name) or read_preprocessing(Path(name)), source)
+    if name in SAVED:
+        return load_saved(name, SAVED[name], source)
+    return load_saved(Path(name).stem, read_preprocessing(Path(name)), source)
 
 
 def _import_tensorflow() -> None:

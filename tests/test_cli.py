@@ -1,0 +1,213 @@
+"""The commands and jobs as a person or cron runs them: real processes, a real Elasticsearch, the bundled network."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+from hashsearch.cli import commands
+from hashsearch.demo import draw_catalog
+from hashsearch.index.node import LocalNode
+from jobs import fit_encoder, index_catalog, train_embedder
+
+HASHSEARCH = [sys.executable, "-m", "hashsearch.cli"]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small drawn catalog: 12 pictures, one more entry that is no image."""
+    folder = tmp_path_factory.mktemp("pictures")
+    listing = draw_catalog(folder, products=12)
+    (folder / "broken.jpg").write_text("<html>not an image</html>")
+    with listing.open("a", encoding="utf-8") as rows:
+        rows.write("broken,broken.jpg" + "," * (listing.read_text().splitlines()[0].count(",") - 1) + "\n")
+    return listing
+
+
+@pytest.fixture(scope="module")
+def indexed(
+    pictures: Path, node: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """The environment of commands that search the indexed catalog."""
+    from hashsearch.index.client import connect
+
+    home = tmp_path_factory.mktemp("home")
+    name = f"test-cli-{os.getpid()}"
+    environment = os.environ | {"HASHSEARCH_ES_URL": node.url, "HASHSEARCH_HOME": str(home), "HASHSEARCH_INDEX": name}
+    job = run(["-m", "jobs.index_catalog", str(pictures)], environment)
+    assert job.returncode == 3, job.stderr
+    assert "13 entries: 12 indexed, 0 with new text, 0 unchanged, 1 rejected" in job.stderr
+    yield environment
+    with connect(node.url) as client:
+        client.indices.delete(index=",".join(client.indices.get(index=f"hashsearch-{name}").body))
+
+
+def run(words: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def hashsearch(words: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return run(["-m", "hashsearch.cli", *words], environment)
+
+
+def all_commands() -> Iterator[tuple[str, click.Command]]:
+    yield "index_catalog", index_catalog.main
+    yield "fit_encoder", fit_encoder.main
+    yield "train_embedder", train_embedder.main
+    for name, command in commands.commands.items():
+        subcommands = command.commands.items() if isinstance(command, click.Group) else [("", command)]
+        yield from ((f"{name} {inner}".strip(), subcommand) for inner, subcommand in subcommands)
+
+
+@pytest.mark.parametrize(("name", "command"), list(all_commands()))
+def test_every_command_and_option_says_what_it_is_for(name: str, command: click.Command) -> None:
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts}"
+
+
+@pytest.mark.parametrize("words", [["-c", "import hashsearch"], ["-m", "hashsearch.cli", "--help"]])
+def test_neither_the_package_nor_its_help_loads_anything_heavy(words: list[str]) -> None:
+    loaded = run(["-X", "importtime", *words]).stderr
+    for heavy in ("numpy", "tensorflow", "cv2", "PIL", "elasticsearch", "flask"):
+        assert not re.search(rf"\| +{heavy}\b", loaded), heavy
+
+
+def test_an_image_finds_the_pictures_of_its_design(pictures: Path, indexed: dict[str, str]) -> None:
+    question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
+    found = hashsearch(["search", str(question), "-k", "4", "--json"], indexed)
+    hits = json.loads(found.stdout)
+    assert hits[0]["uri"].endswith(question.name)
+    assert hits[0]["hamming"] == 0
+    assert hits[0]["hamming_rank"] == 1
+    assert hits[0]["cosine"] == pytest.approx(1, abs=1e-5)
+    assert [hit["cosine"] for hit in hits] == sorted((hit["cosine"] for hit in hits), reverse=True)
+    assert {"id", "title", "category", "attributes", "width", "height", "sub_codes"} <= hits[0].keys()
+    again = hashsearch(["search", "--id", hits[0]["id"], "-k", "3", "--json"], indexed)
+    assert [hit["id"] for hit in json.loads(again.stdout)] == [hit["id"] for hit in hits[1:]]
+
+
+def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, str]) -> None:
+    question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
+    every = json.loads(hashsearch(["search", question, "-k", "12", "--json"], indexed).stdout)
+    design = every[0]["attributes"]["design"]
+    same = hashsearch(["search", question, "--attribute", f"design={design}", "--json"], indexed)
+    assert {hit["id"] for hit in json.loads(same.stdout)} == {
+        hit["id"] for hit in every if hit["attributes"]["design"] == design
+    }
+    radius = every[3]["hamming"]
+    near = json.loads(hashsearch(["search", question, "--radius", str(radius), "--json"], indexed).stdout)
+    assert {hit["id"] for hit in near} == {hit["id"] for hit in every if hit["hamming"] <= radius}
+
+
+def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: Path, indexed: dict[str, str]) -> None:
+    again = run(["-m", "jobs.index_catalog", str(pictures)], indexed)
+    assert again.returncode == 3
+    assert "0 indexed, 0 with new text, 12 unchanged, 1 rejected" in again.stderr
+    rejects = again.stderr.split("rejected entries: ")[1].strip()
+    (reject,) = (json.loads(line) for line in Path(rejects).read_text().splitlines())
+    assert (reject["id"], reject["error"]) == ("broken", "not_an_image")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["search"], 2, "give either IMAGE or --id"),
+        (["search", "--id", "nothing"], 1, "image_not_found: no image with id 'nothing'"),
+        (["search", "--id", "x", "-k", "0"], 1, "search_error: k must be 1 to the number of candidates, 500, got 0"),
+        (["search", "--id", "x", "--index", "Ä"], 1, "config_error: an index is named with"),
+        (["search", "--id", "x", "--index", "absent"], 1, "index_not_found: there is no index 'hashsearch-absent'"),
+        (["search", "--id", "x", "--es-url", "http://127.0.0.1:9"], 1, "store_unavailable: Elasticsearch does not"),
+        (["search", "--id", "x", "--encoder", "nowhere"], 1, "encoder_error: nowhere is no complete encoder folder"),
+        (["embed", "x.jpg", "--out", "x.npz", "--embedder", "none"], 1, "unknown_embedder: an embedder must be one of"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(indexed: dict[str, str], words: list[str], code: int, said: str) -> None:
+    failed = hashsearch(words, indexed)
+    assert failed.returncode == code
+    assert said in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_embed_writes_vectors_and_leaves_out_what_is_no_image(pictures: Path, tmp_path: Path) -> None:
+    done = hashsearch(["embed", str(pictures.parent), "--out", str(tmp_path / "v.npz"), "--json"])
+    assert done.returncode == 3, done.stderr
+    answer = json.loads(done.stdout)
+    assert [reject["error"] for reject in answer["rejects"]] == ["not_an_image"]
+    with np.load(tmp_path / "v.npz", allow_pickle=False) as saved:
+        assert saved["vectors"].shape == (len(saved["sources"]), answer["dims"]) == (12, answer["dims"])
+        assert np.allclose(np.linalg.norm(saved["vectors"], axis=1), 1, atol=1e-5)
+
+
+def test_a_fitted_encoder_indexes_and_no_other_reads_its_index(
+    pictures: Path, indexed: dict[str, str], tmp_path: Path
+) -> None:
+    words = ["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "mine")]
+    fitted = run([*words, "--bits", "256", "--sub-codes", "blocks"])
+    assert fitted.returncode == 0, fitted.stderr
+    assert "256 bits" in fitted.stdout
+    assert "left out" in fitted.stderr
+    refused = hashsearch(["search", "--id", "x", "--encoder", str(tmp_path / "mine")], indexed)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("encoder_mismatch: index 'hashsearch-test-cli-")
+    assert re.search(r"encoder [0-9a-f]{16} .* is [0-9a-f]{16}$", refused.stderr.strip())
+
+
+def test_the_demo_serves_a_page_and_stops_its_node(node_home: Path, server_folder: Path) -> None:
+    """On one's own pictures, with a local node of its own, ended by Ctrl-C."""
+    home = node_home / "demo"
+    photos = home / "photos"
+    photos.mkdir(parents=True)
+    (home / "server").symlink_to(server_folder)
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(256, size=(40, 60, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f"{number}.png")
+    environment = {**os.environ, "HASHSEARCH_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    environment.pop("HASHSEARCH_ES_URL", None)
+    port = free_port()
+    words = [*HASHSEARCH, "demo", "--catalog", str(photos), "--port", str(port)]
+    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as demo:
+        said = until(demo, "search page: ")
+        assert re.search(r"^1\.0000 +0 +#1 +\d\.png", said, re.MULTILINE), said
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz") as health:
+            assert json.load(health)["count"] == 3
+        assert LocalNode(home).status().running
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(timeout=60) == 0
+    assert not LocalNode(home).status().running
+
+
+def until(process: subprocess.Popen[str], sentence: str) -> str:
+    """All that the process says up to a sentence."""
+    said = ""
+    deadline = time.monotonic() + 240
+    assert process.stderr is not None
+    while sentence not in said and time.monotonic() < deadline:
+        line = process.stderr.readline()
+        assert line, f"it ended before saying '{sentence}': {said}"
+        said += line
+    return said
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
