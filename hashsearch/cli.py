@@ -218,7 +218,7 @@ def serve(settings: Settings) -> None:
 @with_settings("es_url", "home", "host", "port")
 def demo(settings: Settings, catalog: Path | None) -> None:
     """Try it: index a drawn catalog, or your own, answer a first query, serve the search page until Ctrl-C."""
-    from hashsearch.demo.show import show
+    from hashsearch.tour import show
     from hashsearch.index.node import LocalNode
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

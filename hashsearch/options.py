@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,7 @@ def say(sentence: str) -> None:
 
 def run_reporting_errors(command: click.Command) -> None:
     """Run a command; one of our errors becomes one line and exit code 1."""
+    warnings.filterwarnings("ignore", module="PIL")  # of damage that either becomes an error of ours or does not matter
     try:
         command()
     except HashsearchError as error:

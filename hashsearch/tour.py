@@ -1,4 +1,4 @@
-"""The demo from nothing to a served page: cluster, catalog, index, first answer, page."""
+"""The demo tour, from nothing to a served page: cluster, catalog, index, first answer, page."""
 
 from __future__ import annotations
 
