@@ -6,10 +6,10 @@ PACKAGES := $(VENV)/.packages-installed
 JAVA := $(if $(HASHSEARCH_ES_URL),,$(VENV)/.java-found)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test lint format train-bit-tiny clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile
 
 setup: $(PACKAGES) $(JAVA) ## a virtual environment with the package, and a Java for the local Elasticsearch
 
@@ -35,6 +35,9 @@ lint: setup ## ruff and mypy
 format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+train-bit-tiny: setup ## train the bundled network again: DATA=FOLDER TEACHER=FILE
+	$(BIN)/python -m jobs.train_embedder recipes/bit-tiny.toml --data $(DATA) --teacher $(TEACHER) --out build/bit-tiny --curves docs/bit-tiny.png
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .coverage build dist *.egg-info
