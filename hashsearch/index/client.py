@@ -13,7 +13,7 @@ from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer
 from hashsearch.config import Settings
 from hashsearch.errors import ConfigError, IndexNotFound, StoreError, StoreUnavailable
 
-OVERLOADED = (429, 502, 503, 504)
+_OVERLOADED = (429, 502, 503, 504)
 
 
 def connect(url: str, settings: Settings | None = None, *, connections: int = 10) -> Elasticsearch:
@@ -39,7 +39,9 @@ def connect(url: str, settings: Settings | None = None, *, connections: int = 10
             **options,
         )
     except ValueError as error:
-        raise ConfigError(f"Elasticsearch's address must be like http://localhost:9200, got '{url}': {error}") from error
+        raise ConfigError(
+            f"Elasticsearch's address must be like http://localhost:9200, got '{url}': {error}"
+        ) from error
 
 
 @contextmanager
@@ -51,8 +53,8 @@ def store_errors(target: str) -> Iterator[None]:
         raise _api_error(target, error) from error
     except (TransportConnectionError, ConnectionTimeout) as error:
         raise StoreUnavailable(f"Elasticsearch does not answer: {error.message}") from error
-    except TransportError as error:
-        raise StoreError(f"Elasticsearch gave no usable answer: {error}") from error
+    except TransportError as error:  # half an answer, or a proxy's
+        raise StoreUnavailable(f"Elasticsearch gave no usable answer: {str(error)[:200]}") from error
 
 
 def _api_error(target: str, error: ApiError) -> StoreError:
@@ -60,6 +62,6 @@ def _api_error(target: str, error: ApiError) -> StoreError:
     kind = kind.get("type") if isinstance(kind, dict) else kind
     if kind == "index_not_found_exception":
         return IndexNotFound(f"there is no index '{target}'; `python -m jobs.index_catalog` makes it")
-    if error.meta.status in OVERLOADED:
+    if error.meta.status in _OVERLOADED:
         return StoreUnavailable(f"Elasticsearch answered {error.meta.status} for '{target}': {kind}")
     return StoreError(f"Elasticsearch answered {error.meta.status} for '{target}': {error}")

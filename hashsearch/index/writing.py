@@ -12,7 +12,11 @@ import orjson
 from elasticsearch import Elasticsearch
 
 from hashsearch.errors import IndexNotFound, StoreError, StoreUnavailable
-from hashsearch.index.client import OVERLOADED, store_errors
+from hashsearch.index.client import store_errors
+
+# All that can be wrong with one document under our strict mapping; before 8.8 the first had the second's name. Anything
+# else (a closed index, an alias without a write index, a missing right) is wrong with every document.
+_DOCUMENT_FAULTS = ("document_parsing_exception", "mapper_parsing_exception", "strict_dynamic_mapping_exception")
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class BulkWriter:
         """Write (id, fields) pairs and return those refused, once all others are confirmed.
 
         StoreUnavailable when the cluster stays away or overloaded, IndexNotFound when the alias is gone, StoreError
-        when its disk is full.
+        when it takes no documents, for example because its disk is full.
         """
         failures: list[WriteFailure] = []
         for chunk in self._chunks(documents):
@@ -102,12 +106,14 @@ class BulkWriter:
             if "error" not in item:
                 continue
             kind, reason = (item["error"]["type"], f"{item['error']['type']}: {item['error']['reason']}")
-            if kind == "index_not_found_exception":
+            if kind in _DOCUMENT_FAULTS:
+                refused.append(WriteFailure(item["_id"], reason))
+            elif kind == "index_not_found_exception":
                 raise IndexNotFound(f"the alias '{self.alias}' went away while it was written: {reason}")
-            if kind == "cluster_block_exception":
+            elif kind == "cluster_block_exception":
                 raise StoreError(f"'{self.alias}' is blocked for writing, often for a full disk: {reason}")
-            if item["status"] in OVERLOADED:
+            elif item["status"] == 429 or item["status"] >= 500:
                 again[item["_id"]] = reason
             else:
-                refused.append(WriteFailure(item["_id"], reason))
+                raise StoreError(f"'{self.alias}' takes no documents, '{item['_id']}' was the first: {reason}")
         return refused, again
