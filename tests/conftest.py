@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,11 +69,8 @@ def client(node: SimpleNamespace) -> Iterator[Elasticsearch]:
 
 @pytest.fixture
 def fresh_name(client: Elasticsearch) -> Iterator[str]:
-    """A prefix for names of indices, aliases and templates, all removed again."""
-    prefix = f"test-{uuid.uuid4().hex[:8]}"
-    yield prefix
-    client.indices.delete(
-        index=",".join(client.indices.get(index=f"{prefix}*")) or f"{prefix}-none", ignore_unavailable=True
-    )
-    client.options(ignore_status=404).indices.delete_index_template(name=f"{prefix}*")
-    client.options(ignore_status=404).cluster.delete_component_template(name=f"{prefix}*")
+    """A name for a catalog's index, which is removed again."""
+    from indices import fresh_index_name
+
+    with fresh_index_name(client) as name:
+        yield name

@@ -1,0 +1,52 @@
+"""Indices that tests make on a real Elasticsearch, and take away again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from hashsearch.encoder import Encoder
+from hashsearch.hashing.bits import Vectors
+from hashsearch.index.store import ImageIndex
+from hashsearch.index.templates import alias_of
+from hashsearch.index.writing import BulkWriter
+
+
+@contextmanager
+def fresh_index_name(client: Elasticsearch) -> Iterator[str]:
+    """A name that no index has; what is made under it is removed."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    yield name
+    made = list(client.indices.get(index=f"{alias_of(name)}*", expand_wildcards="all"))
+    if made:
+        client.indices.delete(index=",".join(made))
+
+
+def documents_of(
+    encoder: Encoder, vectors: Vectors, texts: Sequence[dict[str, Any]] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Documents `0000`, `0001`, ... of vectors, with further fields if given."""
+    encoded = encoder.encode(vectors)
+    for row in range(len(vectors)):
+        seen = {"uri": f"/{row:04}.jpg", "sha256": f"{row:064x}", "phash": f"{row:016x}"}
+        yield f"{row:04}", {**seen, **(texts[row] if texts else {}), **encoded.fields(row)}
+
+
+def filled(
+    client: Elasticsearch,
+    name: str,
+    encoder: Encoder,
+    vectors: Vectors,
+    texts: Sequence[dict[str, Any]] | None = None,
+    *,
+    graph: bool = False,
+) -> ImageIndex:
+    """A new index that holds the vectors, findable."""
+    index = ImageIndex.create(client, name, encoder, graph=graph)
+    assert BulkWriter(client, index.alias).write(documents_of(encoder, vectors, texts)) == []
+    index.refresh()
+    return index

@@ -1,0 +1,78 @@
+"""Request bodies, compared as values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hashsearch.encoder import EncodedQuery
+from hashsearch.index import queries
+
+QUERY = EncodedQuery(np.array([0.6, 0.8], np.float32), np.array([0xAB], np.uint8), np.ones(8, np.float32))
+CATEGORY = {"terms": {"category": ["mugs", "pens"]}}
+COLOUR = {"terms": {"attributes.colour": ["red"]}}
+
+
+def test_filters_are_one_clause_each() -> None:
+    assert queries.filters([], {}) == []
+    assert queries.filters(["mugs", "pens"], {}) == [CATEGORY]
+    assert queries.filters(("mugs", "pens"), {"colour": ("red",), "size.width": ["3", "4"]}) == [
+        CATEGORY,
+        COLOUR,
+        {"terms": {"attributes.size.width": ["3", "4"]}},
+    ]
+
+
+def test_recall_is_knn_on_the_code() -> None:
+    knn = {"field": "code", "query_vector": "ab", "k": 500, "num_candidates": 500}
+    assert queries.recall("ab", 500, []) == {"knn": knn}
+    assert queries.recall("ab", 500, [CATEGORY, COLOUR]) == {"knn": {**knn, "filter": [CATEGORY, COLOUR]}}
+
+
+def test_within_keeps_what_is_as_near_as_the_radius() -> None:
+    knn = {"field": "code", "query_vector": "ab", "k": 10_000, "num_candidates": 10_000, "similarity": 3}
+    assert queries.within("ab", 3, []) == {"knn": knn}
+    assert queries.within("ab", 3, [CATEGORY]) == {"knn": {**knn, "filter": [CATEGORY]}}
+
+
+@pytest.mark.parametrize("min_cosine", [None, 0.0, 0.5, -1.0])
+def test_the_whole_search_is_one_body(min_cosine: float | None) -> None:
+    recalled = queries.recall("ab", 500, [queries.sub_codes(["b00:abab"]), CATEGORY])
+    body = queries.rerank(QUERY, recalled, 10, 500, min_cosine)
+    assert body["query"]["knn"].pop("query_vector").tolist() == QUERY.embedding.tolist()
+    knn = {"field": "embedding", "k": 10, "num_candidates": 500, "filter": recalled}
+    assert body == {
+        "query": {"knn": knn if min_cosine is None else {**knn, "similarity": min_cosine}},
+        "size": 10,
+        "_source": ["uri", "title", "category", "attributes", "width", "height", "indexed_at"],
+        "docvalue_fields": ["code", "sub_codes"],
+    }
+    assert recalled["knn"]["filter"] == [{"terms": {"sub_codes": ["b00:abab"]}}, CATEGORY]
+
+
+def test_recalled_scores_bring_nothing_but_scores() -> None:
+    recalled = queries.recall("ab", 5, [])
+    assert queries.recalled_scores(recalled, 15) == {"query": recalled, "size": 15, "stored_fields": "_none_"}
+
+
+def test_clauses_on_ids() -> None:
+    assert queries.ids(["1", "2"]) == {"ids": {"values": ["1", "2"]}}
+    assert queries.none_of(queries.ids(["1"])) == {"bool": {"must_not": {"ids": {"values": ["1"]}}}}
+
+
+def test_pages_follow_each_other() -> None:
+    first = queries.page([], "pit-1", None)
+    assert first["query"] == {"match_all": {}}
+    assert "search_after" not in first
+    then = queries.page([CATEGORY], "pit-2", [17])
+    assert then["query"] == {"bool": {"filter": [CATEGORY]}}
+    assert then["search_after"] == [17]
+    assert then["pit"]["id"] == "pit-2"
+    assert (then["size"], then["sort"]) == (10_000, [{"_shard_doc": "asc"}])
+
+
+def test_bodies_do_not_share_what_is_changed_later() -> None:
+    clauses = [CATEGORY]
+    body = queries.recall("ab", 5, clauses)
+    clauses.append(COLOUR)
+    assert body["knn"]["filter"] == [CATEGORY]

@@ -1,0 +1,99 @@
+"""Templates on a real node, and the names of what they make."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from hashsearch.errors import ConfigError
+from hashsearch.index import templates
+
+FILES = Path(__file__).parents[1] / "index_templates"
+
+
+@pytest.mark.parametrize("name", ["a", "images", "grocery_2", "0", "a-b", "x" * 100])
+def test_an_alias_is_the_name_with_a_prefix(name: str) -> None:
+    assert templates.alias_of(name) == f"hashsearch-{name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "-a", "_a", "a b", "a*", "a,b", "a/b", "a.b", "..", "ä", "x" * 101, "a\n", "<a-{now/d}>"]
+)
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"an index is named with 1 to 100 of a-z.*got '{re.escape(name)}'"):
+        templates.alias_of(name)
+
+
+def test_an_index_carries_its_day() -> None:
+    assert templates.dated_index_of("grocery", date(2026, 1, 2)) == "hashsearch-grocery-2026.01.02"
+
+
+def test_every_file_is_found_as_installed() -> None:
+    for file in FILES.glob("*.json"):
+        assert templates.template(file.stem) == json.loads(file.read_text())
+    assert {file.stem for file in FILES.glob("*.json")} == {
+        "hashsearch",
+        "hashsearch-settings",
+        "hashsearch-mappings",
+    }
+
+
+def made(client: Elasticsearch, name: str, *, graph: bool) -> dict[str, Any]:
+    """What an index is that a template and our mappings made."""
+    templates.install(client)
+    templates.install(client)  # again: nothing changes
+    index = templates.dated_index_of(name, date(2026, 1, 2))
+    client.indices.create(index=index, mappings=templates.index_mappings(48, 64, "0123456789abcdef", graph=graph))
+    description: dict[str, Any] = client.indices.get(index=index)[index]
+    return description
+
+
+VECTORS = ("code", "embedding", "phash")
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_new_index_has_the_fields_of_an_image(client: Elasticsearch, fresh_name: str, graph: bool) -> None:
+    description = made(client, fresh_name, graph=graph)
+    mappings, settings = description["mappings"], description["settings"]["index"]
+    assert mappings["dynamic"] == "strict"
+    assert mappings["_meta"] == {"encoder": "0123456789abcdef"}
+    assert set(mappings["_source"]["excludes"]) == {"code", "sub_codes", "embedding", "phash"}
+    fields = mappings["properties"]
+    assert {name: field["type"] for name, field in fields.items()} == {
+        "code": "dense_vector",
+        "sub_codes": "keyword",
+        "embedding": "dense_vector",
+        "phash": "dense_vector",
+        "uri": "keyword",
+        "title": "text",
+        "category": "keyword",
+        "attributes": "flattened",
+        "width": "integer",
+        "height": "integer",
+        "sha256": "keyword",
+        "indexed_at": "date",
+    }
+    vectors = {name: (fields[name].get("element_type", "float"), fields[name]["dims"]) for name in VECTORS}
+    assert vectors == {"code": ("bit", 64), "embedding": ("float", 48), "phash": ("bit", 64)}
+    assert fields["embedding"]["similarity"] == "cosine"
+    kinds = {name: fields[name]["index_options"]["type"] for name in VECTORS}
+    assert kinds == {"code": "hnsw" if graph else "flat", "embedding": "flat", "phash": "flat"}
+    assert (settings["number_of_shards"], settings["auto_expand_replicas"]) == ("1", "0-1")
+
+
+def test_the_files_can_be_installed_by_curl(client: Elasticsearch) -> None:
+    """As they are, without this package: each is the body of one request."""
+    for name, path in (
+        ("hashsearch-settings", "/_component_template/hashsearch-settings"),
+        ("hashsearch-mappings", "/_component_template/hashsearch-mappings"),
+        ("hashsearch", "/_index_template/hashsearch"),
+    ):
+        body = json.loads((FILES / f"{name}.json").read_text())
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        assert client.perform_request("PUT", path, headers=headers, body=body).body == {"acknowledged": True}

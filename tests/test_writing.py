@@ -1,0 +1,292 @@
+"""Bulk writing to a real node, through a proxy that misbehaves: nothing is lost, nothing doubled, all is told."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from threading import Timer
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from elasticsearch import Elasticsearch
+from faults import (
+    Fault,
+    FaultProxy,
+    answers,
+    answers_html,
+    cuts_the_reply,
+    halves_the_json,
+    loses_the_reply,
+    loses_the_request,
+    overloads_items,
+    passes,
+)
+from indices import documents_of
+from vectors import clustered, toy_encoder
+
+from hashsearch.errors import IndexNotFound, StoreError, StoreUnavailable
+from hashsearch.index.client import connect
+from hashsearch.index.store import ImageIndex
+from hashsearch.index.writing import BulkWriter
+
+VECTORS = clustered(20, 8)
+ENCODER = toy_encoder(VECTORS, bits=16)
+DOCUMENTS = dict(documents_of(ENCODER, VECTORS))
+IDS = list(DOCUMENTS)
+
+
+@pytest.fixture
+def proxy(node: SimpleNamespace) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(node.url)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def index(client: Elasticsearch, fresh_name: str) -> ImageIndex:
+    return ImageIndex.create(client, fresh_name, ENCODER)
+
+
+@pytest.fixture
+def writer(proxy: FaultProxy, index: ImageIndex) -> Iterator[BulkWriter]:
+    with connect(proxy.url) as client:
+        yield BulkWriter(client, index.alias, retries=3, base_delay=0.001, max_delay=0.002)
+
+
+def held(index: ImageIndex) -> list[str]:
+    index.refresh()
+    assert index.count() == len(index.records(IDS)), "nothing but what is known"
+    return sorted(index.records(IDS))
+
+
+class TestWhole:
+    def test_everything_is_written(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+        assert writer.write(DOCUMENTS.items()) == []
+        assert held(index) == IDS
+        assert proxy.sent == [IDS]
+        assert index.record("0003")["uri"] == "/0003.jpg"
+        assert np.allclose(index.embedding("0003"), DOCUMENTS["0003"]["embedding"], atol=1e-7)
+
+    def test_no_documents_no_request(self, writer: BulkWriter, proxy: FaultProxy) -> None:
+        assert writer.write([]) == []
+        assert proxy.sent == []
+
+    def test_requests_hold_so_many_documents(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+        few = BulkWriter(writer.client, writer.alias, max_documents=7)
+        assert few.write(iter(DOCUMENTS.items())) == []
+        assert [len(ids) for ids in proxy.sent] == [7, 7, 6]
+        assert held(index) == IDS
+
+    def test_requests_hold_so_many_bytes(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+        small = BulkWriter(writer.client, writer.alias, max_bytes=1000)
+        assert small.write(DOCUMENTS.items()) == []
+        assert held(index) == IDS
+        assert 3 < len(proxy.sent) < 20
+        tiny = BulkWriter(writer.client, writer.alias, max_bytes=1)
+        proxy.sent.clear()
+        assert tiny.write(DOCUMENTS.items()) == []
+        assert proxy.sent == [[image_id] for image_id in IDS], "one at a time is the least"
+
+    def test_writing_again_doubles_nothing(self, writer: BulkWriter, index: ImageIndex) -> None:
+        for _ in range(2):
+            assert writer.write(DOCUMENTS.items()) == []
+        assert held(index) == IDS
+
+    def test_a_document_is_replaced_whole(self, writer: BulkWriter, index: ImageIndex) -> None:
+        writer.write([("0000", {**DOCUMENTS["0000"], "title": "old", "category": "mugs"})])
+        writer.write([("0000", {**DOCUMENTS["0000"], "title": "new"})])
+        index.refresh()
+        assert index.record("0000")["title"] == "new"
+        assert "category" not in index.record("0000")
+
+    def test_of_one_id_twice_in_a_request_the_last_counts(self, writer: BulkWriter, index: ImageIndex) -> None:
+        titles = [("0000", {**DOCUMENTS["0000"], "title": title}) for title in ("first", "last")]
+        assert writer.write(titles) == []
+        assert held(index) == ["0000"]
+        assert index.record("0000")["title"] == "last"
+
+
+class TestOverload:
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            answers(429),
+            answers(429, "circuit_breaking_exception"),
+            answers(502),
+            answers(503, "cluster_block_exception"),
+            answers(504),
+            answers_html(503),
+            loses_the_request,
+            loses_the_reply,
+            cuts_the_reply,
+            halves_the_json,
+        ],
+    )
+    def test_a_request_that_fails_is_sent_again(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy, fault: Fault
+    ) -> None:
+        proxy.plan(fault, fault)
+        assert writer.write(DOCUMENTS.items()) == []
+        assert proxy.sent == [IDS, IDS, IDS]
+        assert held(index) == IDS
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_only_the_documents_not_taken_are_sent_again(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy, status: int
+    ) -> None:
+        proxy.plan(overloads_items(status, "0003", "0004", "0019"), overloads_items(status, "0004"))
+        assert writer.write(DOCUMENTS.items()) == []
+        assert proxy.sent == [IDS, ["0003", "0004", "0019"], ["0004"]]
+        assert held(index) == IDS
+
+    def test_all_faults_after_each_other(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+        proxy.plan(answers(503), loses_the_reply, overloads_items(429, "0001", "0002"))
+        assert writer.write(DOCUMENTS.items()) == []
+        assert proxy.sent == [IDS, IDS, IDS, ["0001", "0002"]]
+        assert held(index) == IDS
+
+    def test_each_request_has_its_own_patience(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+        few = BulkWriter(writer.client, writer.alias, max_documents=10, retries=2, base_delay=0.001)
+        proxy.plan(answers(429), answers(429), passes, answers(429), answers(429))
+        assert few.write(DOCUMENTS.items()) == []
+        assert held(index) == IDS
+
+    def test_a_node_that_is_away_for_a_while(self, index: ImageIndex, proxy: FaultProxy) -> None:
+        proxy.stop()
+        back = Timer(0.5, proxy.start)
+        back.start()
+        with connect(proxy.url) as client:
+            patient = BulkWriter(client, index.alias, retries=100, base_delay=0.02, max_delay=0.05)
+            assert patient.write(DOCUMENTS.items()) == []
+        back.join()
+        assert held(index) == IDS
+
+    def test_patience_has_an_end(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+        proxy.plan(*[answers(429)] * 4)
+        with pytest.raises(StoreUnavailable, match=r"20 documents for '.*' were not taken in 4 tries: .*429"):
+            writer.write(DOCUMENTS.items())
+        assert len(proxy.sent) == 4
+        assert held(index) == []
+
+    def test_patience_with_single_documents_has_an_end(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
+    ) -> None:
+        proxy.plan(*[overloads_items(429, "0007")] * 4)
+        with pytest.raises(StoreUnavailable, match=r"1 documents for '.*' were not taken in 4 tries: es_rejected"):
+            writer.write(DOCUMENTS.items())
+        assert held(index) == [image_id for image_id in IDS if image_id != "0007"]
+
+    def test_a_node_that_stays_away(self, index: ImageIndex) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        with (
+            connect(f"http://127.0.0.1:{port}") as client,
+            pytest.raises(StoreUnavailable, match="not taken in 3 tries"),
+        ):
+            BulkWriter(client, index.alias, retries=2, base_delay=0.001).write(DOCUMENTS.items())
+
+    def test_between_tries_there_is_time(self, writer: BulkWriter, proxy: FaultProxy) -> None:
+        """Each delay is a random part of a bound that doubles up to the longest; all are here the longest's at most."""
+        proxy.plan(*[answers(429)] * 9)
+        slow = BulkWriter(writer.client, writer.alias, retries=8, base_delay=0.1, max_delay=0.1)
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            slow.write(DOCUMENTS.items())
+        assert time.monotonic() - began > 0.1, "eight delays of 0.05 at the mean"
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "0001": {**DOCUMENTS["0001"], "colour": "red"},
+    "0004": {**DOCUMENTS["0004"], "embedding": np.ones(9, np.float32)},
+    "0006": {**DOCUMENTS["0006"], "code": "abcdef"},
+    "0009": {**DOCUMENTS["0009"], "width": "wide"},
+    "0011": {**DOCUMENTS["0011"], "embedding": np.zeros(8, np.float32)},
+    "0012": {**DOCUMENTS["0012"], "indexed_at": "yesterday"},
+    "0014": {**DOCUMENTS["0014"], "attributes": {"a\0b": "null"}},
+    "0016": {**DOCUMENTS["0016"], "attributes": {"long": {"key" * 20_000: "x"}}},
+}
+
+
+class TestPoison:
+    """A document that Elasticsearch will not take must not stop the others, nor be lost in silence."""
+
+    def test_it_is_told_and_the_others_are_written(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
+    ) -> None:
+        failures = {failure.id: failure.reason for failure in writer.write({**DOCUMENTS, **BAD}.items())}
+        assert failures.keys() == BAD.keys()
+        assert "strict_dynamic_mapping_exception" in failures["0001"]
+        assert "more dimensions than defined" in failures["0004"]
+        assert "colour" in failures["0001"]
+        assert held(index) == [image_id for image_id in IDS if image_id not in BAD]
+        assert len(proxy.sent) == 1, "what is refused once is refused always"
+
+    def test_it_is_told_also_when_others_are_sent_again(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
+    ) -> None:
+        proxy.plan(overloads_items(429, "0002", "0004"))
+        failures = writer.write({**DOCUMENTS, "0004": BAD["0004"], "0009": BAD["0009"]}.items())
+        assert sorted(failure.id for failure in failures) == ["0004", "0009"]
+        assert proxy.sent == [IDS, ["0002", "0004"]]
+        assert held(index) == [image_id for image_id in IDS if image_id not in ("0004", "0009")]
+
+
+class TestIndexGone:
+    def test_without_its_alias_nothing_is_made(
+        self, client: Elasticsearch, fresh_name: str, writer: BulkWriter, proxy: FaultProxy
+    ) -> None:
+        (name,) = client.indices.get(index=writer.alias)
+        client.indices.delete(index=name)
+        with pytest.raises(IndexNotFound, match=f"'{writer.alias}'"):
+            writer.write(DOCUMENTS.items())
+        assert not client.indices.exists(index=writer.alias)
+        assert len(proxy.sent) == 1
+
+    @pytest.mark.parametrize("block", ["read_only", "read_only_allow_delete", "write"])
+    def test_a_blocked_index_is_told_at_once(
+        self, client: Elasticsearch, index: ImageIndex, writer: BulkWriter, proxy: FaultProxy, block: str
+    ) -> None:
+        """The second is what a full disk does, with status 429; waiting does not help it."""
+        client.indices.put_settings(index=index.alias, settings={f"index.blocks.{block}": True})
+        try:
+            with pytest.raises(StoreError, match="is blocked for writing") as raised:
+                writer.write(DOCUMENTS.items())
+        finally:
+            client.indices.put_settings(index=index.alias, settings={f"index.blocks.{block}": None})
+        assert not isinstance(raised.value, StoreUnavailable)
+        assert len(proxy.sent) == 1
+        assert writer.write(DOCUMENTS.items()) == []
+        assert held(index) == IDS
+
+    def test_a_closed_index_is_no_fault_of_the_documents(
+        self, client: Elasticsearch, index: ImageIndex, writer: BulkWriter
+    ) -> None:
+        client.indices.close(index=index.alias)
+        with pytest.raises(StoreError, match="closed"):
+            writer.write(DOCUMENTS.items())
+
+    def test_an_alias_without_a_write_index_is_no_fault_of_the_documents(
+        self, client: Elasticsearch, index: ImageIndex, writer: BulkWriter
+    ) -> None:
+        (name,) = client.indices.get(index=index.alias)
+        client.indices.put_alias(index=name, name=index.alias, is_write_index=False)
+        with pytest.raises(StoreError, match="write index"):
+            writer.write(DOCUMENTS.items())
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 413])
+    def test_other_refusals_are_told_at_once(self, writer: BulkWriter, proxy: FaultProxy, status: int) -> None:
+        proxy.plan(answers(status, "security_exception"))
+        with pytest.raises(StoreError, match=f"answered {status}") as raised:
+            writer.write(DOCUMENTS.items())
+        assert not isinstance(raised.value, StoreUnavailable)
+        assert len(proxy.sent) == 1
+
+    def test_items_that_may_not_be_written_are_no_fault_of_the_documents(
+        self, writer: BulkWriter, proxy: FaultProxy
+    ) -> None:
+        proxy.plan(overloads_items(403, *IDS, kind="security_exception"))
+        with pytest.raises(StoreError, match="security_exception"):
+            writer.write(DOCUMENTS.items())
