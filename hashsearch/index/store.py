@@ -170,7 +170,8 @@ class ImageIndex:
     def _whole(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         if "error" in answer:
             reason = answer["error"].get("reason", answer["error"])
-            kind = StoreUnavailable if answer.get("status", 500) in (429, 503) else StoreError
+            kinds = {404: IndexNotFound, 429: StoreUnavailable, 503: StoreUnavailable}
+            kind = kinds.get(answer.get("status", 500), StoreError)
             raise kind(f"Elasticsearch refused a search of '{self.alias}': {reason}")
         shards = answer["_shards"]
         if answer["timed_out"] or shards["failed"]:
