@@ -84,16 +84,15 @@ def categories(size: int) -> Body:
     return {"size": 0, "track_total_hits": False, "aggs": {"categories": terms}}
 
 
-def sample(size: int) -> Body:
-    """Images picked at random, others each time."""
-    return {"query": {"function_score": {"random_score": {}}}, "size": size}
+def sample(size: int, clauses: Sequence[Body]) -> Body:
+    """Images that the clauses let through, picked at random, others each time."""
+    return {"query": {"function_score": {"query": _all_of(clauses), "random_score": {}}}, "size": size}
 
 
 def page(clauses: Sequence[Body], pit: str, after: Sequence[Any] | None) -> Body:
     """One page of every image that the clauses let through, with its code, in index order."""
-    query: Body = {"bool": {"filter": list(clauses)}} if clauses else {"match_all": {}}
     body: Body = {
-        "query": query,
+        "query": _all_of(clauses),
         "size": MAX_CANDIDATES,
         "pit": {"id": pit, "keep_alive": "1m"},
         "sort": [{"_shard_doc": "asc"}],
@@ -102,3 +101,7 @@ def page(clauses: Sequence[Body], pit: str, after: Sequence[Any] | None) -> Body
         "docvalue_fields": ["code"],
     }
     return {**body, "search_after": after} if after else body
+
+
+def _all_of(clauses: Sequence[Body]) -> Body:
+    return {"bool": {"filter": list(clauses)}} if clauses else {"match_all": {}}

@@ -14,7 +14,7 @@ from hashsearch.encoder import Encoder
 from hashsearch.errors import EncoderMismatch, ImageNotFound, IndexNotFound, StoreError, StoreUnavailable
 from hashsearch.hashing.bits import Codes, Vectors
 from hashsearch.index import queries, templates
-from hashsearch.index.client import store_errors
+from hashsearch.index.client import store_error, store_errors
 
 _WHOLE_ANSWER_SECONDS = 10
 
@@ -90,7 +90,7 @@ class ImageIndex:
     def count(self) -> int:
         """Images that a search can find now."""
         with store_errors(self.alias):
-            return int(self.client.count(index=self.alias)["count"])
+            return int(self._whole(self.client.count(index=self.alias).body)["count"])
 
     def refresh(self) -> None:
         """Make everything written so far findable."""
@@ -130,9 +130,10 @@ class ImageIndex:
         return {hit["_id"]: StoredVectors.of(hit["fields"]) for hit in hits}
 
     def _by_ids(self, image_ids: Sequence[str], wanted: queries.Body) -> list[dict[str, Any]]:
-        if not image_ids:
+        asked = [image_id for image_id in image_ids if image_id]  # Elasticsearch refuses to look for an empty one
+        if not asked:
             return []
-        (answer,) = self.search({"query": queries.ids(image_ids), "size": len(image_ids), **wanted})
+        (answer,) = self.search({"query": queries.ids(asked), "size": len(asked), **wanted})
         hits: list[dict[str, Any]] = answer["hits"]["hits"]
         return hits
 
@@ -144,9 +145,9 @@ class ImageIndex:
         (answer,) = self.search(queries.categories(most))
         return {bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["categories"]["buckets"]}
 
-    def sample(self, count: int) -> dict[str, dict[str, Any]]:
-        """What is stored of `count` images picked at random, vectors aside, by id."""
-        (answer,) = self.search(queries.sample(count))
+    def sample(self, count: int, category: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+        """What is stored of `count` images picked at random, of these categories if any, vectors aside, by id."""
+        (answer,) = self.search(queries.sample(count, queries.filters(category, {})))
         return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
 
     def codes(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], Codes]]:
@@ -169,12 +170,9 @@ class ImageIndex:
 
     def _whole(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         if "error" in answer:
-            reason = answer["error"].get("reason", answer["error"])
-            kinds = {404: IndexNotFound, 429: StoreUnavailable, 503: StoreUnavailable}
-            kind = kinds.get(answer.get("status", 500), StoreError)
-            raise kind(f"Elasticsearch refused a search of '{self.alias}': {reason}")
+            raise store_error(self.alias, answer["status"], answer["error"])
         shards = answer["_shards"]
-        if answer["timed_out"] or shards["failed"]:
+        if answer.get("timed_out") or shards["successful"] < shards["total"]:
             raise StoreUnavailable(
                 f"only {shards['successful']} of {shards['total']} shards of '{self.alias}' answered "
                 f"within {_WHOLE_ANSWER_SECONDS} s"

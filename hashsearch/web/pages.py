@@ -87,7 +87,8 @@ def blueprint(answerer: Answerer, pictures: Pictures) -> Blueprint:
         controls = _controls(request.args)
         image_id = request.args.get("id")
         if not image_id:
-            records = searcher.index.sample(_STARTERS)
+            category = [controls["category"]] if "category" in controls else []
+            records = searcher.index.sample(_STARTERS, category)
             return render(controls, [card(one, record, controls) for one, record in records.items()])
         record = searcher.index.record(image_id)
         answer = answerer.answer(asked({"id": image_id, **_options(controls)}))

@@ -68,7 +68,7 @@ form.addEventListener("submit", (event) => {
   upload();
 });
 form.addEventListener("change", (event) => {
-  if (event.target.matches("select") && (input.files.length || form.elements.id)) form.requestSubmit();
+  if (event.target.matches("select")) form.requestSubmit();
 });
 
 let depth = 0; // dragenter and dragleave also come from every element inside
