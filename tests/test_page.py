@@ -1,0 +1,224 @@
+"""The page: as the server renders it, and as a real browser shows it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import Browser, find_chromium
+from elasticsearch import Elasticsearch
+from flask.testing import FlaskClient
+from shop import ADDRESS, Shop, open_shop
+
+from hashsearch.config import Settings
+from hashsearch.index.store import ImageIndex
+from hashsearch.search import Searcher
+from hashsearch.web import create_app, server
+
+RED_MUG = "mugs/red.png"
+
+
+@pytest.fixture(scope="module")
+def shop(client: Elasticsearch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with open_shop(client, tmp_path_factory.mktemp("shop")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def options(shop: Shop) -> Settings:
+    return Settings(home=shop.secret, image_roots=(shop.folder,))
+
+
+@pytest.fixture(scope="module")
+def web(shop: Shop, options: Settings) -> FlaskClient:
+    return create_app(shop.searcher, options).test_client()
+
+
+@pytest.fixture(scope="module")
+def address(shop: Shop, options: Settings) -> Iterator[str]:
+    """Where the page is really served."""
+    served = server(create_app(shop.searcher, options), "127.0.0.1", 0)
+    threading.Thread(target=served.run, daemon=True).start()
+    yield f"http://127.0.0.1:{served.effective_port}"
+    served.close()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("no chromium is installed, so the page is not tried in a browser")
+    with Browser(program, tmp_path) as opened:
+        opened.look(1280, 800)
+        yield opened
+
+
+class TestPageWithoutScripts:
+    def test_it_offers_pictures_to_start_from(self, web: FlaskClient, shop: Shop) -> None:
+        page = web.get("/")
+        assert page.status_code == 200
+        assert f"<strong>{len(shop.vectors)}</strong> images" in page.text
+        assert page.text.count('class="card"') == 12
+        assert '<option value="flyers">flyers (6)</option>' in page.text
+
+    def test_it_offers_those_of_a_category(self, web: FlaskClient) -> None:
+        page = web.get("/?category=mugs")
+        assert page.text.count('class="card"') == page.text.count('<span class="category">mugs') == 6
+        assert "&amp;category=mugs" in page.text
+
+    def test_a_link_shows_what_is_like_an_image(self, web: FlaskClient) -> None:
+        page = web.get(f"/?id={RED_MUG}&k=12&category=mugs")
+        assert page.text.count('class="card"') == 5
+        assert "?id=mugs/blue.png&amp;k=12&amp;category=mugs" in page.text
+        assert f'src="/images/{RED_MUG}"' in page.text
+        assert "64 bits" in page.text
+
+    def test_an_uploaded_image_is_searched_with(self, web: FlaskClient, shop: Shop) -> None:
+        form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "my <mug>.png"), "k": "12", "category": ""}
+        page = web.post("/", data=form)
+        assert page.status_code == 200
+        assert page.text.count('class="card"') == 12
+        assert "data:image/jpeg;base64," in page.text
+        assert "my &lt;mug&gt;.png" in page.text and "<mug>" not in page.text
+        assert page.text.index("?id=mugs/red.png") < page.text.index("?id=mugs/blue.png")
+
+    def test_a_form_without_an_image_leads_to_the_permalink(self, web: FlaskClient) -> None:
+        empty = (io.BytesIO(b""), "")
+        answer = web.post("/", data={"image": empty, "id": RED_MUG, "k": "24", "category": "mugs", "strategy": ""})
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/?id={RED_MUG}&category=mugs")
+        assert web.post("/", data={}).headers["Location"] == "/"
+
+    def test_names_are_text(self, web: FlaskClient) -> None:
+        page = web.get("/?id=<b>bold</b>")
+        assert "oddity &lt;b&gt;bold" in page.text and "<b>bold" not in page.text
+
+    def test_a_picture_elsewhere_is_never_fetched_here(self, web: FlaskClient) -> None:
+        page = web.get("/?id=remote&category=oddities&k=48")
+        assert f'src="{ADDRESS}"' in page.text
+        assert "--images" in page.text  # for those that lie outside
+        assert page.text.count('class="blank"') == 6
+
+    @pytest.mark.parametrize(
+        ("path", "status", "words"),
+        [
+            ("/?id=nobody", 404, "no image with id"),
+            (f"/?id={RED_MUG}&k=x", 400, "k must be a whole number"),
+            (f"/?id={RED_MUG}&k=0", 422, "k must be 1"),
+            (f"/?id={RED_MUG}&k=%C2%B2", 400, "k must be a whole number"),
+            (f"/?id={RED_MUG}&strategy=graph", 422, "strategy"),
+            (f"/?id={RED_MUG}&category=hats", 200, "“hats”"),
+        ],
+    )
+    def test_what_it_cannot_do_it_says(self, web: FlaskClient, path: str, status: int, words: str) -> None:
+        page = web.get(path)
+        assert (page.status_code, page.mimetype) == (status, "text/html")
+        assert words in page.text
+
+    def test_an_upload_that_is_no_image(self, web: FlaskClient) -> None:
+        page = web.post("/", data={"image": (io.BytesIO(b"%PDF-1.7"), "menu.pdf")})
+        assert (page.status_code, page.mimetype) == (415, "text/html")
+        assert "That is not an image" in page.text
+
+    def test_an_empty_index(self, client: Elasticsearch, shop: Shop, options: Settings) -> None:
+        name = f"{shop.searcher.index.alias.removeprefix('hashsearch-')}-empty"
+        index = ImageIndex.create(client, name, shop.searcher.encoder)
+        page = create_app(Searcher(shop.searcher.encoder, index), options).test_client().get("/")
+        assert (page.status_code, "Nothing is indexed yet" in page.text) == (200, True)
+
+
+CARDS = "[...document.querySelectorAll('.card')].map(card => card.title)"
+SHOWN = "[...document.querySelectorAll('.card img')].every(image => image.complete && image.naturalWidth > 0)"
+SEARCHED = "document.body.ariaBusy === 'false'"
+PROBLEM = "document.querySelector('.problem h2')?.textContent"
+
+
+class TestInABrowser:
+    def test_an_example_leads_to_its_like(self, browser: Browser, address: str) -> None:
+        browser.open(f"{address}/?category=mugs&k=12")
+        browser.click(".card")
+        browser.wait("location.search.includes('id=')")
+        browser.wait("document.readyState === 'complete'")
+        chosen = browser.ask("new URLSearchParams(location.search).get('id')")
+        assert chosen not in browser.ask(CARDS)
+        assert set(browser.ask("[...document.querySelectorAll('.card .category')].map(e => e.textContent)")) == {"mugs"}
+
+    def test_a_chosen_picture_is_searched_at_once(self, browser: Browser, address: str, shop: Shop) -> None:
+        browser.open(address)
+        browser.choose_file("#image", shop.folder / RED_MUG)
+        browser.wait(SEARCHED)
+        assert browser.ask(CARDS)[0] == RED_MUG
+        assert browser.ask("document.querySelector('.preview img').naturalWidth") == 96
+        browser.ask("document.querySelector('[name=category]').value = 'flyers'")
+        browser.ask("document.querySelector('[name=category]').dispatchEvent(new Event('change', {bubbles: true}))")
+        browser.wait(f"{CARDS}.length === 6 && {SEARCHED}")
+
+    def test_a_dropped_and_a_pasted_picture_are_too(self, browser: Browser, address: str, shop: Shop) -> None:
+        browser.open(f"{address}/?id={RED_MUG}")
+        browser.drop_file(".heading", shop.folder / "flyers/blue.png")
+        browser.wait(f"{CARDS}[0] === 'flyers/blue.png'")
+        assert browser.ask("location.search") == ""
+        browser.ask(
+            """fetch("/images/flyers/gold.png").then(answer => answer.blob()).then(blob => {
+                const clipboardData = new DataTransfer();
+                clipboardData.items.add(new File([blob], "pasted.jpg", {type: "image/jpeg"}));
+                dispatchEvent(new ClipboardEvent("paste", {clipboardData}));
+            })"""
+        )
+        browser.wait(f"{CARDS}[0] === 'flyers/gold.png'")
+        assert browser.ask("document.querySelector('.caption').textContent") == "pasted.jpg"
+
+    def test_what_goes_wrong_is_said_in_place(self, browser: Browser, address: str, shop: Shop) -> None:
+        browser.open(address)
+        browser.choose_file("#image", shop.folder / "note.png")
+        browser.wait(f"{PROBLEM} === 'That is not an image'")
+        browser.call("Network.enable")
+        offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        browser.call("Network.emulateNetworkConditions", **offline)
+        browser.choose_file("#image", shop.folder / RED_MUG)
+        browser.wait(f"{PROBLEM} === 'The search did not go through'")
+        assert browser.ask("document.body.ariaBusy") == "false"
+
+    def test_it_works_without_scripts(self, browser: Browser, address: str, shop: Shop) -> None:
+        browser.call("Emulation.setScriptExecutionDisabled", value=True)
+        browser.open(address)
+        browser.choose_file("#image", shop.folder / "flyers/black.png")
+        browser.click("form button")
+        browser.wait("document.querySelector('.preview img')")
+        browser.wait("document.readyState === 'complete'")
+        assert browser.ask(CARDS)[0] == "flyers/black.png"
+        browser.click(".card")
+        browser.wait("location.search === '?id=flyers/black.png'")
+
+    def test_a_keyboard_is_enough(self, browser: Browser, address: str) -> None:
+        browser.open(f"{address}/?id={RED_MUG}")
+        seen = []
+        for _ in range(8):
+            browser.press("Tab")
+            seen.append(browser.ask("document.activeElement.name || document.activeElement.className"))
+            marked = "(e => e.id === 'image' ? e.nextElementSibling : e)(document.activeElement)"
+            assert browser.ask(f"getComputedStyle({marked}).outlineStyle") == "solid", seen[-1]
+        assert seen == ["skip", "brand", "image", "k", "category", "strategy", "card", "card"]
+        browser.press("Enter")
+        browser.wait(f"!location.search.endsWith('{RED_MUG}')")
+
+    @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+    @pytest.mark.parametrize("width", [360, 820, 1600])
+    def test_it_fits_every_screen(self, browser: Browser, address: str, width: int, dark: bool) -> None:
+        browser.look(width, 800, dark=dark, phone=width < 500)
+        for path in ("/", f"/?id={RED_MUG}", "/?id=nobody"):
+            browser.open(address + path)
+            assert browser.ask("document.documentElement.scrollWidth") <= width, path
+        colours = browser.ask("(s => [s.color, s.backgroundColor])(getComputedStyle(document.body))")
+        ink, paper = (sum(map(int, colour.strip("rgb()").split(","))) for colour in colours)
+        assert (ink > paper) == dark
+
+    def test_nothing_is_asked_of_others_and_nothing_is_refused(self, browser: Browser, address: str) -> None:
+        browser.open(f"{address}/?id={RED_MUG}&category=mugs")
+        browser.wait(SHOWN)
+        asked = browser.ask("performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert asked and all(name.startswith(address) for name in asked)
+        named = "[...document.querySelectorAll('img, select, [type=file]')].every(e => e.alt || e.labels?.length)"
+        assert browser.ask(named)

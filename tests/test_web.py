@@ -1,0 +1,443 @@
+"""The API and the page without a browser: answers, refusals, what may be shown to whom."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from elasticsearch import Elasticsearch
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from shop import COLOURS, Shop, open_shop
+from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.test import TestResponse
+
+from hashsearch.config import Settings
+from hashsearch.errors import ConfigError
+from hashsearch.hashing.bits import hamming
+from hashsearch.images import crop, decode
+from hashsearch.index.client import connect
+from hashsearch.search import Searcher
+from hashsearch.web import create_app, server
+from hashsearch.web.answers import Gate
+
+MAX_BYTES, MAX_PIXELS = 200_000, 100_000
+RED_MUG = "mugs/red.png"
+
+
+@pytest.fixture(scope="module")
+def shop(client: Elasticsearch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with open_shop(client, tmp_path_factory.mktemp("shop")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def options(shop: Shop) -> Settings:
+    return Settings(home=shop.secret, image_roots=(shop.folder,), max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS)
+
+
+@pytest.fixture(scope="module")
+def web(shop: Shop, options: Settings) -> FlaskClient:
+    return create_app(shop.searcher, options).test_client()
+
+
+@pytest.fixture(scope="module")
+def lonely(shop: Shop, options: Settings) -> Iterator[FlaskClient]:
+    """The same application without its Elasticsearch."""
+    with connect("http://127.0.0.1:9") as nobody:
+        away = Searcher(shop.searcher.encoder, replace(shop.searcher.index, client=nobody))
+        yield create_app(away, options).test_client()
+
+
+def search(web: FlaskClient, **fields: Any) -> TestResponse:
+    """The answer to a JSON search."""
+    return web.post("/api/search", json=fields)
+
+
+def search_image(web: FlaskClient, data: bytes, **fields: str) -> TestResponse:
+    """The answer to a multipart search."""
+    return web.post("/api/search", data={"image": (io.BytesIO(data), "query.png"), **fields})
+
+
+def body(answer: TestResponse) -> Any:
+    """The JSON of an answer."""
+    return answer.json
+
+
+def ids(answer: TestResponse) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [hit["id"] for hit in body(answer)["hits"]]
+
+
+def png(width: int, height: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(out, "PNG")
+    return out.getvalue()
+
+
+def as_bmp(data: bytes) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(data)).save(out, "BMP")
+    return out.getvalue()
+
+
+class TestSearch:
+    def test_an_image_finds_itself_first_in_any_format(self, web: FlaskClient, shop: Shop) -> None:
+        answer = search_image(web, as_bmp(shop.picture("flyers/gold.png")), k="3")
+        first = body(answer)["hits"][0]
+        assert first["id"] == "flyers/gold.png"
+        assert first["cosine"] == pytest.approx(1, abs=1e-5)
+        assert (first["hamming"], first["hamming_rank"], len(body(answer)["hits"])) == (0, 1, 3)
+        assert (first["title"], first["category"]) == ("gold flyers", "flyers")
+        assert body(answer)["query"] == {"by": "image", "width": 96, "height": 72}
+        assert set(body(answer)["timings"]) == {"decode_ms", "embed_ms", "search_ms"}
+        assert body(answer)["took_ms"] >= sum(body(answer)["timings"].values()) - 0.02
+
+    def test_an_id_and_its_vector_find_what_cosine_says(self, web: FlaskClient, shop: Shop) -> None:
+        query = shop.vectors[RED_MUG]
+        cosines = {one: float(vector @ query) for one, vector in shop.vectors.items()}
+        by_vector = search(web, vector=[float(value) * 1e30 for value in query], k=8)
+        for hit in body(by_vector)["hits"]:
+            assert hit["cosine"] == pytest.approx(cosines[hit["id"]], abs=1e-5)
+        found = [hit["cosine"] for hit in body(by_vector)["hits"]]
+        assert found == pytest.approx(sorted(cosines.values(), reverse=True)[:8], abs=1e-5)
+        by_id = search(web, id=RED_MUG, k=8)
+        assert RED_MUG not in ids(by_id)
+        assert body(by_id)["query"] == {"by": "id", "id": RED_MUG}
+
+    def test_filters_hold(self, web: FlaskClient) -> None:
+        assert set(ids(search(web, id=RED_MUG, k=50, candidates=50, filters={"category": "flyers"}))) == {
+            f"flyers/{colour}.png" for colour in COLOURS
+        }
+        chosen = {"category": ["mugs", "flyers"], "attributes": {"colour": ["blue", "gold"]}}
+        assert len(ids(search(web, id=RED_MUG, k=50, filters=chosen))) == 4
+        for name, value in (("price", 1.5), ("new", False)):
+            assert len(ids(search(web, id=RED_MUG, k=50, filters={"attributes": {name: value}}))) == 6
+        assert ids(search(web, id=RED_MUG, filters={"category": "hats"})) == []
+
+    def test_min_cosine_strategy_and_explain_hold(self, web: FlaskClient, shop: Shop) -> None:
+        hits = body(search(web, id=RED_MUG, k=50, min_cosine=0.9))["hits"]
+        assert hits and min(hit["cosine"] for hit in hits) >= 0.9
+        plain = body(search(web, id=RED_MUG, strategy="sub_codes", probes=50, explain=False))["hits"]
+        assert plain and all(hit["sub_codes"] and hit["hamming_rank"] is None for hit in plain)
+
+    def test_a_crop_is_searched_like_the_part_alone(self, web: FlaskClient, shop: Shop) -> None:
+        image = shop.picture(RED_MUG)
+        out = io.BytesIO()
+        Image.fromarray(crop(decode(image), (0, 0, 48, 72))).save(out, "PNG")
+        alone = search_image(web, out.getvalue())
+        for box in ("[0, 0, 48, 72]", "[0, 0.0, 0.5, 1]"):
+            part = search_image(web, image, crop=box)
+            assert body(part)["query"] == {"by": "image", "width": 48, "height": 72}
+            assert body(part)["hits"] == body(alone)["hits"]
+
+    def test_radius_finds_every_image_within_it(self, web: FlaskClient, shop: Shop) -> None:
+        encoder = shop.searcher.encoder
+        codes = encoder.encode(np.stack(list(shop.vectors.values()))).codes
+        query = encoder.encode(shop.vectors[RED_MUG][np.newaxis]).codes
+        distances = hamming(query, codes)[0]
+        radius = int(np.median(distances))
+        near = {one for one, far in zip(shop.vectors, distances, strict=True) if far <= radius}
+        assert set(ids(search_image(web, shop.picture(RED_MUG), radius=str(radius)))) == near
+        assert set(ids(search(web, id=RED_MUG, radius=radius))) == near - {RED_MUG}
+
+    def test_a_form_holds_options_as_json(self, web: FlaskClient, shop: Shop) -> None:
+        filters = json.dumps({"category": "mugs", "attributes": {"colour": "black"}})
+        answer = search_image(web, shop.picture(RED_MUG), k="1", strategy="scan", explain="false", filters=filters)
+        assert ids(answer) == ["mugs/black.png"]
+
+
+REFUSED = [
+    ("[]", 400, "object"),
+    ("{", 400, "JSON"),
+    ('{"id": "a", "id": "b"}', 400, "once"),
+    ("[" * 100_000, 400, "JSON"),
+    ('{"k": %s}' % ("[" * 500 + "]" * 500), 400, "k"),
+    ('{"id": "\\ud800"}', 400, "id"),
+    ("{}", 400, "exactly one"),
+    ('{"k": 3}', 400, "exactly one"),
+    ('{"id": "a", "vector": [1]}', 400, "id and vector"),
+    ('{"id": 7}', 400, "id"),
+    ('{"id": ""}', 400, "id"),
+    ('{"id": null}', 400, "id"),
+    ('{"id": "a", "K": 3}', 400, '"K"'),
+    ('{"id": "a", "k": true}', 400, "k"),
+    ('{"id": "a", "k": 3.0}', 400, "k"),
+    ('{"id": "a", "k": "3"}', 400, "k"),
+    ('{"id": "a", "explain": 1}', 400, "explain"),
+    ('{"id": "a", "min_cosine": "0.5"}', 400, "min_cosine"),
+    ('{"id": "a", "min_cosine": NaN}', 400, "NaN"),
+    ('{"id": "a", "crop": [0, 0, 1, 1]}', 400, "crop"),
+    ('{"id": "a", "radius": 3, "k": 3}', 400, "radius"),
+    ('{"id": "a", "filters": {"colour": "red"}}', 400, "colour"),
+    ('{"id": "a", "filters": {"category": []}}', 400, "category"),
+    ('{"id": "a", "filters": {"attributes": {"": "x"}}}', 400, "attribute"),
+    ('{"id": "a", "filters": {"attributes": {"x": {}}}}', 400, "x"),
+    ('{"vector": "1,2"}', 400, "vector"),
+    ('{"vector": [1, true]}', 400, "vector"),
+    ('{"vector": [1, NaN]}', 400, "NaN"),
+    ('{"vector": [1e999]}', 422, "finite"),
+    ('{"vector": [1%s]}' % ("0" * 400), 422, "finite"),
+    ('{"vector": []}', 422, "shape"),
+    ('{"vector": [1, 2]}', 422, "shape"),
+    (json.dumps({"vector": [0] * 768}), 422, "zero"),
+    ('{"id": "mugs/red.png", "k": 0}', 422, "k must be"),
+    ('{"id": "mugs/red.png", "k": 1%s}' % ("0" * 400), 422, "k must be"),
+    ('{"id": "mugs/red.png", "candidates": 10001}', 422, "candidates"),
+    ('{"id": "mugs/red.png", "strategy": "graph"}', 422, "graph"),
+    ('{"id": "mugs/red.png", "strategy": "guess"}', 422, "guess"),
+    ('{"id": "mugs/red.png", "strategy": "sub_codes", "probes": 0}', 422, "probes"),
+    ('{"id": "mugs/red.png", "min_cosine": 1.01}', 422, "min_cosine"),
+    ('{"id": "mugs/red.png", "radius": -1}', 422, "radius"),
+    ('{"id": "mugs/red.png", "radius": 65}', 422, "radius"),
+    (json.dumps({"id": "a", "filters": {"category": ["x"] * 1001}}), 422, "1000"),
+    ('{"id": "nobody"}', 404, "nobody"),
+]
+
+
+NAMES = st.sampled_from(
+    "id vector k candidates strategy probes min_cosine explain filters crop radius category attributes".split()
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([RED_MUG, "scan"])
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(), inner, max_size=4)
+)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(("sent", "status", "word"), REFUSED, ids=[sent[:60] for sent, _, _ in REFUSED])
+    def test_json(self, web: FlaskClient, sent: str, status: int, word: str) -> None:
+        answer = web.post("/api/search", data=sent, content_type="application/json")
+        assert (answer.status_code, answer.mimetype) == (status, "application/json")
+        assert word in body(answer)["error"]["message"]
+        assert body(answer)["error"]["code"].islower()
+
+    @pytest.mark.parametrize(
+        ("data", "status", "code"),
+        [
+            (b"", 400, "empty_image"),
+            (b"<svg onload='alert(1)'/>", 415, "not_an_image"),
+            (png(50, 50)[:-60], 422, "truncated_image"),
+            (png(1, MAX_PIXELS + 1), 413, "too_many_pixels"),
+            (png(9, 9) + bytes(MAX_BYTES), 413, "image_too_large"),
+            (png(9, 9) + bytes(2 * MAX_BYTES), 413, "request_entity_too_large"),
+        ],
+    )
+    def test_images(self, web: FlaskClient, data: bytes, status: int, code: str) -> None:
+        answer = search_image(web, data)
+        assert (answer.status_code, body(answer)["error"]["code"]) == (status, code)
+
+    @pytest.mark.parametrize(
+        ("fields", "status", "word"),
+        [
+            ({"crop": "[0, 0, 97, 72]"}, 422, "crop"),
+            ({"crop": "[0, 0, 0.5]"}, 422, "crop"),
+            ({"crop": '{"left": 0}'}, 400, "crop"),
+            ({"crop": "0,0,1,1"}, 400, "crop"),
+            ({"k": ""}, 400, '"k"'),
+            ({"k": "3 apples"}, 400, '"k"'),
+            ({"size": "3"}, 400, '"size"'),
+            ({"id": RED_MUG}, 400, "id"),
+            ({"k": ["1", "2"]}, 400, "once"),
+        ],
+    )
+    def test_form_fields(self, web: FlaskClient, shop: Shop, fields: Any, status: int, word: str) -> None:
+        answer = search_image(web, shop.picture(RED_MUG), **fields)
+        assert answer.status_code == status
+        assert word in body(answer)["error"]["message"]
+
+    def test_forms_without_one_image(self, web: FlaskClient, shop: Shop) -> None:
+        def file() -> tuple[io.BytesIO, str]:
+            return io.BytesIO(shop.picture(RED_MUG)), "a.png"
+
+        for form in ({"k": "3"}, {"image": "text"}, {"picture": file()}, {"image": [file(), file()]}):
+            answer = web.post("/api/search", data=form, content_type="multipart/form-data")
+            assert answer.status_code == 400, form
+        broken = web.post("/api/search", data=b"--x\r\nnonsense", content_type="multipart/form-data; boundary=x")
+        assert broken.status_code == 400
+
+    def test_content_types_methods_and_places(self, web: FlaskClient) -> None:
+        for kind in ("text/plain", "image/png", "application/x-www-form-urlencoded", None):
+            answer = web.post("/api/search", data=b"{}", content_type=kind)
+            assert (answer.status_code, body(answer)["error"]["code"]) == (415, "unsupported_media_type")
+        wrong = web.get("/api/search")
+        assert (wrong.status_code, body(wrong)["error"]["code"]) == (405, "method_not_allowed")
+        assert "POST" in wrong.headers["Allow"]
+        assert body(web.get("/api/nothing"))["error"]["code"] == "not_found"
+        page = web.get("/nothing")
+        assert (page.status_code, page.mimetype) == (404, "text/html")
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(fields=st.dictionaries(NAMES, VALUES), query=st.sampled_from([{}, {"id": RED_MUG}]))
+    def test_no_json_breaks_it(self, web: FlaskClient, fields: dict[str, Any], query: dict[str, Any]) -> None:
+        answer = web.post("/api/search", data=json.dumps(fields | query), content_type="application/json")
+        assert answer.status_code in (200, 400, 404, 422), (fields, answer.text)
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        category=st.text(min_size=1),
+        attributes=st.dictionaries(st.text(min_size=1), st.text(min_size=1) | st.integers() | st.booleans()),
+    )
+    def test_no_filter_breaks_it(self, web: FlaskClient, category: str, attributes: dict[str, Any]) -> None:
+        answer = search(web, id=RED_MUG, filters={"category": category, "attributes": attributes})
+        assert answer.status_code in (200, 400), (category, attributes, answer.text)
+
+    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(image_id=st.text(min_size=1))
+    def test_no_id_breaks_it(self, web: FlaskClient, image_id: str) -> None:
+        assert search(web, id=image_id).status_code in (400, 404)
+        for place in ("/api/images/", "/images/", "/?id="):
+            path = quote(image_id.encode("utf-8", "replace"), safe="/")
+            assert web.get(f"{place}{path}").status_code in (200, 302, 308, 404), place
+
+
+class TestElasticsearchAway:
+    def test_every_answer_says_so(self, lonely: FlaskClient, shop: Shop) -> None:
+        answers = [search(lonely, id=RED_MUG), search_image(lonely, shop.picture(RED_MUG)), lonely.get("/healthz")]
+        for answer in answers:
+            assert (answer.status_code, body(answer)["error"]["code"]) == (503, "store_unavailable")
+            assert int(answer.headers["Retry-After"]) > 0
+        for answer in (lonely.get("/"), lonely.get(f"/?id={RED_MUG}"), lonely.get(f"/images/{RED_MUG}")):
+            assert (answer.status_code, answer.mimetype) == (503, "text/html")
+            assert "not available right now" in answer.text
+
+    def test_health_tells_what_is_served(self, web: FlaskClient, shop: Shop) -> None:
+        assert body(web.get("/healthz")) == {
+            "status": "ok",
+            "index": shop.searcher.index.alias,
+            "count": len(shop.vectors),
+            "encoder": shop.searcher.encoder.fingerprint,
+        }
+
+    def test_an_index_that_is_gone(self, shop: Shop, options: Settings) -> None:
+        gone = Searcher(shop.searcher.encoder, replace(shop.searcher.index, alias="hashsearch-never-made"))
+        answer = search(create_app(gone, options).test_client(), id=RED_MUG)
+        assert (answer.status_code, body(answer)["error"]["code"]) == (503, "index_not_found")
+
+
+class TestPictures:
+    def test_records_by_any_id(self, web: FlaskClient, shop: Shop) -> None:
+        for image_id in shop.vectors:
+            answer = web.get(f"/api/images/{quote(image_id)}")
+            assert (answer.status_code, body(answer)["id"]) == (200, image_id)
+        record = body(web.get(f"/api/images/{RED_MUG}"))
+        assert record["title"] == "red mugs"
+        assert record["attributes"] == {"colour": "red", "price": 5, "new": True}
+        assert web.get("/api/images/nobody").status_code == 404
+
+    @pytest.mark.parametrize("image_id", [RED_MUG, "a//b/%2e%2e/c?d#é", "/leading"])
+    def test_a_picture_is_made_anew(self, web: FlaskClient, shop: Shop, image_id: str) -> None:
+        answer = web.get(f"/images/{quote(image_id)}")
+        assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
+        assert answer.data[:3] == b"\xff\xd8\xff"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+        shown, original = decode(answer.data).astype(int), decode(shop.picture(RED_MUG)).astype(int)
+        assert shown.shape == original.shape
+        assert np.abs(shown - original).mean() < 4
+
+    def test_a_large_picture_is_made_small(self, web: FlaskClient, shop: Shop) -> None:
+        path, before = shop.folder / RED_MUG, shop.picture(RED_MUG)
+        path.write_bytes(png(300, 330))
+        assert decode(web.get(f"/images/{RED_MUG}").data).shape == (330, 300, 3)
+        path.write_bytes(png(50, 1000))
+        assert decode(web.get(f"/images/{RED_MUG}").data).shape == (480, 24, 3)
+        path.write_bytes(before)
+
+    def test_an_unchanged_picture_is_not_sent_again(self, web: FlaskClient) -> None:
+        first = web.get(f"/images/{RED_MUG}")
+        again = web.get(f"/images/{RED_MUG}", headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b"")
+        assert "max-age" in first.headers["Cache-Control"]
+        assert first.headers["ETag"] != web.get("/images/mugs/blue.png").headers["ETag"]
+
+    @pytest.mark.parametrize(
+        "image_id", "outside climbing linked gone folder relative damaged remote nobody mugs/../outside".split()
+    )
+    def test_nothing_else_is_shown(self, web: FlaskClient, image_id: str) -> None:
+        assert web.get(f"/images/{image_id}").status_code == 404
+
+    @pytest.mark.parametrize("path", ["..", "%2e%2e", "%252e%252e", "%2fetc%2fpasswd", "mugs%2f..%2f..%2fsecret"])
+    def test_paths_are_ids_and_nothing_more(self, web: FlaskClient, path: str) -> None:
+        assert web.get(f"/images/{path}/plan.png").status_code == 404
+        assert web.get(f"/static/{path}/__init__.py").status_code == 404
+
+
+class TestSecurity:
+    def test_every_answer_has_the_headers(self, web: FlaskClient) -> None:
+        for path in ("/", "/?id=nobody", "/healthz", "/api/search", "/static/page.js", f"/images/{RED_MUG}", "/none"):
+            headers = web.get(path).headers
+            policy = headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy and "unsafe" not in policy, path
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert headers["X-Frame-Options"] == "DENY"
+            assert headers["Referrer-Policy"] == "no-referrer"
+            assert not any(name.startswith("Access-Control") for name in dict(headers))
+
+    @pytest.mark.parametrize("host", ["localhost", "localhost:5800", "127.0.0.1:5800", "[::1]:5800", "LOCALHOST"])
+    def test_own_names_are_heard(self, web: FlaskClient, host: str) -> None:
+        assert web.get("/healthz", headers={"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize("host", ["evil.example", "evil.example:5800", "localhost.evil.example", "127.0.0.1.x", ""])
+    def test_other_names_are_not(self, web: FlaskClient, host: str) -> None:
+        answer = web.get("/healthz", headers={"Host": host})
+        assert (answer.status_code, body(answer)["error"]["code"]) == (400, "bad_request")
+
+    def test_any_name_is_heard_beyond_loopback(self, shop: Shop, options: Settings) -> None:
+        open_to_all = create_app(shop.searcher, replace(options, host="0.0.0.0")).test_client()
+        assert open_to_all.get("/healthz", headers={"Host": "search.example"}).status_code == 200
+
+    def test_other_sites_cannot_search(self, web: FlaskClient) -> None:
+        for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+            answer = web.post("/api/search", json={"id": RED_MUG}, headers={"Sec-Fetch-Site": site})
+            assert answer.status_code == status, site
+
+
+class TestGate:
+    def test_it_holds_back_and_refuses(self) -> None:
+        gate, release, inside, most = Gate(2, 3), threading.Event(), [], []
+
+        def visit() -> None:
+            with gate.passing():
+                inside.append(1)
+                most.append(len(inside))
+                release.wait(30)
+                inside.pop()
+
+        visitors = [threading.Thread(target=visit) for _ in range(5)]
+        for visitor in visitors:
+            visitor.start()
+        while len(most) < 2:
+            pass
+        with pytest.raises(ServiceUnavailable) as refused, gate.passing():
+            pass
+        assert refused.value.retry_after == 1
+        release.set()
+        for visitor in visitors:
+            visitor.join(30)
+        assert (len(most), max(most)) == (5, 2)
+        with gate.passing():
+            pass
+
+
+class TestServer:
+    def test_it_answers_over_http_and_holds_its_port(self, shop: Shop, options: Settings) -> None:
+        app = create_app(shop.searcher, options)
+        served = server(app, "127.0.0.1", 0)
+        thread = threading.Thread(target=served.run, daemon=True)
+        thread.start()
+        with urllib.request.urlopen(f"http://127.0.0.1:{served.effective_port}/healthz", timeout=30) as answer:
+            assert json.load(answer)["status"] == "ok"
+        with pytest.raises(ConfigError, match=str(served.effective_port)):
+            server(app, "127.0.0.1", served.effective_port)
+        served.close()
