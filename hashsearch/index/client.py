@@ -50,18 +50,19 @@ def store_errors(target: str) -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        raise _api_error(target, error) from error
+        told = error.body.get("error") if isinstance(error.body, dict) else None
+        raise store_error(target, error.meta.status, told) from error
     except (TransportConnectionError, ConnectionTimeout) as error:
         raise StoreUnavailable(f"Elasticsearch does not answer: {error.message}") from error
     except TransportError as error:  # half an answer, or a proxy's
         raise StoreUnavailable(f"Elasticsearch gave no usable answer: {str(error)[:200]}") from error
 
 
-def _api_error(target: str, error: ApiError) -> StoreError:
-    kind = error.body.get("error") if isinstance(error.body, dict) else None
-    kind = kind.get("type") if isinstance(kind, dict) else kind
-    if kind == "index_not_found_exception":
+def store_error(target: str, status: int, error: Any) -> StoreError:
+    """Our error for what Elasticsearch told in an answer's `error`."""
+    told = error if isinstance(error, dict) else {"type": error}
+    if told.get("type") == "index_not_found_exception":
         return IndexNotFound(f"there is no index '{target}'; `python -m jobs.index_catalog` makes it")
-    if error.meta.status in _OVERLOADED:
-        return StoreUnavailable(f"Elasticsearch answered {error.meta.status} for '{target}': {kind}")
-    return StoreError(f"Elasticsearch answered {error.meta.status} for '{target}': {error}")
+    cause = next(iter(told.get("root_cause", ())), told)  # "all shards failed" says less
+    kind = StoreUnavailable if status in _OVERLOADED else StoreError
+    return kind(f"Elasticsearch answered {status} for '{target}': {cause.get('type')}: {cause.get('reason')}")
