@@ -1,6 +1,6 @@
 """A proxy in front of a real Elasticsearch that does to requests what networks and overloaded clusters do.
 
-Each coming bulk request takes the next planned fault; when none is planned it passes untouched.
+Each coming bulk request (or of another kind, if so made) takes the next planned fault; without one it passes untouched.
 """
 
 from __future__ import annotations
@@ -103,6 +103,18 @@ def halves_the_json(exchange: Exchange) -> None:
     exchange.reply(status, body[: len(body) // 2])
 
 
+def rewrites(change: Callable[[Any], object]) -> Fault:
+    """The node's answer arrives changed."""
+
+    def fault(exchange: Exchange) -> None:
+        status, body = exchange.forward()
+        answer = json.loads(body)
+        change(answer)
+        exchange.reply(status, json.dumps(answer).encode())
+
+    return fault
+
+
 def overloads_items(status: int, *ids: str, kind: str = "es_rejected_execution_exception") -> Fault:
     """These documents of a bulk request are not taken, the others are."""
 
@@ -127,10 +139,14 @@ def bulk_pairs(body: bytes) -> list[tuple[str, tuple[bytes, bytes]]]:
 
 
 class FaultProxy:
-    """The proxy; `sent` lists the ids of each bulk request that arrived."""
+    """The proxy; `kind` is the end of the path of those requests that faults befall.
 
-    def __init__(self, node_url: str) -> None:
+    `sent` lists the ids of each bulk request that arrived.
+    """
+
+    def __init__(self, node_url: str, kind: str = "_bulk") -> None:
         self.target = urlsplit(node_url).netloc
+        self.kind = kind
         self.sent: list[list[str]] = []
         self.planned: deque[Fault] = deque()
         self.port = 0
@@ -161,9 +177,10 @@ class FaultProxy:
 
             def handle_any(self) -> None:
                 exchange = Exchange(self, proxy.target, self.rfile.read(int(self.headers.get("Content-Length", 0))))
-                if "_bulk" not in self.path:
+                if not urlsplit(self.path).path.endswith(proxy.kind):
                     return passes(exchange)
-                proxy.sent.append([image_id for image_id, _ in bulk_pairs(exchange.body)])
+                if proxy.kind == "_bulk":
+                    proxy.sent.append([image_id for image_id, _ in bulk_pairs(exchange.body)])
                 return (proxy.planned.popleft() if proxy.planned else passes)(exchange)
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_any

@@ -1,0 +1,275 @@
+"""A catalog's index on a real node: made, opened under its encoder, read whole or not at all."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from datetime import date
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from elasticsearch import Elasticsearch
+from faults import Fault, FaultProxy, answers, cuts_the_reply, halves_the_json, rewrites
+from indices import filled, fresh_index_name
+from vectors import clustered, toy_encoder
+
+from hashsearch.errors import (
+    ConfigError,
+    EncoderMismatch,
+    ImageNotFound,
+    IndexNotFound,
+    StoreError,
+    StoreUnavailable,
+)
+from hashsearch.index import queries, templates
+from hashsearch.index.client import connect
+from hashsearch.index.store import ImageIndex
+
+VECTORS = clustered(30, 8)
+ENCODER = toy_encoder(VECTORS, bits=16)
+OTHER = toy_encoder(VECTORS, bits=32)
+TEXTS: list[dict[str, Any]] = [
+    {"title": f"Mug {row}", "category": "pens" if row % 3 else "mugs", "attributes": {"row": row}} for row in range(30)
+]
+
+
+@pytest.fixture(scope="module")
+def index(client: Elasticsearch) -> Iterator[ImageIndex]:
+    with fresh_index_name(client) as name:
+        yield filled(client, name, ENCODER, VECTORS, TEXTS)
+
+
+def name_of(index: ImageIndex) -> str:
+    return index.alias.removeprefix("hashsearch-")
+
+
+class TestCreate:
+    def test_a_new_index_of_today_behind_its_alias(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        dated = templates.dated_index_of(fresh_name, date.today())
+        assert client.indices.get_alias(name=index.alias).body == {
+            dated: {"aliases": {index.alias: {"is_write_index": True}}}
+        }
+        assert (index.count(), index.shards, index.graph) == (0, 1, False)
+        assert index == ImageIndex.open(client, fresh_name, ENCODER)
+
+    def test_with_a_graph(self, client: Elasticsearch, fresh_name: str) -> None:
+        assert ImageIndex.create(client, fresh_name, ENCODER, graph=True).graph
+        assert ImageIndex.open(client, fresh_name, ENCODER).graph
+
+    def test_not_twice(self, client: Elasticsearch, index: ImageIndex) -> None:
+        with pytest.raises(StoreError, match="resource_already_exists"):
+            ImageIndex.create(client, name_of(index), ENCODER)
+        assert index.count() == 30
+
+    def test_a_wrong_name(self, client: Elasticsearch) -> None:
+        with pytest.raises(ConfigError, match="got 'Wrong'"):
+            ImageIndex.create(client, "Wrong", ENCODER)
+
+
+class TestOpen:
+    def test_there_is_none(self, client: Elasticsearch, fresh_name: str) -> None:
+        with pytest.raises(IndexNotFound, match=f"there is no index 'hashsearch-{fresh_name}'"):
+            ImageIndex.open(client, fresh_name, ENCODER)
+        assert not client.indices.exists(index=f"hashsearch-{fresh_name}")
+
+    def test_another_encoder_is_refused_and_both_are_named(self, client: Elasticsearch, index: ImageIndex) -> None:
+        with pytest.raises(EncoderMismatch) as raised:
+            ImageIndex.open(client, name_of(index), OTHER)
+        assert (raised.value.indexed_with, raised.value.encoder) == (ENCODER.fingerprint, OTHER.fingerprint)
+        assert raised.value.index == templates.dated_index_of(name_of(index), date.today())
+
+    def test_an_index_of_somebody_else_is_refused(self, client: Elasticsearch, fresh_name: str) -> None:
+        client.indices.create(index=f"hashsearch-{fresh_name}")
+        with pytest.raises(EncoderMismatch, match="written with encoder none"):
+            ImageIndex.open(client, fresh_name, ENCODER)
+
+    def test_one_of_several_that_another_encoder_wrote_is_refused(self, client: Elasticsearch, fresh_name: str) -> None:
+        ImageIndex.create(client, fresh_name, ENCODER)
+        client.indices.create(
+            index=templates.dated_index_of(fresh_name, date(2020, 1, 1)),
+            aliases={f"hashsearch-{fresh_name}": {}},
+            mappings=templates.index_mappings(8, 32, OTHER.fingerprint, graph=False),
+        )
+        with pytest.raises(EncoderMismatch, match=r"2020\.01\.01"):
+            ImageIndex.open(client, fresh_name, ENCODER)
+
+    def test_open_or_create(self, client: Elasticsearch, fresh_name: str) -> None:
+        made = ImageIndex.open_or_create(client, fresh_name, ENCODER)
+        assert ImageIndex.open_or_create(client, fresh_name, ENCODER) == made
+        with pytest.raises(StoreError, match="made without a graph"):
+            ImageIndex.open_or_create(client, fresh_name, ENCODER, graph=True)
+        with pytest.raises(EncoderMismatch):
+            ImageIndex.open_or_create(client, fresh_name, OTHER)
+
+
+class TestRead:
+    def test_what_is_stored_of_images(self, index: ImageIndex) -> None:
+        found = index.records(["0001", "0003", "missing"])
+        assert found.keys() == {"0001", "0003"}
+        assert found["0001"] == index.record("0001")
+        assert found["0001"] == {"uri": "/0001.jpg", "sha256": f"{1:064x}", **TEXTS[1]}, "and no vectors"
+        assert index.records([]) == {}
+
+    def test_vectors_come_back_as_they_went(self, index: ImageIndex) -> None:
+        ids = [f"{row:04}" for row in range(30)]
+        found = index.vectors([*ids, "missing"])
+        assert sorted(found) == ids
+        embeddings = np.stack([found[image_id].embedding for image_id in ids])
+        assert embeddings.dtype == np.float32
+        assert np.allclose(embeddings, ENCODER.encode(VECTORS).embeddings, atol=1e-7)
+        assert found["0029"].phash == f"{29:016x}"
+        assert (index.embedding("0007") == found["0007"].embedding).all()
+
+    def test_an_image_that_is_not_there(self, index: ImageIndex) -> None:
+        for read in (index.record, index.embedding):
+            with pytest.raises(ImageNotFound, match=f"no image with id 'missing' in '{index.alias}'"):
+                read("missing")
+
+    @pytest.mark.parametrize("image_id", ["", "a/b", "../x", "é", "%2e", "*", '"', "x" * 600, "\0"])
+    def test_any_id_can_be_asked_for(self, index: ImageIndex, image_id: str) -> None:
+        with pytest.raises(ImageNotFound):
+            index.record(image_id)
+
+    def test_codes_of_all_images(self, index: ImageIndex) -> None:
+        found = [(ids, codes) for ids, codes in index.codes([])]
+        assert len(found) == 1
+        assert sorted(found[0][0]) == [f"{row:04}" for row in range(30)]
+        expected = ENCODER.encode(VECTORS).codes[[int(image_id) for image_id in found[0][0]]]
+        assert (found[0][1] == expected).all()
+
+    def test_codes_of_some_images(self, index: ImageIndex) -> None:
+        ids = [image_id for page, _ in index.codes(queries.filters(["mugs"], {})) for image_id in page]
+        assert sorted(ids) == [f"{row:04}" for row in range(0, 30, 3)]
+        assert list(index.codes(queries.filters(["none"], {}))) == []
+
+    def test_categories_largest_first(self, index: ImageIndex) -> None:
+        assert list(index.categories().items()) == [("pens", 20), ("mugs", 10)]
+        assert index.categories(1) == {"pens": 20}
+
+    def test_a_sample(self, index: ImageIndex) -> None:
+        some = index.sample(5)
+        assert len(some) == 5
+        assert all(record == index.record(image_id) for image_id, record in some.items())
+        assert len(index.sample(100)) == 30
+
+
+ReadIndex = Callable[[ImageIndex], object]
+READS: dict[str, ReadIndex] = {
+    "search": lambda index: index.search({"query": {"match_all": {}}}),
+    "records": lambda index: index.records(["0001"]),
+    "vectors": lambda index: index.vectors(["0001"]),
+    "codes": lambda index: list(index.codes([])),
+    "count": lambda index: index.count(),
+    "categories": lambda index: index.categories(),
+    "refresh": lambda index: index.refresh(),
+}
+
+
+class TestGone:
+    @pytest.mark.parametrize("read", READS)
+    def test_an_index_deleted_by_hand(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        client.indices.delete(index=templates.dated_index_of(fresh_name, date.today()))
+        with pytest.raises(IndexNotFound, match=f"there is no index '{index.alias}'"):
+            READS[read](index)
+
+    @pytest.mark.parametrize("read", READS)
+    def test_a_node_that_is_away(self, index: ImageIndex, read: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        with connect(f"http://127.0.0.1:{port}") as client, pytest.raises(StoreUnavailable, match="does not answer"):
+            READS[read](ImageIndex(client, index.alias, index.uuids, index.shards, index.graph))
+
+    @pytest.mark.parametrize("read", sorted(READS.keys() - {"refresh"}))
+    def test_a_shard_that_is_away(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
+        """Half an answer is no answer."""
+        index = two_shards_of_which_one_is_away(client, fresh_name)
+        with pytest.raises(StoreUnavailable):
+            READS[read](index)
+
+
+def two_shards_of_which_one_is_away(client: Elasticsearch, name: str) -> ImageIndex:
+    """On one node that may hold one of them."""
+    client.indices.create(
+        index=f"hashsearch-{name}-2020.01.01",
+        aliases={f"hashsearch-{name}": {}},
+        mappings=templates.index_mappings(8, 16, ENCODER.fingerprint, graph=False),
+        settings={"number_of_shards": 2, "routing.allocation.total_shards_per_node": 1},
+        wait_for_active_shards=0,
+    )
+    client.cluster.health(index=f"hashsearch-{name}", wait_for_no_initializing_shards=True)
+    return ImageIndex.open(client, name, ENCODER)
+
+
+def second_fails(answer: Any) -> None:
+    answer["responses"][-1]["_shards"].update(total=2, successful=1, failed=1)
+
+
+def second_times_out(answer: Any) -> None:
+    answer["responses"][-1]["timed_out"] = True
+
+
+def one_is_silent(answer: Any) -> None:
+    answer["responses"][0]["_shards"].update(total=2, successful=1, failed=0)
+
+
+def is_refused(status: int, kind: str) -> Callable[[Any], None]:
+    def change(answer: Any) -> None:
+        answer["responses"][0] = {"status": status, "error": {"type": kind, "reason": "made by the test"}}
+
+    return change
+
+
+BODY: queries.Body = {"query": {"match_all": {}}}
+
+
+class TestAnswers:
+    """Each search of a request is looked at on its own."""
+
+    @pytest.fixture
+    def proxied(self, node: SimpleNamespace, index: ImageIndex) -> Iterator[tuple[FaultProxy, ImageIndex]]:
+        proxy = FaultProxy(node.url, "_msearch")
+        with connect(proxy.url) as client:
+            yield proxy, ImageIndex(client, index.alias, index.uuids, index.shards, index.graph)
+        proxy.stop()
+
+    def test_whole_ones_pass_in_order(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
+        first, second = proxied[1].search({"size": 3, **BODY}, {"size": 0, **BODY})
+        assert (len(first["hits"]["hits"]), len(second["hits"]["hits"])) == (3, 0)
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            rewrites(second_fails),
+            rewrites(second_times_out),
+            rewrites(one_is_silent),
+            rewrites(is_refused(429, "es_rejected_execution_exception")),
+            rewrites(is_refused(503, "search_phase_execution_exception")),
+            rewrites(is_refused(504, "timeout_exception")),
+            answers(429),
+            answers(503),
+            cuts_the_reply,
+            halves_the_json,
+        ],
+    )
+    def test_partial_ones_do_not(self, proxied: tuple[FaultProxy, ImageIndex], fault: Fault) -> None:
+        proxy, index = proxied
+        proxy.plan(fault)
+        with pytest.raises(StoreUnavailable):
+            index.search(BODY, BODY)
+        assert len(index.search(BODY, BODY)) == 2
+
+    def test_a_wrong_one_is_told(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
+        with pytest.raises(StoreError, match=r"answered 400 for '.*max_result_window|too large") as raised:
+            proxied[1].search({"size": 10_001, **BODY})
+        assert not isinstance(raised.value, StoreUnavailable)
+
+
+class TestConnect:
+    @pytest.mark.parametrize("url", ["localhost:9200", "http://localhost", "http://es:99999", "", "es"])
+    def test_an_address_that_is_none(self, url: str) -> None:
+        with pytest.raises(ConfigError, match="address must be like http://localhost:9200, got"):
+            connect(url)
