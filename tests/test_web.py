@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -441,3 +443,11 @@ class TestServer:
         with pytest.raises(ConfigError, match=str(served.effective_port)):
             server(app, "127.0.0.1", served.effective_port)
         served.close()
+
+
+class TestDocumentation:
+    def test_it_names_every_field(self, web: FlaskClient) -> None:
+        text = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
+        named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+        known = body(search(web, nonsense=1))["error"]["message"].split("known: ")[1].split(", ")
+        assert named == {"image", *known}
