@@ -140,7 +140,7 @@ class Encoder:
 
     def encode_query(self, embedding: Vectors) -> EncodedQuery:
         """One query from its vector `(dims,)` of any length but zero."""
-        embedding = normalised(np.atleast_2d(embedding), self.dims)
+        embedding = normalised(np.asarray(embedding)[np.newaxis], self.dims)
         margins = self.binarizer.margins(embedding)
         return EncodedQuery(embedding[0], np.packbits(margins[0] > 0), margins[0])
 

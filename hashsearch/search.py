@@ -121,11 +121,12 @@ class Searcher:
             inside = queries.ids(self._walk(query.code, radius, clauses))
         else:
             inside = queries.within(query.code.tobytes().hex(), radius, clauses)
-        (answer,) = self.index.search(queries.rerank(query, inside, MAX_CANDIDATES, MAX_CANDIDATES, options.min_cosine))
-        found = answer["hits"]["hits"]
-        if len(found) >= MAX_CANDIDATES:
+        (answer,) = self.index.search(queries.rerank(query, inside, MAX_CANDIDATES, MAX_CANDIDATES, None))
+        hits = [self._hit(hit, query.code, [], None) for hit in answer["hits"]["hits"]]
+        if len(hits) >= MAX_CANDIDATES:
             raise SearchError(f"{MAX_CANDIDATES} or more images lie within radius {radius}: ask for a smaller one")
-        hits = [self._hit(hit, query.code, [], None) for hit in found]
+        if options.min_cosine is not None:  # not in the request, where it would hide that there were too many
+            hits = [hit for hit in hits if hit.cosine >= options.min_cosine]
         return sorted(hits, key=lambda hit: (hit.hamming, -hit.cosine, hit.id))
 
     def _search(self, query: EncodedQuery, options: SearchOptions, clauses: list[queries.Body]) -> list[Hit]:
@@ -145,7 +146,10 @@ class Searcher:
     def _terms(self, query: EncodedQuery, options: SearchOptions) -> list[str]:
         strategy = options.strategy or ("graph" if self.index.graph else "scan")
         if strategy == "sub_codes":
-            return self.encoder.sub_codes.query_terms(query.embedding, query.code, query.margins, options.probes)
+            terms = self.encoder.sub_codes.query_terms(query.embedding, query.code, query.margins, options.probes)
+            if len(terms) > _MOST_TERMS:
+                raise SearchError(f"probes may come to {_MOST_TERMS} sub-codes, {options.probes} are {len(terms)}")
+            return terms
         if (strategy == "graph") != self.index.graph:
             made = "with a graph" if self.index.graph else "without a graph"
             raise SearchError(f"strategy '{strategy}' does not fit '{self.index.alias}', which was made {made}")
