@@ -244,9 +244,10 @@ def _launch_all(
     stopped: Sequence[LocalNode], nodes: Sequence[LocalNode], progress: Progress, identity: dict[str, Any]
 ) -> list[subprocess.Popen[bytes]]:
     """The launchers of the stopped nodes; all of them get their ports first, for each is told the others'."""
+    if stopped:
+        java = newest_jdk(identity)
     for node in nodes:
         if node in stopped:
-            java = newest_jdk(identity)
             check_reach(server.install(node.server_folder, progress), identity)
             check_reach(node.folder, identity)
             node._choose_ports()
