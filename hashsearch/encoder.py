@@ -95,8 +95,8 @@ class Encoder:
 
     @classmethod
     def fit(cls, spec: EmbedderSpec, embeddings: Vectors, binarizer: Binarizer, sub_codes: Blocks | Cells) -> Encoder:
-        """An encoder learned from a sample of the catalog's embeddings `(n, dims)`."""
-        embeddings = normalised(embeddings, spec.dims)
+        """An encoder learned from a sample of embeddings `(n, dims)`, less those without a direction."""
+        embeddings = normalised(embeddings[has_direction(embeddings)], spec.dims)
         binarizer.fit(embeddings)
         sub_codes.fit(embeddings, binarizer.transform(embeddings))
         return cls(spec, binarizer, sub_codes)
@@ -224,6 +224,12 @@ class Encoder:
     def _arrays(self) -> dict[str, NDArray[Any]]:
         parts = {"binarizer": self.binarizer.arrays(), "sub_codes": self.sub_codes.arrays()}
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+
+
+def has_direction(vectors: Vectors) -> NDArray[np.bool_]:
+    """Which of the vectors `(n, dims)` can be compared by cosine: `(n,) bool`, False for zero, NaN and infinity."""
+    usable: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)
+    return usable
 
 
 def normalised(vectors: Vectors, dims: int) -> Vectors:

@@ -24,8 +24,8 @@ from hashsearch.baselines.phash import perceptual_hash
 from hashsearch.catalog import BadEntry, Catalog, Entry
 from hashsearch.checkpoint import Checkpoint, Reject, Summary
 from hashsearch.embedding import BATCH, read_source
-from hashsearch.encoder import Encoder
-from hashsearch.errors import FetchError, ImageError
+from hashsearch.encoder import Encoder, has_direction
+from hashsearch.errors import EncoderError, FetchError, ImageError
 from hashsearch.hashing.bits import Vectors
 from hashsearch.images import DEFAULT, Limits, decode
 from hashsearch.index.store import ImageIndex
@@ -67,6 +67,7 @@ class _Batch:
     looked: list[Future[_Looked]]
     summary: Summary = field(default_factory=Summary)
     rejects: list[Reject] = field(default_factory=list)
+    reworded: set[str] = field(default_factory=set)
     written: Future[list[WriteFailure]] = field(default_factory=Future)
 
 
@@ -130,19 +131,27 @@ class Indexer:
 
     def _start_writing(self, batch: _Batch, writers: ThreadPoolExecutor) -> _Batch:
         looked = [future.result() for future in batch.looked]
-        fresh = [found for found in looked if isinstance(found, _Fresh)]
+        fresh, embeddings, blank = self._embed([found for found in looked if isinstance(found, _Fresh)])
         reworded = [found for found in looked if isinstance(found, _Reworded)]
-        batch.rejects = [found for found in looked if isinstance(found, Reject)]
+        batch.rejects = [*(found for found in looked if isinstance(found, Reject)), *blank]
+        batch.reworded = {found.entry.id for found in reworded}
         unchanged = len(looked) - len(fresh) - len(reworded) - len(batch.rejects)
         batch.summary = Summary(len(fresh), len(reworded), unchanged, len(batch.rejects))
-        documents = [*self._fresh_documents(fresh), *self._reworded_documents(reworded)]
+        described = [(found.entry.id, found.document) for found in fresh]
+        documents = [*self._documents(described, embeddings), *self._reworded_documents(reworded)]
         batch.written = writers.submit(self.writer.write, documents)
         return batch
 
-    def _fresh_documents(self, fresh: Sequence[_Fresh]) -> Iterator[tuple[str, dict[str, Any]]]:
-        if fresh:
-            embeddings = self.encoder.embed([found.image for found in fresh])
-            yield from self._documents([(found.entry.id, found.document) for found in fresh], embeddings)
+    def _embed(self, fresh: list[_Fresh]) -> tuple[list[_Fresh], Vectors, list[Reject]]:
+        """The images of which the network makes a usable vector, these vectors, and the other images as rejects."""
+        if not fresh:
+            return [], np.empty((0, self.encoder.dims), dtype=np.float32), []
+        embeddings = self.encoder.embed([found.image for found in fresh])
+        usable = has_direction(embeddings)
+        reason = "the network must give a vector with a direction, but gave zero or NaN for this image"
+        blank = [found.entry for found, fine in zip(fresh, usable) if not fine]
+        rejects = [Reject(entry.id, entry.source, EncoderError.code, reason) for entry in blank]
+        return [found for found, fine in zip(fresh, usable) if fine], embeddings[usable], rejects
 
     def _reworded_documents(self, reworded: Sequence[_Reworded]) -> Iterator[tuple[str, dict[str, Any]]]:
         if reworded:
@@ -188,4 +197,5 @@ def _settle(batch: _Batch) -> None:
     """Wait until Elasticsearch has taken the batch; documents it refused become rejects."""
     refused = batch.written.result()
     batch.rejects += [Reject(failure.id, None, "refused", failure.reason) for failure in refused]
-    batch.summary += Summary(indexed=-len(refused), rejected=len(refused))
+    updated = sum(failure.id in batch.reworded for failure in refused)
+    batch.summary += Summary(indexed=updated - len(refused), updated=-updated, rejected=len(refused))
