@@ -321,6 +321,10 @@ class TestFit:
         with pytest.raises(HashsearchError, match=r"shape \(n, 25\)"):
             Encoder.fit(toy_spec(25), vectors, make_binarizer("rotation", bits=64), make_sub_codes("blocks"))
 
+    def test_those_without_a_direction_are_left_out(self, vectors: Vectors, encoder: Encoder) -> None:
+        odd = np.vstack([np.zeros((1, DIMS)), vectors, np.full((1, DIMS), np.nan)]).astype(np.float32)
+        assert toy_encoder(odd).fingerprint == encoder.fingerprint
+
     def test_their_lengths_do_not_count(self, vectors: Vectors, encoder: Encoder) -> None:
         longer = vectors * np.float32(4)
         assert (toy_encoder(longer).encode(vectors).codes == encoder.encode(vectors).codes).mean() > 0.999

@@ -1,0 +1,475 @@
+"""Drawn images brought into a real index by a real, small network; runs that fail, are killed, are repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from elasticsearch import Elasticsearch
+from faults import FaultProxy, answers
+from PIL import Image
+
+from hashsearch.baselines.phash import perceptual_hash
+from hashsearch.catalog import Catalog
+from hashsearch.checkpoint import Checkpoint, Summary
+from hashsearch.encoder import EmbedderSpec, Encoder
+from hashsearch.errors import CatalogError, HashsearchError, NodeError, StoreUnavailable
+from hashsearch.hashing.binarizers import make_binarizer
+from hashsearch.hashing.sub_codes import make_sub_codes
+from hashsearch.images import decode
+from hashsearch.index.client import connect
+from hashsearch.index.jdk import newest_jdk
+from hashsearch.index.node import LocalNode, process_identity
+from hashsearch.index.store import ImageIndex
+from hashsearch.index.writing import BulkWriter
+from hashsearch.indexing import BATCH, Indexer, index_catalog
+
+SIDE = 16  # of the network's input
+
+
+def draw(path: Path, seed: int, size: tuple[int, int] = (20, 24)) -> None:
+    """A picture of random coloured squares."""
+    colours = np.random.default_rng(seed).integers(256, size=(4, 4, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(colours).resize(size, Image.Resampling.NEAREST).save(path)
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder on a network that averages 4 x 4 squares; a black picture has the zero vector."""
+    import tensorflow as tf
+
+    from hashsearch.embedders import load
+
+    folder = tmp_path_factory.mktemp("network")
+    images = tf.keras.Input((SIDE, SIDE, 3))
+    squares = tf.keras.layers.Flatten()(tf.keras.layers.AveragePooling2D(4)(images))
+    tf.keras.Model(images, squares).save(folder / "squares.keras")
+    (folder / "squares.json").write_text(json.dumps({"input_size": SIDE}))
+    embedder = load(str(folder / "squares.json"), folder / "squares.keras")
+    samples = np.random.default_rng(0).integers(256, size=(200, 4, 4, 3), dtype=np.uint8)
+    vectors = embedder.embed(list(samples.repeat(4, axis=1).repeat(4, axis=2)))
+    binarizer, sub_codes = make_binarizer("rotation", bits=64), make_sub_codes("cells", cells=8)
+    return Encoder.fit(EmbedderSpec.of(embedder), vectors, binarizer, sub_codes).save(folder / "encoder")
+
+
+@pytest.fixture(scope="module")
+def encoder(encoder_folder: Path) -> Encoder:
+    return Encoder.load(encoder_folder)
+
+
+@pytest.fixture
+def index(client: Elasticsearch, fresh_name: str, encoder: Encoder) -> ImageIndex:
+    return ImageIndex.create(client, fresh_name, encoder)
+
+
+@pytest.fixture
+def indexer(encoder: Encoder, index: ImageIndex) -> Indexer:
+    return Indexer(encoder, index, BulkWriter(index.client, index.alias, retries=2, base_delay=0.001), workers=2)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[dict[str, Any]]:
+    """Five products with pictures."""
+    for number in range(5):
+        draw(tmp_path / "pictures" / f"{number}.png", number)
+    return [
+        {
+            "id": f"p{number}",
+            "path": f"pictures/{number}.png",
+            "title": f"Product {number}",
+            "category": "mugs" if number % 2 else "pens",
+            "colour": "red",
+        }
+        for number in range(5)
+    ]
+
+
+def write(tmp_path: Path, rows: list[dict[str, Any]]) -> Catalog:
+    (tmp_path / "catalog.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return Catalog(tmp_path / "catalog.jsonl")
+
+
+def run(catalog: Catalog, indexer: Indexer, state: Path) -> tuple[Summary, list[dict[str, Any]]]:
+    summary, rejects = index_catalog(catalog, indexer, state)
+    return summary, [json.loads(line) for line in rejects.read_text().splitlines()]
+
+
+def everything(index: ImageIndex) -> dict[str, dict[str, Any]]:
+    """All documents with their versions, by id."""
+    answer = index.client.search(index=index.alias, size=10_000, version=True, query={"match_all": {}})
+    return {hit["_id"]: {**hit["_source"], "_version": hit["_version"]} for hit in answer["hits"]["hits"]}
+
+
+def sub_codes_of(index: ImageIndex) -> dict[str, dict[str, Any]]:
+    answer = index.client.search(index=index.alias, body={"size": 100, "docvalue_fields": ["sub_codes", "code"]})
+    return {hit["_id"]: hit["fields"] for hit in answer["hits"]["hits"]}
+
+
+class TestNew:
+    def test_an_image_becomes_a_document(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder: Encoder
+    ) -> None:
+        assert run(write(tmp_path, rows), indexer, tmp_path) == (Summary(indexed=5), [])
+        documents = everything(indexer.index)
+        assert documents.keys() == {"p0", "p1", "p2", "p3", "p4"}
+        data = (tmp_path / "pictures" / "3.png").read_bytes()
+        document = documents["p3"]
+        assert document.pop("indexed_at")
+        assert document == {
+            "uri": str(tmp_path / "pictures" / "3.png"),
+            "title": "Product 3",
+            "category": "mugs",
+            "attributes": {"colour": "red"},
+            "width": 20,
+            "height": 24,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "_version": 1,
+        }
+        stored = indexer.index.vectors(["p3"])["p3"]
+        assert np.allclose(stored.embedding, encoder.embed([decode(data)])[0], atol=1e-6)
+        assert stored.phash == perceptual_hash(decode(data)).tobytes().hex()
+
+    def test_a_folder(self, tmp_path: Path, indexer: Indexer) -> None:
+        for name in ("a.png", "mugs/b.jpg", "mugs/c.bmp"):
+            draw(tmp_path / "pictures" / name, len(name))
+        assert run(Catalog(tmp_path / "pictures"), indexer, tmp_path / "state") == (Summary(indexed=3), [])
+        assert everything(indexer.index)["mugs/b.jpg"]["category"] == "mugs"
+
+    def test_an_empty_catalog(self, tmp_path: Path, indexer: Indexer) -> None:
+        assert run(write(tmp_path, []), indexer, tmp_path) == (Summary(), [])
+
+
+class TestAgain:
+    def without_network(self, encoder_folder: Path, indexer: Indexer) -> Indexer:
+        """An indexer that fails when it needs the network."""
+        encoder = Encoder.load(encoder_folder)
+        encoder.spec = replace(encoder.spec, weights=Path("gone.keras"))
+        return replace(indexer, encoder=encoder)
+
+    def again(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer) -> Summary:
+        with Checkpoint.hold(tmp_path / "again", {}) as checkpoint:
+            return indexer.run(write(tmp_path, rows), checkpoint, lambda count: None)
+
+    def test_what_is_unchanged_is_passed_over(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
+    ) -> None:
+        run(write(tmp_path, rows), indexer, tmp_path)
+        before = everything(indexer.index)
+        assert self.again(tmp_path, rows, self.without_network(encoder_folder, indexer)) == Summary(unchanged=5)
+        assert everything(indexer.index) == before
+
+    def test_odd_attributes_are_unchanged_too(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
+    ) -> None:
+        odd = {
+            "empty": {},
+            "deep": {"empty": {}, "none": None, "list": [], "text": ""},
+            "lists": [[], [None], {"a": 1}, 1, "1"],
+            "numbers": [0, -0.0, 1.0, 1e-7, 1e300, 0.1 + 0.2, 2**63 - 1, -(2**63), 2**64 - 1, 1e16],
+            "truth": [True, False],
+            "text": 'é\u2028\U0001f5bc\0 \\ " \x7f',
+            "ä.b.c": {".": "x"},
+        }
+        for row in rows[:2]:
+            row["attributes"] = odd
+        rows[1]["attributes"] = {"text": "x" * 9000}
+        summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
+        assert (summary.rejected, rejects) == (0, [])
+        assert self.again(tmp_path, rows, self.without_network(encoder_folder, indexer)) == Summary(unchanged=5)
+
+    def test_changed_text_is_written_with_the_vectors_there_are(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
+    ) -> None:
+        run(write(tmp_path, rows), indexer, tmp_path)
+        before, codes = indexer.index.vectors(["p2"])["p2"], sub_codes_of(indexer.index)
+        rows[2].update(title="New title", colour=None, size=3)
+        del rows[2]["category"]
+        assert self.again(tmp_path, rows, self.without_network(encoder_folder, indexer)) == Summary(
+            updated=1, unchanged=4
+        )
+        document = everything(indexer.index)["p2"]
+        assert (document["title"], document["attributes"], document["_version"]) == ("New title", {"size": 3}, 2)
+        assert "category" not in document
+        assert (document["width"], document["height"]) == (20, 24)
+        after = indexer.index.vectors(["p2"])["p2"]
+        assert np.abs(after.embedding - before.embedding).max() < 1e-7
+        assert after.phash == before.phash
+        assert sub_codes_of(indexer.index) == codes
+
+    def test_a_changed_image_is_embedded_again(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder: Encoder
+    ) -> None:
+        run(write(tmp_path, rows), indexer, tmp_path)
+        draw(tmp_path / "pictures" / "2.png", 99, (30, 10))
+        assert run(write(tmp_path, rows), indexer, tmp_path)[0] == Summary(indexed=1, unchanged=4)
+        document = everything(indexer.index)["p2"]
+        assert (document["width"], document["height"], document["_version"]) == (30, 10, 2)
+        expected = encoder.embed([decode((tmp_path / "pictures" / "2.png").read_bytes())])[0]
+        assert np.allclose(indexer.index.embedding("p2"), expected, atol=1e-6)
+
+
+class TestRejects:
+    def test_what_cannot_be_indexed_is_listed_and_the_rest_is_indexed(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
+    ) -> None:
+        (tmp_path / "pictures" / "empty.png").write_bytes(b"")
+        (tmp_path / "pictures" / "page.png").write_text("<html>")
+        whole = (tmp_path / "pictures" / "1.png").read_bytes()
+        (tmp_path / "pictures" / "cut.png").write_bytes(whole[: len(whole) // 2])
+        bad = {
+            "gone": ("pictures/gone.png", "unreadable"),
+            "folder": ("pictures", "unreadable"),
+            "null": ("pictures/\0.png", "unreadable"),
+            "long": ("x" * 5000, "unreadable"),
+            "empty": ("pictures/empty.png", "empty_image"),
+            "page": ("pictures/page.png", "not_an_image"),
+            "cut": ("pictures/cut.png", "truncated_image"),
+            "private": ("http://127.0.0.1/1.png", "fetch_error"),
+            "pathless": (None, "bad_entry"),
+        }
+        mixed = [*rows, *({"id": image_id, "path": path} for image_id, (path, _) in bad.items()), rows[0]]
+        summary, rejects = run(write(tmp_path, mixed), indexer, tmp_path)
+        assert summary == Summary(indexed=5, rejected=10)
+        assert everything(indexer.index).keys() == {row["id"] for row in rows}
+        told = [(reject["id"], reject["error"]) for reject in rejects]
+        assert sorted(told) == sorted(
+            [*((image_id, error) for image_id, (_, error) in bad.items()), ("p0", "bad_entry")]
+        )
+        assert all(reject["reason"] for reject in rejects)
+
+    def test_an_image_over_a_limit(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer) -> None:
+        draw(tmp_path / "pictures" / "4.png", 4, (100, 100))
+        limited = replace(indexer, limits=replace(indexer.limits, max_pixels=9_999))
+        summary, rejects = run(write(tmp_path, rows), limited, tmp_path)
+        assert summary == Summary(indexed=4, rejected=1)
+        assert [(reject["id"], reject["error"]) for reject in rejects] == [("p4", "too_many_pixels")]
+
+    def test_an_image_that_the_network_makes_nothing_of(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
+    ) -> None:
+        Image.new("RGB", (20, 20)).save(tmp_path / "pictures" / "2.png")
+        summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
+        assert summary == Summary(indexed=4, rejected=1)
+        assert [reject["id"] for reject in rejects] == ["p2"]
+        assert "direction" in rejects[0]["reason"]
+        assert everything(indexer.index).keys() == {"p0", "p1", "p3", "p4"}
+
+    def test_documents_that_elasticsearch_refuses(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
+    ) -> None:
+        deep: dict[str, Any] = {}
+        for _ in range(30):
+            deep = {"deeper": deep or 1}
+        fine = [dict(row) for row in rows]
+        run(write(tmp_path, fine[:4]), indexer, tmp_path)
+        for row in rows[3:]:
+            row["attributes"] = deep
+        rows[2]["title"] = "New"
+        summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
+        assert summary == Summary(indexed=0, updated=1, unchanged=2, rejected=2)
+        assert {(reject["id"], reject["error"]) for reject in rejects} == {("p3", "refused"), ("p4", "refused")}
+        assert all("document_parsing_exception" in reject["reason"] for reject in rejects)
+        assert run(write(tmp_path, fine), indexer, tmp_path)[0] == Summary(indexed=1, updated=1, unchanged=3)
+
+
+def many(tmp_path: Path, batches: float) -> Catalog:
+    """So many batches of images, one unreadable in each tenth."""
+    count = int(batches * BATCH)
+    lines = []
+    for number in range(count):
+        if number % 10:
+            draw(tmp_path / "many" / f"{number:05}.bmp", number)
+        lines.append(json.dumps({"id": f"{number:05}", "path": f"many/{number:05}.bmp", "n": number}))
+    (tmp_path / "many.jsonl").write_text("\n".join(lines))
+    return Catalog(tmp_path / "many.jsonl")
+
+
+def check_exactly(index: ImageIndex, catalog: Catalog, rejects: Path) -> None:
+    """The index holds exactly the readable images of `many`, the rejects file exactly the others."""
+    ids = [entry.id for entry in catalog if entry.id]
+    readable = {image_id for image_id in ids if int(image_id) % 10}
+    index.refresh()
+    assert index.count() == len(readable)
+    assert everything(index).keys() == readable
+    told = [json.loads(line)["id"] for line in rejects.read_text().splitlines()]
+    assert told == [image_id for image_id in ids if image_id not in readable]
+
+
+class Stop(Exception):
+    """Ends a run in the middle."""
+
+
+class TestResume:
+    def stopping_after(self, count: int) -> Callable[[int], None]:
+        done = 0
+
+        def progress(more: int) -> None:
+            nonlocal done
+            done += more
+            if done >= count:
+                raise Stop
+
+        return progress
+
+    def test_a_run_that_failed_is_gone_on_from(self, tmp_path: Path, indexer: Indexer) -> None:
+        catalog, identity = many(tmp_path, 5.5), {"catalog": "this"}
+        for goes_to in (1, 3):
+            with Checkpoint.hold(tmp_path / "state", identity) as checkpoint:
+                with pytest.raises(Stop):
+                    indexer.run(catalog, checkpoint, self.stopping_after(2 * BATCH if goes_to == 3 else BATCH))
+                assert checkpoint.summary.entries == goes_to * BATCH
+        heard: list[int] = []
+        with Checkpoint.hold(tmp_path / "state", identity) as checkpoint:
+            summary = indexer.run(catalog, checkpoint, heard.append)
+            rejects = checkpoint.rejects_path
+        assert sum(heard) == int(2.5 * BATCH), "what was done is not done again"
+        assert summary.entries == catalog.total
+        check_exactly(indexer.index, catalog, rejects)
+        assert run(catalog, indexer, tmp_path)[0].unchanged == summary.entries - summary.rejected
+
+    def test_another_catalog_or_index_begins_at_the_beginning(
+        self, tmp_path: Path, indexer: Indexer, rows: list[dict[str, Any]], fresh_name: str, encoder: Encoder
+    ) -> None:
+        state = tmp_path / "jobs"
+        catalog = many(tmp_path, 1.5)
+        proxied = replace(indexer, writer=replace(indexer.writer, alias="hashsearch-no-such-index"))
+        with pytest.raises(HashsearchError):
+            index_catalog(catalog, proxied, state)
+        assert run(write(tmp_path, rows), indexer, state)[0] == Summary(indexed=5)
+        index = indexer.index
+        index.client.indices.delete(index=",".join(index.client.indices.get(index=index.alias)))
+        new = ImageIndex.create(index.client, fresh_name, encoder)
+        assert run(write(tmp_path, rows), replace(indexer, index=new), state)[0] == Summary(indexed=5)
+
+    def test_an_overloaded_cluster_ends_the_run_but_loses_nothing(
+        self, tmp_path: Path, indexer: Indexer, node: SimpleNamespace
+    ) -> None:
+        catalog, proxy = many(tmp_path, 2.5), FaultProxy(node.url)
+        with connect(proxy.url) as client:
+            through = replace(indexer, writer=replace(indexer.writer, client=client))
+            proxy.plan(*[answers(429)] * 9)
+            with pytest.raises(StoreUnavailable, match="were not taken in 3 tries"):
+                index_catalog(catalog, through, tmp_path)
+            proxy.planned.clear()
+            _, rejects = index_catalog(catalog, through, tmp_path)
+        proxy.stop()
+        check_exactly(indexer.index, catalog, rejects)
+
+    def test_only_one_run_at_a_time(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer) -> None:
+        with (
+            Checkpoint.hold(tmp_path / indexer.index.alias, {}),
+            pytest.raises(CatalogError, match="one run at a time may write an index"),
+        ):
+            index_catalog(write(tmp_path, rows), indexer, tmp_path)
+
+
+class Job:
+    """`python -m jobs.index_catalog` as a process of its own."""
+
+    def __init__(self, catalog: Path, encoder: Path, home: Path, url: str, name: str) -> None:
+        options = {"--index": name, "--encoder": encoder, "--es-url": url, "--home": home}
+        self.command = [sys.executable, "-m", "jobs.index_catalog", str(catalog)]
+        self.command += [str(part) for option in options.items() for part in option]
+        self.folder = home / "jobs" / f"hashsearch-{name}"
+
+    def done(self) -> int:
+        """Entries behind the checkpoint."""
+        with suppress(FileNotFoundError):
+            return sum(json.loads((self.folder / "checkpoint.json").read_text())["summary"].values())
+        return 0
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def start_until(self, entries: int) -> subprocess.Popen[str]:
+        """The process, as soon as so many entries are behind the checkpoint."""
+        process = self.start()
+        while self.done() < entries:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.002)
+        return process
+
+    def finish(self) -> tuple[int, str]:
+        """Exit code and what was said."""
+        with self.start() as process:
+            said = process.communicate()[0]
+        return process.returncode, said
+
+
+class TestKilled:
+    """`kill -9`, for real."""
+
+    def test_the_job(
+        self,
+        tmp_path: Path,
+        encoder_folder: Path,
+        encoder: Encoder,
+        client: Elasticsearch,
+        node: SimpleNamespace,
+        fresh_name: str,
+    ) -> None:
+        catalog = many(tmp_path, 12)
+        job = Job(catalog.path, encoder_folder, tmp_path / "home", node.url, fresh_name)
+        for entries in (1, 4 * BATCH):
+            with job.start_until(entries) as process:
+                process.kill()
+            assert 0 < job.done() < catalog.total, "killed in the middle"
+        before = job.done()
+        code, said = job.finish()
+        assert code == 3, said
+        assert f"{catalog.total} entries" in said
+        assert before >= 4 * BATCH
+        index = ImageIndex.open(client, fresh_name, encoder)
+        check_exactly(index, catalog, job.folder / "rejects.jsonl")
+        assert max(document["_version"] for document in everything(index).values()) <= 3
+        code, said = job.finish()
+        assert code == 3
+        assert "0 indexed" in said
+
+    def test_the_node(self, tmp_path: Path, encoder_folder: Path, encoder: Encoder, own_node: LocalNode) -> None:
+        catalog, status = many(tmp_path, 12), own_node.status()
+        assert status.url
+        job = Job(catalog.path, encoder_folder, tmp_path / "home", status.url, "killed")
+        with job.start_until(2 * BATCH) as process:
+            for pid in own_node.processes():
+                os.kill(pid, signal.SIGKILL)
+            while own_node.processes():
+                time.sleep(0.01)
+            assert own_node.start().url == status.url
+            said = process.communicate()[0]
+        if process.returncode == 1:
+            assert "store_unavailable" in said
+            assert job.done() >= 2 * BATCH
+            code, said = job.finish()
+            assert code == 3, said
+        with connect(status.url) as client:
+            check_exactly(ImageIndex.open(client, "killed", encoder), catalog, job.folder / "rejects.jsonl")
+
+
+@pytest.fixture
+def own_node(node_home: Path, server_folder: Path) -> Iterator[LocalNode]:
+    """A node that may be killed."""
+    try:
+        newest_jdk(process_identity())
+    except NodeError:
+        if "HASHSEARCH_ES_URL" in os.environ:
+            pytest.skip("no JDK for a local node, and HASHSEARCH_ES_URL names a cluster to use instead")
+        raise
+    local = LocalNode(node_home, "killed", heap="256m", server_folder=server_folder)
+    local.start()
+    yield local
+    local.stop()
