@@ -110,6 +110,7 @@ class TestPageWithoutScripts:
             (f"/?id={RED_MUG}&k=%C2%B2", 400, "k must be a whole number"),
             (f"/?id={RED_MUG}&strategy=graph", 422, "strategy"),
             (f"/?id={RED_MUG}&category=hats", 200, "“hats”"),
+            ("/?category=hats", 200, "“hats”"),
         ],
     )
     def test_what_it_cannot_do_it_says(self, web: FlaskClient, path: str, status: int, words: str) -> None:

@@ -98,12 +98,13 @@ class Answerer:
             return _Seen(image, vector, _ms(started, decoded), _ms(decoded, perf_counter()))
 
     def _search(self, asked: Asked, vector: NDArray[np.float32] | None) -> list[Hit]:
+        if asked.id is not None:
+            if asked.radius is None:
+                return self.searcher.by_id(asked.id, asked.options)
+            vector = self.searcher.index.embedding(asked.id)
+        assert vector is not None  # one of image, id and vector was given
         if asked.radius is None:
-            if vector is not None:
-                return self.searcher.by_vector(vector, asked.options)
-            return self.searcher.by_id(asked.id or "", asked.options)
-        if vector is None:
-            vector = self.searcher.index.embedding(asked.id or "")
+            return self.searcher.by_vector(vector, asked.options)
         hits = self.searcher.within_radius(vector, asked.radius, asked.options)
         return [hit for hit in hits if hit.id != asked.id]
 

@@ -15,12 +15,12 @@ function search(files) {
 }
 
 function preview(file) {
+  const place = form.querySelector(".preview");
   const picture = new Image();
   picture.src = URL.createObjectURL(file);
   picture.alt = `the picture searched with: ${file.name}`;
   picture.onload = () => URL.revokeObjectURL(picture.src);
-  picture.onerror = () => picture.remove();
-  const place = form.querySelector(".preview");
+  picture.onerror = () => (place.hidden = true);
   place.replaceChildren(picture);
   place.hidden = false;
   form.querySelector(".caption").textContent = file.name;
