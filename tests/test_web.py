@@ -188,7 +188,7 @@ REFUSED = [
     ('{"vector": "1,2"}', 400, "vector"),
     ('{"vector": [1, true]}', 400, "vector"),
     ('{"vector": [1, NaN]}', 400, "NaN"),
-    ('{"vector": [1e999]}', 422, "finite"),
+    ('{"vector": [1e999%s]}' % (", 0" * 767), 422, "finite"),
     ('{"vector": [1%s]}' % ("0" * 400), 422, "finite"),
     ('{"vector": []}', 422, "shape"),
     ('{"vector": [1, 2]}', 422, "shape"),

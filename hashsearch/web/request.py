@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -146,14 +145,11 @@ def _numbers(name: str, value: Any) -> list[float]:
 
 
 def _vector(name: str, value: Any) -> NDArray[np.float32]:
-    """Scaled to a largest value of 1: JSON holds numbers whose squares float32 does not."""
+    numbers = _numbers(name, value)
     try:
-        vector = np.array(_numbers(name, value), dtype=np.float64)
-    except OverflowError:
-        vector = np.array([math.inf])
-    if not np.isfinite(vector).all():
-        raise SearchError(f"{name} must be finite, got a number beyond the range of 64 bits")
-    return (vector / (np.abs(vector).max(initial=0) or 1)).astype(np.float32)
+        return np.array(numbers, dtype=np.float32)
+    except OverflowError as error:
+        raise SearchError(f"{name} must be finite in 32 bits: {error}") from error
 
 
 def _filters(name: str, value: Any) -> dict[str, Any]:
