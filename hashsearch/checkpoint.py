@@ -78,6 +78,7 @@ class Checkpoint:
                 raise CatalogError(f"one run at a time may write an index, and another one holds {folder}") from error
             # A name or row that is no UTF-8 must be told too; "\udce9" is JSON's way to write a single byte E9.
             path = (rejects or folder / "rejects.jsonl").absolute()
+            path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 yield cls(folder, identity, stream)
 

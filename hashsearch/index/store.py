@@ -8,10 +8,11 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import orjson
 from elasticsearch import Elasticsearch
 
 from hashsearch.encoder import Encoder
-from hashsearch.errors import EncoderMismatch, ImageNotFound, IndexNotFound, StoreError, StoreUnavailable
+from hashsearch.errors import EncoderMismatch, ImageNotFound, IndexNotFound, SearchError, StoreError, StoreUnavailable
 from hashsearch.hashing.bits import Codes, Vectors
 from hashsearch.index import queries, templates
 from hashsearch.index.client import store_error, store_errors
@@ -98,10 +99,13 @@ class ImageIndex:
             self.client.indices.refresh(index=self.alias)
 
     def search(self, *bodies: queries.Body) -> list[dict[str, Any]]:
-        """Answers to one or more searches in one request; StoreUnavailable if a shard is missing."""
-        searches: list[dict[str, Any]] = []
+        """Answers to one or more searches in one request; StoreUnavailable if a shard is missing.
+
+        SearchError when a body holds what JSON does not.
+        """
+        searches: list[Any] = []
         for body in bodies:
-            searches += [{"index": self.alias}, {"timeout": f"{_WHOLE_ANSWER_SECONDS}s", **body}]
+            searches += [_json({"index": self.alias}), _json({"timeout": f"{_WHOLE_ANSWER_SECONDS}s", **body})]
         with store_errors(self.alias):
             answers = self.client.msearch(searches=searches, max_concurrent_searches=len(bodies))["responses"]
         return [self._whole(answer) for answer in answers]
@@ -183,6 +187,14 @@ class ImageIndex:
 def code_of(hit: Mapping[str, Any]) -> Codes:
     """The code `(bits // 8,) uint8` of a hit."""
     return _bytes(hit["fields"]["code"])
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    """A line of a request. Left to the client, a float32 would be written as a double, twice as long."""
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError as error:
+        raise SearchError(f"a query must be made of UTF-8 text and 64-bit numbers: {error}") from error
 
 
 def _bytes(field: Sequence[Sequence[int]]) -> Codes:
