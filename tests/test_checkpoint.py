@@ -79,6 +79,12 @@ def test_a_run_whose_rejects_are_elsewhere_begins_at_the_beginning(tmp_path: Pat
         assert lines(checkpoint.rejects_path) == [vars(MISSING)]
 
 
+def test_the_rejects_may_be_listed_in_a_new_folder(tmp_path: Path) -> None:
+    with Checkpoint.hold(tmp_path / "state", IDENTITY, tmp_path / "new" / "folder" / "rejects.jsonl") as checkpoint:
+        checkpoint.advance(Summary(rejected=1), [MISSING])
+    assert lines(tmp_path / "new" / "folder" / "rejects.jsonl") == [vars(MISSING)]
+
+
 def test_a_reject_may_hold_what_is_no_text(tmp_path: Path) -> None:
     odd = Reject("caf\udce9", "/\udcff.jpg", "bad_entry", "ümlaut \ud800")
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
-from faults import FaultProxy, rewrites
+from faults import Exchange, FaultProxy, passes, rewrites
 from indices import documents_of, filled, fresh_index_name
 from numpy.typing import NDArray
 from vectors import clustered, cosines, toy_encoder
@@ -454,8 +454,31 @@ class TestWrongQueries:
         with pytest.raises(HashsearchError):
             flat.searcher.by_vector(vector)
 
+    def test_text_that_is_none(self, flat: Made) -> None:
+        for options in (SearchOptions(category=["\ud800"]), SearchOptions(attributes={"\udcff": ["red"]})):
+            with pytest.raises(SearchError, match="UTF-8"):
+                flat.searcher.by_vector(QUERIES[0], options)
+        with pytest.raises(SearchError, match="UTF-8"):
+            flat.searcher.by_id("\ud800")
+
 
 class TestNoAnswer:
+    def test_a_vector_is_sent_in_its_shortest_digits(self, flat: Made, node: SimpleNamespace) -> None:
+        """As doubles they would be twice as long."""
+        bodies: list[bytes] = []
+
+        def looks(exchange: Exchange) -> None:
+            bodies.append(exchange.body)
+            passes(exchange)
+
+        proxy = FaultProxy(node.url, "_msearch")
+        proxy.plan(looks)
+        with connect(proxy.url) as client:
+            assert self.moved(flat, client).by_vector(QUERIES[0])
+        proxy.stop()
+        embedding = flat.encoder.encode_query(QUERIES[0]).embedding
+        assert ",".join(str(number) for number in embedding).encode() in bodies[0]
+
     def moved(self, made: Made, client: Elasticsearch) -> Searcher:
         return Searcher(made.encoder, replace(made.searcher.index, client=client))
 
