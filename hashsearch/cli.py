@@ -173,6 +173,7 @@ def search(
     else:
         vector = searcher.index.embedding(image_id) if image_id else _embed_file(searcher, image, crop, settings)
         hits = searcher.by_vector(vector, chosen) if radius is None else searcher.within_radius(vector, radius, chosen)
+        hits = [hit for hit in hits if hit.id != image_id]
     click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else as_table(hits))
 
 
@@ -218,8 +219,8 @@ def serve(settings: Settings) -> None:
 @with_settings("es_url", "home", "host", "port")
 def demo(settings: Settings, catalog: Path | None) -> None:
     """Try it: index a drawn catalog, or your own, answer a first query, serve the search page until Ctrl-C."""
-    from hashsearch.tour import show
     from hashsearch.index.node import LocalNode
+    from hashsearch.tour import show
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     local = LocalNode(settings.home)

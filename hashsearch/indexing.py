@@ -88,6 +88,7 @@ class Indexer:
         Rejected entries go to the checkpoint's rejects file. Whatever ends the run early leaves the checkpoint to go
         on from. `progress` hears how many more entries are done.
         """
+        self.encoder.warm()  # loaded once, before many threads ask for it
         self.index.refresh()
         entries = islice(catalog, checkpoint.summary.entries, None)
         decoders = ThreadPoolExecutor(self.workers, "decode")
@@ -180,7 +181,6 @@ def index_catalog(catalog: Catalog, indexer: Indexer, state: Path, rejects: Path
     identity = {"catalog": catalog.fingerprint, "index": list(index.uuids), "encoder": indexer.encoder.fingerprint}
     with Checkpoint.hold(state / index.alias, identity, rejects) as checkpoint:
         done = checkpoint.summary.entries
-        indexer.encoder.warm()
         with tqdm(total=catalog.total, initial=done, unit=" images", desc=index.alias) as bar:
             return indexer.run(catalog, checkpoint, bar.update), checkpoint.rejects_path
 

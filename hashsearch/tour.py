@@ -26,6 +26,7 @@ PRODUCTS = 600
 
 def show(settings: Settings, encoder: Encoder, catalog: Path | None, say: Callable[[str], None]) -> None:
     """Index a catalog, by default the drawn one, answer a first query, serve the page until interrupted."""
+    encoder.warm()
     client = connect_cluster(settings, say)
     entries, root, question = _given(catalog) if catalog else _drawn(settings.home / "demo", say)
     # An index is of one encoder and of one catalog, so both are in its name.

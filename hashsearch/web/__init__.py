@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from flask import Flask
 
 from hashsearch.errors import ConfigError
@@ -21,7 +20,7 @@ _FORM_BYTES = 64 * 1024  # what a form may hold besides the image
 
 def create_app(searcher: Searcher, settings: Settings) -> Flask:
     """The application; its network is loaded and has seen a first image when this returns."""
-    searcher.encoder.embed([np.zeros((8, 8, 3), np.uint8)])
+    searcher.encoder.warm()
     app = Flask(__name__)
     app.config.update(MAX_CONTENT_LENGTH=settings.max_bytes + _FORM_BYTES, MAX_FORM_PARTS=20)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
