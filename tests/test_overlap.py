@@ -1,0 +1,28 @@
+"""Work begun ahead of its turn: in order, as far ahead as asked, no further."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashsearch.overlap import batched, started_ahead
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (3, [3]), (4, [3, 1]), (6, [3, 3]), (7, [3, 3, 1])])
+def test_batches_hold_everything_in_order(count: int, sizes: list[int]) -> None:
+    batches = list(batched(range(count), 3))
+    assert [len(batch) for batch in batches] == sizes
+    assert [item for batch in batches for item in batch] == list(range(count))
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2, 10])
+def test_as_many_are_started_ahead_as_asked_and_taken_in_order(ahead: int) -> None:
+    started: list[int] = []
+
+    def start(item: int) -> int:
+        started.append(item)
+        return item * 10
+
+    for place, result in enumerate(started_ahead(range(5), start, ahead)):
+        assert result == place * 10
+        assert started == list(range(min(5, place + 1 + ahead)))
+    assert started == list(range(5))
