@@ -432,6 +432,7 @@ class TestKilled:
         code, said = job.finish()
         assert code == 3, said
         assert f"{catalog.total} entries" in said
+        assert f" {before}/{catalog.total} " in said, "it went on where it was"
         assert before >= 4 * BATCH
         index = ImageIndex.open(client, fresh_name, encoder)
         check_exactly(index, catalog, job.folder / "rejects.jsonl")
