@@ -88,6 +88,7 @@ class Indexer:
         Rejected entries go to the checkpoint's rejects file. Whatever ends the run early leaves the checkpoint to go
         on from. `progress` hears how many more entries are done.
         """
+        self.index.require(self.encoder)
         self.encoder.warm()  # loaded once, before many threads ask for it
         self.index.refresh()
         entries = islice(catalog, checkpoint.summary.entries, None)

@@ -91,6 +91,7 @@ class Searcher:
     """Answers queries on one index with the encoder that wrote it."""
 
     def __init__(self, encoder: Encoder, index: ImageIndex) -> None:
+        index.require(encoder)
         self.encoder = encoder
         self.index = index
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +49,7 @@ def name_of(index: ImageIndex) -> str:
 class TestCreate:
     def test_a_new_index_of_today_behind_its_alias(self, client: Elasticsearch, fresh_name: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER)
-        dated = templates.dated_index_of(fresh_name, date.today())
+        dated = templates.dated_index_of(fresh_name, date.today(), ENCODER.fingerprint)
         assert client.indices.get_alias(name=index.alias).body == {
             dated: {"aliases": {index.alias: {"is_write_index": True}}}
         }
@@ -79,7 +80,7 @@ class TestOpen:
         with pytest.raises(EncoderMismatch) as raised:
             ImageIndex.open(client, name_of(index), OTHER)
         assert (raised.value.indexed_with, raised.value.encoder) == (ENCODER.fingerprint, OTHER.fingerprint)
-        assert raised.value.index == templates.dated_index_of(name_of(index), date.today())
+        assert raised.value.index == templates.dated_index_of(name_of(index), date.today(), ENCODER.fingerprint)
 
     def test_an_index_of_somebody_else_is_refused(self, client: Elasticsearch, fresh_name: str) -> None:
         client.indices.create(index=f"hashsearch-{fresh_name}")
@@ -89,12 +90,36 @@ class TestOpen:
     def test_one_of_several_that_another_encoder_wrote_is_refused(self, client: Elasticsearch, fresh_name: str) -> None:
         ImageIndex.create(client, fresh_name, ENCODER)
         client.indices.create(
-            index=templates.dated_index_of(fresh_name, date(2020, 1, 1)),
+            index=templates.dated_index_of(fresh_name, date(2020, 1, 1), OTHER.fingerprint),
             aliases={f"hashsearch-{fresh_name}": {}},
             mappings=templates.index_mappings(8, 32, OTHER.fingerprint, graph=False),
         )
         with pytest.raises(EncoderMismatch, match=r"2020\.01\.01"):
             ImageIndex.open(client, fresh_name, ENCODER)
+
+    def test_an_open_index_that_another_encoder_wrote_anew_is_refused(
+        self, client: Elasticsearch, fresh_name: str
+    ) -> None:
+        """Under the same alias, with the same lengths: only the encoder tells them apart."""
+        index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
+        client.indices.delete(index=",".join(index.indices))
+        filled(client, fresh_name, OTHER, VECTORS, TEXTS)
+        with pytest.raises(EncoderMismatch) as raised:
+            index.sample(1)
+        assert (raised.value.indexed_with, raised.value.encoder) == (OTHER.fingerprint, ENCODER.fingerprint)
+
+    def test_an_open_index_that_the_same_encoder_joined_is_read(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        dated = templates.dated_index_of(fresh_name, date(2020, 1, 1), ENCODER.fingerprint)
+        mappings = templates.index_mappings(ENCODER.dims, ENCODER.bits, ENCODER.fingerprint, graph=False)
+        client.indices.create(index=dated, aliases={index.alias: {}}, mappings=mappings)
+        client.index(index=dated, id="elsewhere", document={"title": "older"}, refresh=True)
+        assert index.record("elsewhere") == {"title": "older"}
+
+    def test_an_index_serves_only_the_encoder_it_was_opened_with(self, index: ImageIndex) -> None:
+        index.require(ENCODER)
+        with pytest.raises(EncoderMismatch, match=f"{ENCODER.fingerprint} .* {OTHER.fingerprint}"):
+            index.require(OTHER)
 
     def test_open_or_create(self, client: Elasticsearch, fresh_name: str) -> None:
         made = ImageIndex.open_or_create(client, fresh_name, ENCODER)
@@ -172,7 +197,7 @@ class TestGone:
     @pytest.mark.parametrize("read", READS)
     def test_an_index_deleted_by_hand(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER)
-        client.indices.delete(index=templates.dated_index_of(fresh_name, date.today()))
+        client.indices.delete(index=templates.dated_index_of(fresh_name, date.today(), ENCODER.fingerprint))
         with pytest.raises(IndexNotFound, match=f"there is no index '{index.alias}'"):
             READS[read](index)
 
@@ -181,7 +206,7 @@ class TestGone:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
         with connect(f"http://127.0.0.1:{port}") as client, pytest.raises(StoreUnavailable, match="does not answer"):
-            READS[read](ImageIndex(client, index.alias, index.uuids, index.shards, index.graph))
+            READS[read](replace(index, client=client))
 
     @pytest.mark.parametrize("read", sorted(READS.keys() - {"refresh"}))
     def test_a_shard_that_is_away(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
@@ -233,7 +258,7 @@ class TestAnswers:
     def proxied(self, node: SimpleNamespace, index: ImageIndex) -> Iterator[tuple[FaultProxy, ImageIndex]]:
         proxy = FaultProxy(node.url, "_msearch")
         with connect(proxy.url) as client:
-            yield proxy, ImageIndex(client, index.alias, index.uuids, index.shards, index.graph)
+            yield proxy, replace(index, client=client)
         proxy.stop()
 
     def test_whole_ones_pass_in_order(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:

@@ -30,8 +30,9 @@ def test_other_names_are_refused(name: str) -> None:
         templates.alias_of(name)
 
 
-def test_an_index_carries_its_day() -> None:
-    assert templates.dated_index_of("grocery", date(2026, 1, 2)) == "hashsearch-grocery-2026.01.02"
+def test_an_index_carries_its_day_and_encoder() -> None:
+    index = templates.dated_index_of("grocery", date(2026, 1, 2), "0123456789abcdef")
+    assert index == "hashsearch-grocery-2026.01.02-0123456789abcdef"
 
 
 def test_every_file_is_found_as_installed() -> None:
@@ -48,7 +49,7 @@ def made(client: Elasticsearch, name: str, *, graph: bool) -> dict[str, Any]:
     """What an index is that a template and our mappings made."""
     templates.install(client)
     templates.install(client)  # again: nothing changes
-    index = templates.dated_index_of(name, date(2026, 1, 2))
+    index = templates.dated_index_of(name, date(2026, 1, 2), "0123456789abcdef")
     client.indices.create(index=index, mappings=templates.index_mappings(48, 64, "0123456789abcdef", graph=graph))
     description: dict[str, Any] = client.indices.get(index=index)[index]
     return description

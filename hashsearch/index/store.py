@@ -25,20 +25,26 @@ class StoredVectors:
     """An image's embedding `(dims,) float32` and its perceptual hash in hex."""
 
     embedding: Vectors
-    phash: str
+    phash: str | None
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> StoredVectors:
         """From a hit's docvalue fields."""
-        return cls(np.array(fields["embedding"][0], dtype=np.float32), _bytes(fields["phash"]).tobytes().hex())
+        phash = _bytes(fields["phash"]).tobytes().hex() if "phash" in fields else None
+        return cls(np.array(fields["embedding"][0], dtype=np.float32), phash)
 
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """A catalog's index, opened by `open` or `create`, which prove that it was written with the encoder given."""
+    """A catalog's index, opened by `open` or `create`, which prove that it was written with the encoder given.
+
+    A search that meets an index put behind the alias since then has it proven again.
+    """
 
     client: Elasticsearch
     alias: str
+    fingerprint: str
+    indices: tuple[str, ...]
     uuids: tuple[str, ...]
     shards: int
     graph: bool
@@ -51,7 +57,7 @@ class ImageIndex:
         with store_errors(alias):
             templates.install(client)
             client.indices.create(
-                index=templates.dated_index_of(name, date.today()),
+                index=templates.dated_index_of(name, date.today(), encoder.fingerprint),
                 aliases={alias: {"is_write_index": True}},
                 mappings=mappings,
             )
@@ -61,17 +67,14 @@ class ImageIndex:
     def open(cls, client: Elasticsearch, name: str, encoder: Encoder) -> ImageIndex:
         """The index behind the alias of `name`; IndexNotFound, or EncoderMismatch when another encoder wrote it."""
         alias = templates.alias_of(name)
-        with store_errors(alias):
-            behind = client.indices.get(index=alias).body
-        for index, description in behind.items():
-            written_with = description["mappings"].get("_meta", {}).get("encoder", "none")
-            if written_with != encoder.fingerprint:
-                raise EncoderMismatch(index, written_with, encoder.fingerprint)
+        behind = _behind(client, alias, encoder.fingerprint)
         settings = [description["settings"]["index"] for description in behind.values()]
         codes = [description["mappings"]["properties"]["code"] for description in behind.values()]
         return cls(
             client,
             alias,
+            encoder.fingerprint,
+            indices=tuple(behind),
             uuids=tuple(sorted(setting["uuid"] for setting in settings)),
             shards=sum(int(setting["number_of_shards"]) for setting in settings),
             graph=any(code["index_options"]["type"] == "hnsw" for code in codes),
@@ -87,6 +90,11 @@ class ImageIndex:
         if graph and not index.graph:
             raise StoreError(f"'{index.alias}' was made without a graph and cannot be given one; use another index")
         return index
+
+    def require(self, encoder: Encoder) -> None:
+        """EncoderMismatch unless it was opened with this encoder."""
+        if encoder.fingerprint != self.fingerprint:
+            raise EncoderMismatch(self.alias, self.fingerprint, encoder.fingerprint)
 
     def count(self) -> int:
         """Images that a search can find now."""
@@ -181,7 +189,20 @@ class ImageIndex:
                 f"only {shards['successful']} of {shards['total']} shards of '{self.alias}' answered "
                 f"within {_WHOLE_ANSWER_SECONDS} s"
             )
+        if {hit["_index"] for hit in answer.get("hits", {}).get("hits", ())} - set(self.indices):
+            _behind(self.client, self.alias, self.fingerprint)
         return dict(answer)
+
+
+def _behind(client: Elasticsearch, alias: str, fingerprint: str) -> dict[str, Any]:
+    """The indices behind an alias; EncoderMismatch when another encoder wrote one of them."""
+    with store_errors(alias):
+        behind: dict[str, Any] = client.indices.get(index=alias).body
+    for index, description in behind.items():
+        written_with = description["mappings"].get("_meta", {}).get("encoder", "none")
+        if written_with != fingerprint:
+            raise EncoderMismatch(index, written_with, fingerprint)
+    return behind
 
 
 def code_of(hit: Mapping[str, Any]) -> Codes:

@@ -13,7 +13,7 @@ from elasticsearch import Elasticsearch
 from hashsearch.errors import ConfigError
 
 _PREFIX = "hashsearch-"
-_COMPONENTS = ("hashsearch-settings", "hashsearch-mappings")
+_SETTINGS, _MAPPINGS = "hashsearch-settings", "hashsearch-mappings"
 
 
 def alias_of(name: str) -> str:
@@ -25,9 +25,12 @@ def alias_of(name: str) -> str:
     return _PREFIX + name
 
 
-def dated_index_of(name: str, day: date) -> str:
-    """The index behind the alias: `grocery` -> `hashsearch-grocery-2026.11.21`."""
-    return f"{alias_of(name)}-{day:%Y.%m.%d}"
+def dated_index_of(name: str, day: date, fingerprint: str) -> str:
+    """The index behind the alias: `grocery` -> `hashsearch-grocery-2026.11.21-fad2c3690a761333`.
+
+    The encoder's fingerprint is part of it, so that every hit tells by its index's name what encoder wrote it.
+    """
+    return f"{alias_of(name)}-{day:%Y.%m.%d}-{fingerprint}"
 
 
 def template(name: str) -> dict[str, Any]:
@@ -37,9 +40,10 @@ def template(name: str) -> dict[str, Any]:
 
 
 def install(client: Elasticsearch) -> None:
-    """Put the component templates and the index template; doing so again changes nothing."""
-    for name in _COMPONENTS:
-        client.cluster.put_component_template(name=name, **_arguments(template(name)))
+    """Put the component templates and the index template; settings that are there already are the user's and stay."""
+    if not client.cluster.exists_component_template(name=_SETTINGS):
+        client.cluster.put_component_template(name=_SETTINGS, **_arguments(template(_SETTINGS)))
+    client.cluster.put_component_template(name=_MAPPINGS, **_arguments(template(_MAPPINGS)))
     client.indices.put_index_template(name="hashsearch", **_arguments(template("hashsearch")))
 
 
@@ -49,7 +53,7 @@ def _arguments(body: dict[str, Any]) -> dict[str, Any]:
 
 def index_mappings(dims: int, bits: int, fingerprint: str, *, graph: bool) -> dict[str, Any]:
     """What a new index adds to the template: lengths, the kind of the code's index, the encoder's fingerprint."""
-    fields = template("hashsearch-mappings")["template"]["mappings"]["properties"]
+    fields = template(_MAPPINGS)["template"]["mappings"]["properties"]
     code = {**fields["code"], "dims": bits, "index_options": {"type": "hnsw" if graph else "flat"}}
     embedding = {**fields["embedding"], "dims": dims}
     return {"_meta": {"encoder": fingerprint}, "properties": {"code": code, "embedding": embedding}}
