@@ -17,20 +17,19 @@ from hashsearch.errors import TrainingError
 from hashsearch.training.curves import draw_curves
 from hashsearch.training.data import PhotoSet, ViewRecipe, Views, cut_view, join_labels, read_photo_set
 from hashsearch.training.distilling import distil, read_recipe
-from hashsearch.training.fitting import LOSSES, FitRecipe, Fitting, augment, first_parameters, fit
+from hashsearch.training.fitting import LOSSES, FitRecipe, Fitting, Phase, augment, first_parameters, fit
 from hashsearch.training.losses import feature_loss, label_loss, neighbour_loss
 
 RECIPE = Path(__file__).parents[1] / "recipes/bit-tiny.toml"
 NET = Architecture((1, 1, 1, 1), width=8, groups=4, input_size=32)
 FIT = FitRecipe(
-    phases=[{"epochs": 3, "size": 32}],
+    phases=[Phase(3, 32, 0.5, dict.fromkeys(LOSSES, 1.0))],
     batch=16,
     learning_rate=3e-3,
     weight_decay=0.01,
     warmup_epochs=1,
     average_decay=0.9,
     precision="float32",
-    weights={"features": 1.0, "neighbours": 1.0, "labels": 1.0},
     temperature=0.1,
     label_scale=10.0,
     label_smoothing=0.1,
@@ -59,8 +58,8 @@ def write_photos(folder: Path, names: list[str]) -> None:
 def test_the_shipped_recipe_is_complete() -> None:
     recipe = read_recipe(RECIPE)
     assert recipe.network == "bit-tiny"
-    assert set(recipe.fit.weights) == set(LOSSES)
-    assert len(recipe.fit.sizes) == sum(phase["epochs"] for phase in recipe.fit.phases)
+    assert all(phase.weights.keys() == set(LOSSES) for phase in recipe.fit.phases)
+    assert len(recipe.fit.epochs) == sum(phase.epochs for phase in recipe.fit.phases)
 
 
 def test_a_recipe_with_a_name_of_its_own_is_refused(tmp_path: Path) -> None:
@@ -177,7 +176,7 @@ def test_a_recipe_becomes_weights_that_load(tmp_path: Path) -> None:
         read_recipe(RECIPE),
         teacher=str(tmp_path / "teacher.json"),
         views=ViewRecipe(count=2, size=32, min_area=0.5),
-        fit=replace(FIT, phases=[{"epochs": 1, "size": 32}], batch=4),
+        fit=replace(FIT, phases=[replace(FIT.phases[0], epochs=1)], batch=4),
         train=[{"path": "train"}],
         held_out=[{"path": "val"}],
     )

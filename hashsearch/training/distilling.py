@@ -14,7 +14,7 @@ from hashsearch.errors import TrainingError
 from hashsearch.evaluation.metrics import average_precision_at, precision_at, rank_same_class
 from hashsearch.images import decode
 from hashsearch.training.data import PhotoSet, ViewRecipe, cut_views, read_photo_set
-from hashsearch.training.fitting import FitRecipe, fit
+from hashsearch.training.fitting import FitRecipe, Phase, fit
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,7 +39,8 @@ def read_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file. Raises TrainingError for one that is not complete or has names of its own."""
     try:
         found = tomllib.loads(path.read_text())
-        return Recipe(**{**found, "views": ViewRecipe(**found["views"]), "fit": FitRecipe(**found["fit"])})
+        phases = [Phase(**phase) for phase in found["fit"].pop("phases")]
+        return Recipe(**found | {"views": ViewRecipe(**found["views"]), "fit": FitRecipe(phases, **found["fit"])})
     except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path} must be a training recipe: {error!r}") from error
 

@@ -21,26 +21,35 @@ LOSSES = ("features", "neighbours", "labels")
 
 
 @dataclass(frozen=True)
+class Phase:
+    """Epochs that are alike: the side the network sees, the share of whole photos, and the weight of each loss."""
+
+    epochs: int
+    size: int
+    whole: float
+    weights: dict[str, float]
+
+
+@dataclass(frozen=True)
 class FitRecipe:
     """How long, how fast and towards what: the `[fit]` table of a recipe file."""
 
-    phases: list[dict[str, int]]  # one after the other: {"epochs": ..., "size": side of the square the network sees}
+    phases: list[Phase]  # one after the other
     batch: int
     learning_rate: float
     weight_decay: float
     warmup_epochs: int
     average_decay: float  # of the moving average of the parameters, which is what is kept
     precision: str  # the type activations are computed in
-    weights: dict[str, float]  # of each loss in LOSSES
     temperature: float  # of the neighbour loss
     label_scale: float
     label_smoothing: float
     measure_every: int  # epochs
 
     @property
-    def sizes(self) -> list[int]:
-        """The input side of every epoch."""
-        return [phase["size"] for phase in self.phases for _ in range(phase["epochs"])]
+    def epochs(self) -> list[Phase]:
+        """The phase of every epoch."""
+        return [phase for phase in self.phases for _ in range(phase.epochs)]
 
 
 def first_parameters(
@@ -94,7 +103,7 @@ class Fitting:
     def rate(self) -> tf.Tensor:
         """The learning rate now: a linear rise over the warm-up, then half a cosine down to 0."""
         done = tf.cast(self.done, tf.float32)
-        warmup = self.steps / len(self.recipe.sizes) * self.recipe.warmup_epochs
+        warmup = self.steps / len(self.recipe.epochs) * self.recipe.warmup_epochs
         falling = 0.5 * (1 + tf.cos(np.pi * (done - warmup) / (self.steps - warmup)))
         return self.recipe.learning_rate * tf.where(done < warmup, (done + 1) / warmup, falling)
 
@@ -109,10 +118,12 @@ class Fitting:
             label_loss(student, self.parameters["head/prototypes"], labels, recipe.label_scale, recipe.label_smoothing),
         )
 
-    def _step(self, pixels: tf.Tensor, teacher: tf.Tensor, labels: tf.Tensor, size: int) -> tf.Tensor:
+    def _step(
+        self, pixels: tf.Tensor, teacher: tf.Tensor, labels: tf.Tensor, size: int, weights: tf.Tensor
+    ) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            losses = self.losses(pixels, teacher, labels, size)
-            total = tf.add_n([self.recipe.weights[name] * loss for name, loss in zip(LOSSES, losses, strict=True)])
+            losses = tf.stack(self.losses(pixels, teacher, labels, size))
+            total = tf.reduce_sum(weights * losses)
         names = list(self.parameters)
         gradients = tape.gradient(total, [self.parameters[name] for name in names])
         gradients, _ = tf.clip_by_global_norm(gradients, 5.0)
@@ -120,7 +131,7 @@ class Fitting:
         self.done.assign_add(1)
         for name, gradient in zip(names, gradients, strict=True):
             self._update(name, gradient, rate)
-        return tf.stack(losses)
+        return losses
 
     def _update(self, name: str, gradient: tf.Tensor, rate: tf.Tensor) -> None:
         """One AdamW update of a parameter and of its moving average; vectors (norms) do not decay."""
@@ -170,34 +181,36 @@ def fit(
     photos = len(views.labels)
     rng = np.random.default_rng(seed)
     start = first_parameters(net, views.teacher[0].shape[1], int(views.labels.max()) + 1, rng)
-    fitting = Fitting(net, recipe, start, len(recipe.sizes) * (photos // recipe.batch))
+    fitting = Fitting(net, recipe, start, len(recipe.epochs) * (photos // recipe.batch))
     centre = views.teacher[0].astype(np.float32).mean(axis=0)
     state = out / "state.npz"
     behind = fitting.load(state) if state.exists() else 0
-    for epoch, size in list(enumerate(recipe.sizes, 1))[behind:]:
+    for epoch, phase in list(enumerate(recipe.epochs, 1))[behind:]:
         fitting.random.reset_from_seed(seed + epoch)
         begun = time.perf_counter()
-        losses = _epoch(fitting, views, centre, size, np.random.default_rng([seed, epoch]))
-        row: dict[str, Any] = {"epoch": epoch, "size": size, "seconds": round(time.perf_counter() - begun, 1)}
+        losses = _epoch(fitting, views, centre, phase, np.random.default_rng([seed, epoch]))
+        row: dict[str, Any] = {"epoch": epoch, "size": phase.size, "seconds": round(time.perf_counter() - begun, 1)}
         row |= {name: round(float(loss), 4) for name, loss in zip(LOSSES, losses, strict=True)}
-        if epoch % recipe.measure_every == 0 or epoch == len(recipe.sizes):
+        if epoch % recipe.measure_every == 0 or epoch == len(recipe.epochs):
             row |= {name: round(value, 4) for name, value in measure(fitting.network()).items()}
         fitting.save(state, epoch)
         _log(out / "log.jsonl", row)
     return fitting.network()
 
 
-def _epoch(fitting: Fitting, views: Views, centre: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def _epoch(fitting: Fitting, views: Views, centre: np.ndarray, phase: Phase, rng: np.random.Generator) -> np.ndarray:
     """The mean losses of one pass over all photos, each in a randomly drawn view."""
     batch = fitting.recipe.batch
     order = rng.permutation(len(views.labels))
-    which = rng.integers(len(views.pixels), size=len(order))
+    crops = rng.integers(1, len(views.pixels), size=len(order))
+    which = np.where(rng.random(len(order)) < phase.whole, 0, crops)
+    weights = tf.constant([phase.weights[name] for name in LOSSES])
     losses = []
     for first in range(0, len(order) - batch + 1, batch):
         photos = order[first : first + batch]
         pixels = np.stack([views.pixels[which[i]][i] for i in photos])
         teacher = np.stack([views.teacher[which[i]][i] for i in photos]).astype(np.float32) - centre
-        losses.append(fitting.step(pixels, teacher, views.labels[photos], size))
+        losses.append(fitting.step(pixels, teacher, views.labels[photos], phase.size, weights))
     return np.mean([loss.numpy() for loss in losses], axis=0)
 
 
