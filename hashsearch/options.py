@@ -82,10 +82,13 @@ def say(sentence: str) -> None:
 
 
 def run_reporting_errors(command: click.Command) -> None:
-    """Run a command; one of our errors becomes one line and exit code 1."""
+    """Run a command; one of our errors, or the system's about a file, becomes one line and exit code 1."""
     warnings.filterwarnings("ignore", module="PIL")  # of damage that either becomes an error of ours or does not matter
     try:
         command()
     except HashsearchError as error:
         say(f"{error.code}: {error}")
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        say(f"system_error: {error}")
         sys.exit(EXIT_FAILED)
