@@ -2,8 +2,8 @@
 
 Part 1, images a second: the network alone, on images decoded and resized in memory beforehand, against the whole of
 `index_catalog` on the same files; alternating, best of `rounds` each. Part 2, documents a second with ready vectors:
-encoding and writing through `BulkWriter`, against plain `_bulk` requests of the same, already serialised bodies with
-the same number of connections.
+encoding and writing as `index_catalog` does it, against plain `_bulk` requests of the same, already serialised bodies
+with the same number of connections.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from hashsearch.encoder import Encoder
     from hashsearch.index.store import ImageIndex
 
-WRITERS = 2
 BATCH = 128
 
 
@@ -112,6 +111,8 @@ def index_files(client: Elasticsearch, encoder: Encoder, sources: list[str]) -> 
 
 def plain_bulk(client: Elasticsearch, encoder: Encoder, vectors: np.ndarray) -> float:
     """Documents a second of `_bulk` with bodies that are ready."""
+    from hashsearch.indexing import WRITERS
+
     bodies = [
         [
             orjson.dumps({"index": {"_id": image_id}}) + b"\n" + orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -132,16 +133,22 @@ def plain_bulk(client: Elasticsearch, encoder: Encoder, vectors: np.ndarray) -> 
 
 def encode_and_write(client: Elasticsearch, encoder: Encoder, vectors: np.ndarray) -> float:
     """Documents a second of encoding and writing."""
+    from threadpoolctl import threadpool_limits
+
     from hashsearch.index.writing import BulkWriter
+    from hashsearch.indexing import WRITERS, WRITTEN_AHEAD
+    from hashsearch.overlap import started_ahead
 
     index = fresh_index(client, encoder)
     writer = BulkWriter(client, index.alias)
     began = time.perf_counter()
-    with ThreadPoolExecutor(WRITERS) as pool:
-        starts = range(0, len(vectors), BATCH)
-        failures = list(
-            pool.map(lambda start: writer.write(documents_of(encoder, vectors[start : start + BATCH], start)), starts)
+    with ThreadPoolExecutor(WRITERS) as pool, threadpool_limits(1, "blas"):
+        batches = started_ahead(
+            range(0, len(vectors), BATCH),
+            lambda start: pool.submit(writer.write, documents_of(encoder, vectors[start : start + BATCH], start)),
+            WRITTEN_AHEAD,
         )
+        failures = [batch.result() for batch in batches]
     index.refresh()
     seconds = time.perf_counter() - began
     assert not any(failures)

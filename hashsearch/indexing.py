@@ -8,7 +8,7 @@ over batches that Elasticsearch has confirmed. Documents carry the catalog's ids
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from hashsearch.baselines.phash import perceptual_hash
@@ -32,7 +33,8 @@ from hashsearch.index.store import ImageIndex
 from hashsearch.index.writing import BulkWriter, WriteFailure
 from hashsearch.overlap import batched, started_ahead
 
-_AHEAD = 2  # batches decoded while one is embedded, and batches being written meanwhile
+_DECODED_AHEAD = 2  # batches that wait for the network
+WRITERS, WRITTEN_AHEAD = 3, 6  # batches sent at once, and sent or waiting to be
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,16 @@ class Indexer:
         self.index.refresh()
         entries = islice(catalog, checkpoint.summary.entries, None)
         decoders = ThreadPoolExecutor(self.workers, "decode")
-        writers = ThreadPoolExecutor(_AHEAD, "write")
+        writers = ThreadPoolExecutor(WRITERS, "write")
         try:
-            looked = started_ahead(batched(entries, BATCH), lambda taken: self._start_looking(taken, decoders), _AHEAD)
-            for batch in started_ahead(looked, lambda batch: self._start_writing(batch, writers), _AHEAD):
-                _settle(batch)
-                checkpoint.advance(batch.summary, batch.rejects)
-                progress(batch.summary.entries)
+            taken = batched(entries, BATCH)
+            looked = started_ahead(taken, lambda entries: self._start_looking(entries, decoders), _DECODED_AHEAD)
+            # Left to itself, BLAS takes all cores for each small product and spins on them afterwards.
+            with threadpool_limits(1, "blas"):
+                for batch in started_ahead(looked, lambda batch: self._start_writing(batch, writers), WRITTEN_AHEAD):
+                    _settle(batch)
+                    checkpoint.advance(batch.summary, batch.rejects)
+                    progress(batch.summary.entries)
         finally:
             for pool in (decoders, writers):
                 pool.shutdown(cancel_futures=True)
@@ -108,10 +113,10 @@ class Indexer:
         return checkpoint.summary
 
     def _start_looking(self, entries: list[Entry | BadEntry], decoders: ThreadPoolExecutor) -> _Batch:
-        known = self.index.records([entry.id for entry in entries if isinstance(entry, Entry)])
+        known = decoders.submit(self.index.records, [entry.id for entry in entries if isinstance(entry, Entry)])
         return _Batch([decoders.submit(self._look, entry, known) for entry in entries])
 
-    def _look(self, entry: Entry | BadEntry, known: Mapping[str, Mapping[str, Any]]) -> _Looked:
+    def _look(self, entry: Entry | BadEntry, known: Future[dict[str, dict[str, Any]]]) -> _Looked:
         """Read one image and tell what is to be done with it; runs in a decoder thread."""
         if isinstance(entry, BadEntry):
             return Reject(entry.id, None, "bad_entry", entry.reason)
@@ -119,7 +124,7 @@ class Indexer:
             data = read_source(entry.source, self.limits, allow_private=self.allow_private)
             sha256 = hashlib.sha256(data).hexdigest()
             text = _text_fields(entry)
-            before = known.get(entry.id)
+            before = known.result().get(entry.id)
             if before and before["sha256"] == sha256:
                 kept = {name: before[name] for name in ("width", "height", "sha256")}
                 same = all(before.get(name) == text.get(name) for name in _TEXT_FIELDS)
