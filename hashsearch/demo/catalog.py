@@ -78,7 +78,7 @@ def draw_queries(folder: Path, count: int = 4, products: int = 600, seed: int = 
     """Photos at an angle of `count` designs of that catalog, each of another category, written into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     designs = make_designs(-(-products // PICTURES_PER_DESIGN), seed)
-    wanted = [CATEGORIES.index(category) for category in ("mugs", "posters", "tote bags", "packaging")]
+    wanted = [CATEGORIES.index(category) for category in ("packaging", "posters", "mugs", "tote bags")]
     queries = []
     for design in [designs[(len(CATEGORIES) + place) % len(designs)] for place in wanted[:count]]:
         path = folder / f"{design.id}.jpg"

@@ -1,0 +1,45 @@
+"""How well near-duplicates find each other: `python benchmarks/near_duplicates.py --index NAME`.
+
+For a catalog that names the design of each picture and what was done to it, as the drawn demo catalog does in its
+columns `design` and `variant`: of all pictures of a variant, the share whose nearest other picture shows the same design, and
+the share that has one among its three nearest.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from hashsearch.options import load_encoder, run_reporting_errors, say, with_settings
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
+
+
+@click.command()
+@with_settings("index", "encoder", "es_url", "home")
+def main(settings: Settings) -> None:
+    """Print a line for each variant."""
+    from hashsearch.index.cluster import connect_cluster
+    from hashsearch.index.store import ImageIndex
+    from hashsearch.search import Searcher, SearchOptions
+
+    encoder = load_encoder(settings)
+    index = ImageIndex.open(connect_cluster(settings, say), settings.index, encoder)
+    searcher = Searcher(encoder, index)
+    found: dict[str, list[list[bool]]] = defaultdict(list)
+    for image_id in sorted(image_id for page, _ in index.codes([]) for image_id in page):
+        attributes = index.record(image_id)["attributes"]
+        hits = searcher.by_id(image_id, SearchOptions(k=3, explain=False))
+        found[attributes["variant"]].append([hit.attributes["design"] == attributes["design"] for hit in hits])
+    click.echo("variant        pictures  same design first  among three")
+    for variant, same in sorted(found.items()):
+        first, three = np.array(same)[:, 0].mean(), np.array(same).any(axis=1).mean()
+        click.echo(f"{variant:14s} {len(same):8d}  {first:17.1%}  {three:11.1%}")
+
+
+if __name__ == "__main__":
+    run_reporting_errors(main)
