@@ -1,8 +1,8 @@
 """How well near-duplicates find each other: `python benchmarks/near_duplicates.py --index NAME`.
 
 For a catalog that names the design of each picture and what was done to it, as the drawn demo catalog does in its
-columns `design` and `variant`: of all pictures of a variant, the share whose nearest other picture shows the same design, and
-the share that has one among its three nearest.
+columns `design` and `variant`: of all pictures of a variant, the share whose nearest other picture shows the same
+design, and the share that has one among its three nearest.
 """
 
 from __future__ import annotations
