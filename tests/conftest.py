@@ -20,6 +20,7 @@ from hashsearch.index.node import LocalNode
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
+    from shop import Shop
 
 
 def pytest_report_header() -> str:
@@ -74,3 +75,12 @@ def fresh_name(client: Elasticsearch) -> Iterator[str]:
 
     with fresh_index_name(client) as name:
         yield name
+
+
+@pytest.fixture(scope="module")
+def shop(client: Elasticsearch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A small indexed shop, for the page and the API."""
+    from shop import open_shop
+
+    with open_shop(client, tmp_path_factory.mktemp("shop")) as opened:
+        yield opened

@@ -103,4 +103,4 @@ def test_the_default_home_is_the_users_data_folder(monkeypatch: pytest.MonkeyPat
 
 def test_root_gets_a_home_that_the_nodes_account_may_enter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert default_home({"XDG_DATA_HOME": "/root/.local/share"}) == Path("/var/lib/hashsearch")
+    assert default_home({"XDG_DATA_HOME": "/closed/share"}) == Path("/var/lib/hashsearch")

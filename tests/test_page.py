@@ -11,7 +11,7 @@ import pytest
 from browser import Browser, find_chromium
 from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
-from shop import ADDRESS, Shop, open_shop
+from shop import ADDRESS, Shop
 
 from hashsearch.config import Settings
 from hashsearch.index.store import ImageIndex
@@ -19,12 +19,6 @@ from hashsearch.search import Searcher
 from hashsearch.web import create_app, server
 
 RED_MUG = "mugs/red.png"
-
-
-@pytest.fixture(scope="module")
-def shop(client: Elasticsearch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with open_shop(client, tmp_path_factory.mktemp("shop")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,11 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from shop import COLOURS, Shop, open_shop
+from shop import COLOURS, Shop
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.test import TestResponse
 
@@ -35,12 +34,6 @@ from hashsearch.web.answers import Gate
 
 MAX_BYTES, MAX_PIXELS = 200_000, 100_000
 RED_MUG = "mugs/red.png"
-
-
-@pytest.fixture(scope="module")
-def shop(client: Elasticsearch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with open_shop(client, tmp_path_factory.mktemp("shop")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

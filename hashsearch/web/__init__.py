@@ -1,4 +1,4 @@
-"""The search page and the JSON API: `create_app` makes them, `serve` serves them."""
+"""The search page and the JSON API: `create_app` makes them, `server` serves them."""
 
 from __future__ import annotations
 
@@ -47,8 +47,3 @@ def server(app: Flask, host: str, port: int) -> Any:
         return create_server(app, host=host, port=port, threads=THREADS, max_request_body_size=most, ident=None)
     except OSError as error:
         raise ConfigError(f"the page cannot be served at {host}:{port}: {error}") from error
-
-
-def serve(app: Flask, host: str, port: int) -> None:
-    """Serve until interrupted."""
-    server(app, host, port).run()
