@@ -111,10 +111,10 @@ class RandomRotation(Binarizer):
     name = "rotation"
 
     def _directions(self, centred: Vectors) -> NDArray[np.floating]:
-        basis = _principal_axes(centred, self.bits)
+        basis = principal_axes(centred, self.bits)
         generator = np.random.default_rng(self.seed)
         turns = -(-self.bits // basis.shape[1])
-        rotations = [_random_rotation(basis.shape[1], generator) for _ in range(turns)]
+        rotations = [random_rotation(basis.shape[1], generator) for _ in range(turns)]
         return basis @ np.hstack(rotations)[:, : self.bits]
 
 
@@ -134,9 +134,9 @@ class ITQ(Binarizer):
         dims = min(centred.shape)
         if self.bits > dims:
             raise HashingError(f"'itq' gives at most min(n, dims) = {dims} bits, got {self.bits}")
-        basis = _principal_axes(centred, self.bits)
+        basis = principal_axes(centred, self.bits)
         projected = (centred @ basis).astype(np.float32)
-        rotation = _random_rotation(self.bits, np.random.default_rng(self.seed)).astype(np.float32)
+        rotation = random_rotation(self.bits, np.random.default_rng(self.seed)).astype(np.float32)
         for _ in range(self.iterations):
             signs = np.sign(projected @ rotation)
             left, _, right = np.linalg.svd(projected.T @ signs)
@@ -144,14 +144,14 @@ class ITQ(Binarizer):
         return basis @ rotation
 
 
-def _principal_axes(centred: Vectors, count: int) -> NDArray[np.float64]:
-    """Axes of largest variance, largest first: `(n, dims) -> (dims, min(dims, count))`."""
-    covariance = centred.T.astype(np.float64) @ centred / len(centred)
-    _, axes = np.linalg.eigh(covariance)
+def principal_axes(vectors: Vectors, count: int) -> NDArray[np.float64]:
+    """Axes of largest mean square (variance, if centred), largest first: `(n, dims) -> (dims, min(dims, count))`."""
+    moments = vectors.T.astype(np.float64) @ vectors / len(vectors)
+    _, axes = np.linalg.eigh(moments)
     return axes[:, ::-1][:, :count]
 
 
-def _random_rotation(dims: int, generator: np.random.Generator) -> NDArray[np.float64]:
+def random_rotation(dims: int, generator: np.random.Generator) -> NDArray[np.float64]:
     """A rotation drawn uniformly: QR of a Gaussian matrix with the signs of R's diagonal put back (Mezzadri 2007)."""
     orthogonal, upper = np.linalg.qr(generator.standard_normal((dims, dims)))
     return orthogonal * np.sign(np.diag(upper))
