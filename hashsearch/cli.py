@@ -168,12 +168,12 @@ def search(
         raise click.UsageError("give either IMAGE or --id")
     chosen = SearchOptions(category=category, attributes=_attributes(attributes), **options)
     searcher = _searcher(settings)
-    if image_id is not None and radius is None:
-        hits = searcher.by_id(image_id, chosen)
+    if image_id is not None:
+        by_id, within = searcher.by_id, searcher.within_radius_of
+        hits = by_id(image_id, chosen) if radius is None else within(image_id, radius, chosen)
     else:
-        vector = searcher.index.embedding(image_id) if image_id else _embed_file(searcher, image, crop, settings)
+        vector = _embed_file(searcher, image, crop, settings)
         hits = searcher.by_vector(vector, chosen) if radius is None else searcher.within_radius(vector, radius, chosen)
-        hits = [hit for hit in hits if hit.id != image_id]
     click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else as_table(hits))
 
 

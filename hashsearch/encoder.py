@@ -1,4 +1,4 @@
-"""The encoder: embedder, binarizer and sub-codes as one thing with one fingerprint.
+"""The encoder: embedder, binarizer, sub-codes and re-rank vectors as one thing with one fingerprint.
 
 An index is readable only with the encoder that wrote it, so the encoder is saved as one folder that holds all of it:
 `manifest.json`, `learned.npz`, and the embedder's weights unless they ship with the package. The fingerprint is a hash
@@ -26,9 +26,12 @@ from hashsearch.embedders import load as load_embedder
 from hashsearch.errors import EncoderError, HashingError
 from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.hashing.bits import Codes, Vectors, check_vectors
+from hashsearch.hashing.rerank_vectors import RerankVectors, as_json
 from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
 
-FORMAT = 1  # of the folder; a change of what the numbers mean needs a new one
+# Of the folder; a change of what the numbers mean needs a new one. Encoders that store whole embeddings are written as
+# before there was a choice, so that they keep their fingerprint.
+FORMAT, FORMAT_WITH_RERANK_VECTORS = 1, 2
 _MANIFEST, _LEARNED, _WEIGHTS = "manifest.json", "learned.npz", "weights"
 # What reading a damaged manifest or `.npz` raises; zipfile has a NotImplementedError for a version it does not know.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, HashingError)
@@ -36,28 +39,32 @@ _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zip
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the index stores of n images: embeddings `(n, dims)`, codes `(n, bits // 8)`, sub-codes `(n, terms)`."""
+    """What the index stores of n images.
 
-    embeddings: Vectors
+    Re-rank vectors `(n, rerank_dims) float32 | int8`, codes `(n, bits // 8)`, sub-codes `(n, terms)`.
+    """
+
+    rerank_vectors: NDArray[Any]
     codes: Codes
     sub_codes: Terms
 
     def fields(self, row: int) -> dict[str, Any]:
         """The document's fields for one image."""
-        return {
-            "embedding": self.embeddings[row],
-            "code": self.codes[row].tobytes().hex(),
-            "sub_codes": self.sub_codes[row].tolist(),
-        }
+        return stored_fields(self.rerank_vectors[row], self.codes[row], self.sub_codes[row].tolist())
 
 
 @dataclass(frozen=True)
 class EncodedQuery:
-    """One query: embedding `(dims,)` of length 1, code `(bits // 8,)`, margins `(bits,)`."""
+    """One query.
+
+    Embedding `(dims,)` of length 1, code `(bits // 8,)`, margins `(bits,)`, and what is compared with the stored
+    re-rank vectors: `(rerank_dims,) float32 | int8`.
+    """
 
     embedding: Vectors
     code: Codes
     margins: NDArray[np.float32]
+    rerank_vector: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -88,18 +95,34 @@ class EmbedderSpec:
 class Encoder:
     """Images to what the index stores. Made by `Encoder.fit` or `Encoder.load`."""
 
-    def __init__(self, spec: EmbedderSpec, binarizer: Binarizer, sub_codes: Blocks | Cells) -> None:
+    def __init__(
+        self,
+        spec: EmbedderSpec,
+        binarizer: Binarizer,
+        sub_codes: Blocks | Cells,
+        rerank_vectors: RerankVectors | None = None,
+    ) -> None:
         self.spec = spec
         self.binarizer = binarizer
         self.sub_codes = sub_codes
+        self.rerank_vectors = rerank_vectors or RerankVectors()
 
     @classmethod
-    def fit(cls, spec: EmbedderSpec, embeddings: Vectors, binarizer: Binarizer, sub_codes: Blocks | Cells) -> Encoder:
+    def fit(
+        cls,
+        spec: EmbedderSpec,
+        embeddings: Vectors,
+        binarizer: Binarizer,
+        sub_codes: Blocks | Cells,
+        rerank_vectors: RerankVectors | None = None,
+    ) -> Encoder:
         """An encoder learned from a sample of embeddings `(n, dims)`, less those without a direction."""
         embeddings = normalised(embeddings[has_direction(embeddings)], spec.dims)
+        encoder = cls(spec, binarizer, sub_codes, rerank_vectors)
+        encoder.rerank_vectors.fit(embeddings)
         binarizer.fit(embeddings)
         sub_codes.fit(embeddings, binarizer.transform(embeddings))
-        return cls(spec, binarizer, sub_codes)
+        return encoder
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -123,6 +146,11 @@ class Encoder:
         """Length of an embedding."""
         return self.spec.dims
 
+    @property
+    def rerank_dims(self) -> int:
+        """Length of a stored re-rank vector."""
+        return self.rerank_vectors.dims or self.dims
+
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits over everything that changes a stored code or vector."""
@@ -136,13 +164,32 @@ class Encoder:
         """What the index stores of vectors `(n, dims)` of any length but zero."""
         embeddings = normalised(embeddings, self.dims)
         codes = self.binarizer.transform(embeddings)
-        return Encoded(embeddings, codes, self.sub_codes.terms(embeddings, codes))
+        terms = self.sub_codes.terms(embeddings, codes)
+        return Encoded(self.rerank_vectors.transform(embeddings), codes, terms)
+
+    def encodable(self, embeddings: Vectors) -> NDArray[np.bool_]:
+        """Which of the vectors `(n, dims)` can be stored and compared by cosine: `(n,) bool`."""
+        usable = has_direction(embeddings)
+        usable[usable] = self.rerank_vectors.held(normalised(embeddings[usable], self.dims))
+        return usable
 
     def encode_query(self, embedding: Vectors) -> EncodedQuery:
         """One query from its vector `(dims,)` of any length but zero."""
         embedding = normalised(np.asarray(embedding)[np.newaxis], self.dims)
         margins = self.binarizer.margins(embedding)
-        return EncodedQuery(embedding[0], np.packbits(margins[0] > 0), margins[0])
+        rerank_vector = self.rerank_vectors.transform(embedding)
+        return EncodedQuery(embedding[0], np.packbits(margins[0] > 0), margins[0], rerank_vector[0])
+
+    def stored_query(self, rerank_vector: NDArray[Any], code: Codes) -> EncodedQuery:
+        """A query by an indexed image, from what is stored of it: `(rerank_dims,)` and `(bits // 8,)`.
+
+        Re-rank vector and code are exact. Embedding and margins, which only choose sub-codes, are reconstructed.
+        """
+        embedding = self.rerank_vectors.reconstruct(rerank_vector[np.newaxis])
+        margins = self.binarizer.margins(embedding)[0]
+        signs = np.unpackbits(code).astype(np.float32) * 2 - 1
+        # A bit that came out the other way lies near zero; its margin's sign is that of the stored code.
+        return EncodedQuery(embedding[0], code, np.abs(margins) * signs, rerank_vector)
 
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Vectors:
         """Embeddings of RGB images of any size: `(n, dims) float32`, each of length 1."""
@@ -203,27 +250,42 @@ class Encoder:
 
     @classmethod
     def _restore(cls, folder: Path, manifest: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Encoder:
-        if manifest["format"] != FORMAT:
-            raise ValueError(f"its format is {manifest['format']}, this version reads {FORMAT}")
+        if manifest["format"] not in (FORMAT, FORMAT_WITH_RERANK_VECTORS):
+            raise ValueError(
+                f"its format is {manifest['format']}, this version reads {FORMAT} and {FORMAT_WITH_RERANK_VECTORS}"
+            )
         weights = folder / manifest["weights"] if "weights" in manifest else None
         spec = EmbedderSpec(**manifest["embedder"], weights=weights)
         binarizer = make_binarizer(manifest["binarizer"]["name"], **manifest["binarizer"]["parameters"])
         sub_codes = make_sub_codes(manifest["sub_codes"]["name"], **manifest["sub_codes"]["parameters"])
         binarizer.restore(_part(arrays, "binarizer"))
         sub_codes.restore(_part(arrays, "sub_codes"))
-        return cls(spec, binarizer, sub_codes)
+        stored = manifest["rerank_vectors"] if manifest["format"] == FORMAT_WITH_RERANK_VECTORS else {}
+        rerank_vectors = RerankVectors(**stored).restore(_part(arrays, "rerank_vectors"))
+        return cls(spec, binarizer, sub_codes, rerank_vectors)
 
     def _manifest(self) -> dict[str, Any]:
+        whole = self.rerank_vectors.whole
         return {
-            "format": FORMAT,
+            "format": FORMAT if whole else FORMAT_WITH_RERANK_VECTORS,
             "embedder": self.spec.identity(),
             "binarizer": {"name": self.binarizer.name, "parameters": self.binarizer.parameters()},
             "sub_codes": {"name": self.sub_codes.name, "parameters": self.sub_codes.parameters()},
+            **({} if whole else {"rerank_vectors": self.rerank_vectors.parameters()}),
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        parts = {"binarizer": self.binarizer.arrays(), "sub_codes": self.sub_codes.arrays()}
+        parts = {
+            "binarizer": self.binarizer.arrays(),
+            "sub_codes": self.sub_codes.arrays(),
+            "rerank_vectors": self.rerank_vectors.arrays(),
+        }
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+
+
+def stored_fields(rerank_vector: NDArray[Any], code: Codes, sub_codes: Sequence[str]) -> dict[str, Any]:
+    """The document's fields for one image: re-rank vector `(rerank_dims,)`, code `(bits // 8,)` and sub-codes."""
+    return {"embedding": as_json(rerank_vector), "code": code.tobytes().hex(), "sub_codes": list(sub_codes)}
 
 
 def has_direction(vectors: Vectors) -> NDArray[np.bool_]:

@@ -25,7 +25,7 @@ from hashsearch.baselines.phash import perceptual_hash
 from hashsearch.catalog import BadEntry, Catalog, Entry
 from hashsearch.checkpoint import Checkpoint, Reject, Summary
 from hashsearch.embedding import BATCH, read_source
-from hashsearch.encoder import Encoder, has_direction
+from hashsearch.encoder import Encoder
 from hashsearch.errors import EncoderError, FetchError, ImageError
 from hashsearch.hashing.bits import Vectors
 from hashsearch.images import DEFAULT, Limits, decode
@@ -144,9 +144,7 @@ class Indexer:
         batch.reworded = {found.entry.id for found in reworded}
         unchanged = len(looked) - len(fresh) - len(reworded) - len(batch.rejects)
         batch.summary = Summary(len(fresh), len(reworded), unchanged, len(batch.rejects))
-        described = [(found.entry.id, found.document) for found in fresh]
-        documents = [*self._documents(described, embeddings), *self._reworded_documents(reworded)]
-        batch.written = writers.submit(self.writer.write, documents)
+        batch.written = writers.submit(self.writer.write, list(self._documents(fresh, embeddings, reworded)))
         return batch
 
     def _embed(self, fresh: list[_Fresh]) -> tuple[list[_Fresh], Vectors, list[Reject]]:
@@ -154,27 +152,25 @@ class Indexer:
         if not fresh:
             return [], np.empty((0, self.encoder.dims), dtype=np.float32), []
         embeddings = self.encoder.embed([found.image for found in fresh])
-        usable = has_direction(embeddings)
-        reason = "the network must give a vector with a direction, but gave zero or NaN for this image"
+        usable = self.encoder.encodable(embeddings)
+        reason = (
+            "the network must give a vector with a direction that the encoder's re-rank vectors keep, but gave zero, "
+            "NaN or one at right angles to them for this image"
+        )
         blank = [found.entry for found, fine in zip(fresh, usable) if not fine]
         rejects = [Reject(entry.id, entry.source, EncoderError.code, reason) for entry in blank]
         return [found for found, fine in zip(fresh, usable) if fine], embeddings[usable], rejects
 
-    def _reworded_documents(self, reworded: Sequence[_Reworded]) -> Iterator[tuple[str, dict[str, Any]]]:
-        if reworded:
-            stored = self.index.vectors([found.entry.id for found in reworded])
-            documents = [
-                (found.entry.id, {**found.document, "phash": stored[found.entry.id].phash}) for found in reworded
-            ]
-            yield from self._documents(documents, np.stack([stored[image_id].embedding for image_id, _ in documents]))
-
     def _documents(
-        self, described: Sequence[tuple[str, dict[str, Any]]], embeddings: Vectors
+        self, fresh: Sequence[_Fresh], embeddings: Vectors, reworded: Sequence[_Reworded]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         encoded = self.encoder.encode(embeddings)
+        stored = self.index.vectors([found.entry.id for found in reworded])
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        for row, (image_id, document) in enumerate(described):
-            yield image_id, {**document, **encoded.fields(row), "indexed_at": now}
+        for row, found in enumerate(fresh):
+            yield found.entry.id, {**found.document, **encoded.fields(row), "indexed_at": now}
+        for reword in reworded:
+            yield reword.entry.id, {**reword.document, **stored[reword.entry.id].fields(), "indexed_at": now}
 
 
 def index_catalog(catalog: Catalog, indexer: Indexer, state: Path, rejects: Path | None = None) -> tuple[Summary, Path]:

@@ -102,7 +102,7 @@ class Searcher:
     def by_id(self, image_id: str, options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """Hits for an indexed image, itself left out; ImageNotFound when it is not there."""
         others = queries.none_of(queries.ids([image_id]))
-        return self._search(self.encoder.encode_query(self.index.embedding(image_id)), options, [others])
+        return self._search(self._stored_query(image_id), options, [others])
 
     def by_vector(self, vector: Vectors, options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """Hits for an embedding `(dims,)` of any length but zero, best cosine first."""
@@ -114,9 +114,20 @@ class Searcher:
         Of the options the filters and `min_cosine` hold. SearchError when the radius is not 0 to the code's length, or
         when more images lie within it than one answer holds.
         """
+        return self._within(self.encoder.encode_query(vector), radius, options)
+
+    def within_radius_of(self, image_id: str, radius: int, options: SearchOptions = _DEFAULTS) -> list[Hit]:
+        """The same for an indexed image, itself left out; ImageNotFound when it is not there."""
+        hits = self._within(self._stored_query(image_id), radius, options)
+        return [hit for hit in hits if hit.id != image_id]
+
+    def _stored_query(self, image_id: str) -> EncodedQuery:
+        stored = self.index.vectors_of(image_id)
+        return self.encoder.stored_query(stored.rerank_vector, stored.code)
+
+    def _within(self, query: EncodedQuery, radius: int, options: SearchOptions) -> list[Hit]:
         if not 0 <= radius <= self.encoder.bits:
             raise SearchError(f"radius must be 0 to {self.encoder.bits}, the bits of a code, got {radius}")
-        query = self.encoder.encode_query(vector)
         clauses = queries.filters(options.category, options.attributes)
         if self.index.graph:  # its knn is approximate, so the codes are compared here
             inside = queries.ids(self._walk(query.code, radius, clauses))

@@ -19,6 +19,7 @@ from hashsearch.encoder import EmbedderSpec, Encoder, normalised
 from hashsearch.errors import EncoderError, HashingError, HashsearchError
 from hashsearch.hashing.binarizers import BINARIZERS, make_binarizer
 from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 
 DIMS = 24
@@ -42,7 +43,7 @@ def saved(encoder: Encoder, tmp_path: Path) -> Path:
 class TestEncode:
     def test_shapes_and_kinds(self, encoder: Encoder, vectors: Vectors) -> None:
         encoded = encoder.encode(vectors[:5])
-        assert (encoded.embeddings.shape, encoded.embeddings.dtype) == ((5, DIMS), np.float32)
+        assert (encoded.rerank_vectors.shape, encoded.rerank_vectors.dtype) == ((5, DIMS), np.float32)
         assert (encoded.codes.shape, encoded.codes.dtype) == ((5, 8), np.uint8)
         assert encoded.sub_codes.shape == (5, 4)
         assert (encoder.bits, encoder.dims) == (64, DIMS)
@@ -50,7 +51,7 @@ class TestEncode:
     def test_a_documents_fields(self, encoder: Encoder, vectors: Vectors) -> None:
         encoded = encoder.encode(vectors[:3])
         fields = encoded.fields(1)
-        assert (fields["embedding"] == encoded.embeddings[1]).all()
+        assert (fields["embedding"] == encoded.rerank_vectors[1]).all()
         assert bytes.fromhex(fields["code"]) == encoded.codes[1].tobytes()
         assert fields["sub_codes"] == list(encoded.sub_codes[1])
         assert all(type(term) is str for term in fields["sub_codes"])
@@ -60,7 +61,7 @@ class TestEncode:
         for row in range(20):
             query = encoder.encode_query(vectors[row])
             assert (query.code == encoded.codes[row]).all()
-            assert np.allclose(query.embedding, encoded.embeddings[row], atol=1e-7)
+            assert np.allclose(query.embedding, encoded.rerank_vectors[row], atol=1e-7)
             assert (np.packbits(query.margins > 0) == query.code).all()
 
     @pytest.mark.parametrize("scale", [1e-37, 1e-20, 0.1, 7, 1e20, 1e36])
@@ -68,12 +69,12 @@ class TestEncode:
         """Also where the square of a number leaves float32."""
         scaled = (vectors[:20].astype(np.float64) * scale).astype(np.float32)
         encoded = encoder.encode(scaled)
-        assert np.allclose(np.linalg.norm(encoded.embeddings, axis=1), 1, atol=1e-6)
-        assert np.allclose(encoded.embeddings, encoder.encode(vectors[:20]).embeddings, atol=1e-4)
+        assert np.allclose(np.linalg.norm(encoded.rerank_vectors, axis=1), 1, atol=1e-6)
+        assert np.allclose(encoded.rerank_vectors, encoder.encode(vectors[:20]).rerank_vectors, atol=1e-4)
 
     def test_no_vectors_give_no_codes(self, encoder: Encoder) -> None:
         encoded = encoder.encode(np.empty((0, DIMS), np.float32))
-        assert (len(encoded.embeddings), len(encoded.codes), len(encoded.sub_codes)) == (0, 0, 0)
+        assert (len(encoded.rerank_vectors), len(encoded.codes), len(encoded.sub_codes)) == (0, 0, 0)
 
     def test_a_zero_vector_has_no_direction(self, encoder: Encoder) -> None:
         with pytest.raises(EncoderError, match="must have a direction"):
@@ -89,7 +90,125 @@ class TestEncode:
         assert np.abs(normalised(once, DIMS) - once).max() < 1e-7
 
 
+SMALLER = [RerankVectors(10), RerankVectors(dtype="int8"), RerankVectors(10, "int8", seed=3)]
+
+
+def kind_of(smaller: RerankVectors) -> str:
+    """Its name among the test's parameters."""
+    return f"{smaller.dims or 'all'}-{smaller.dtype}"
+
+
+def smaller_encoder(encoder: Encoder, vectors: Vectors, smaller: RerankVectors) -> Encoder:
+    """The encoder with re-rank vectors of this kind, learned on the vectors."""
+    learned = RerankVectors(**smaller.parameters()).fit(normalised(vectors, DIMS))
+    return Encoder(encoder.spec, encoder.binarizer, encoder.sub_codes, learned)
+
+
+class TestSmallerVectors:
+    """Re-rank vectors that are projected, of bytes, or both; codes and sub-codes stay those of the embedding."""
+
+    @pytest.mark.parametrize("smaller", SMALLER, ids=kind_of)
+    def test_only_the_re_rank_vectors_differ(self, encoder: Encoder, vectors: Vectors, smaller: RerankVectors) -> None:
+        made = smaller_encoder(encoder, vectors, smaller)
+        encoded, before = made.encode(vectors), encoder.encode(vectors)
+        assert encoded.rerank_vectors.shape == (300, made.rerank_dims) == (300, smaller.dims or DIMS)
+        assert encoded.rerank_vectors.dtype == smaller.dtype
+        assert (encoded.codes == before.codes).all()
+        assert (encoded.sub_codes == before.sub_codes).all()
+        query = made.encode_query(vectors[7])
+        assert query.rerank_vector.dtype == smaller.dtype
+        assert np.allclose(query.rerank_vector, encoded.rerank_vectors[7], atol=1 if smaller.dtype == "int8" else 1e-6)
+        assert np.allclose(query.embedding, before.rerank_vectors[7], atol=1e-6)
+
+    @pytest.mark.parametrize("smaller", SMALLER, ids=kind_of)
+    def test_fitted_with_the_rest(self, encoder: Encoder, vectors: Vectors, smaller: RerankVectors) -> None:
+        fitted = toy_encoder(vectors, rerank_vectors=RerankVectors(**smaller.parameters()))
+        assert fitted.fingerprint == smaller_encoder(encoder, vectors, smaller).fingerprint
+
+    @pytest.mark.parametrize("smaller", SMALLER, ids=kind_of)
+    def test_saved_and_loaded(self, encoder: Encoder, vectors: Vectors, smaller: RerankVectors, tmp_path: Path) -> None:
+        made = smaller_encoder(encoder, vectors, smaller)
+        loaded = Encoder.load(made.save(tmp_path / "encoder"))
+        assert loaded.fingerprint == made.fingerprint
+        assert (loaded.encode(vectors).rerank_vectors == made.encode(vectors).rerank_vectors).all()
+        manifest = json.loads((tmp_path / "encoder" / "manifest.json").read_text())
+        assert (manifest["format"], manifest["rerank_vectors"]) == (2, smaller.parameters())
+
+    def test_every_kind_has_its_own_fingerprint(self, encoder: Encoder, vectors: Vectors) -> None:
+        kinds = [*SMALLER, RerankVectors(), RerankVectors(11), RerankVectors(10, seed=1), RerankVectors(10, "int8")]
+        assert len({smaller_encoder(encoder, vectors, kind).fingerprint for kind in kinds}) == len(kinds)
+
+    def test_a_tampered_projection(self, encoder: Encoder, vectors: Vectors, tmp_path: Path) -> None:
+        folder = smaller_encoder(encoder, vectors, SMALLER[0]).save(tmp_path / "encoder")
+        with np.load(folder / "learned.npz") as file:
+            arrays = dict(file)
+        arrays["rerank_vectors.directions_"][3, 3] += np.float32(1e-6)
+        np.savez(folder / "learned.npz", allow_pickle=False, **arrays)
+        with pytest.raises(EncoderError, match="was changed since it was saved"):
+            Encoder.load(folder)
+
+    @pytest.mark.parametrize("change", [{"format": 1}, {"rerank_vectors": {"dims": 9}}, {"rerank_vectors": {}}])
+    def test_a_tampered_manifest(
+        self, encoder: Encoder, vectors: Vectors, tmp_path: Path, change: dict[str, Any]
+    ) -> None:
+        folder = smaller_encoder(encoder, vectors, SMALLER[0]).save(tmp_path / "encoder")
+        change_manifest(folder, lambda manifest: manifest.update(change))
+        with pytest.raises(EncoderError, match="was changed since it was saved"):
+            Encoder.load(folder)
+
+    def test_what_cannot_be_stored_is_told_beforehand(self, encoder: Encoder, vectors: Vectors) -> None:
+        flat = vectors.copy()
+        flat[:, 20:] = 0
+        made = smaller_encoder(encoder, flat, RerankVectors(20))
+        beyond = np.eye(DIMS, dtype=np.float32)[22]
+        odd = np.stack([vectors[0], np.zeros(DIMS), np.full(DIMS, np.nan), beyond]).astype(np.float32)
+        assert made.encodable(odd).tolist() == [True, False, False, False]
+        assert encoder.encodable(odd).tolist() == [True, False, False, True]
+        with pytest.raises(HashingError, match="of its length in the 20 directions"):
+            made.encode(beyond[np.newaxis])
+
+
+class TestStoredQuery:
+    """A query by what is stored of an image."""
+
+    def test_of_whole_embeddings_it_is_the_query_by_the_embedding(self, encoder: Encoder, vectors: Vectors) -> None:
+        encoded = encoder.encode(vectors)
+        for row in range(20):
+            stored = encoder.stored_query(encoded.rerank_vectors[row], encoded.codes[row])
+            query = encoder.encode_query(vectors[row])
+            assert (stored.code == query.code).all()
+            assert (stored.rerank_vector == encoded.rerank_vectors[row]).all()
+            assert np.allclose(stored.embedding, query.embedding, atol=1e-6)
+            assert np.allclose(stored.margins, query.margins, atol=1e-6)
+
+    @pytest.mark.parametrize("smaller", SMALLER, ids=kind_of)
+    def test_of_smaller_ones_code_and_vector_are_exact(
+        self, encoder: Encoder, vectors: Vectors, smaller: RerankVectors
+    ) -> None:
+        made = smaller_encoder(encoder, vectors, smaller)
+        encoded = made.encode(vectors)
+        for row in range(20):
+            stored = made.stored_query(encoded.rerank_vectors[row], encoded.codes[row])
+            query = made.encode_query(vectors[row])
+            assert (stored.code == encoded.codes[row]).all()
+            assert (np.packbits(stored.margins > 0) == stored.code).all(), "a bit is the sign of its margin"
+            assert (stored.rerank_vector == encoded.rerank_vectors[row]).all()
+            assert stored.embedding @ query.embedding > 0.85
+            assert np.corrcoef(stored.margins, query.margins)[0, 1] > 0.7
+
+
 class TestFingerprint:
+    def test_the_bundled_encoder_is_the_one_that_indices_were_written_with(self) -> None:
+        assert Encoder.bundled().fingerprint == "1e35290c6dae6db1"
+
+    def test_whole_re_rank_vectors_leave_it_and_the_format_as_they_were(
+        self, encoder: Encoder, saved: Path, vectors: Vectors
+    ) -> None:
+        assert toy_encoder(vectors, rerank_vectors=RerankVectors(seed=4)).fingerprint == encoder.fingerprint
+        manifest = json.loads((saved / "manifest.json").read_text())
+        assert manifest.keys() == {"format", "embedder", "binarizer", "sub_codes", "fingerprint"}
+        assert manifest["format"] == 1
+
     def test_the_same_fit_gives_the_same(self, encoder: Encoder, vectors: Vectors) -> None:
         assert encoder.fingerprint == toy_encoder(vectors).fingerprint
         assert len(encoder.fingerprint) == 16
@@ -119,7 +238,7 @@ class TestFingerprint:
 
     @pytest.mark.parametrize("sub_codes", ["blocks", "cells"])
     def test_one_number_of_any_learned_array_changes_it(self, vectors: Vectors, sub_codes: str) -> None:
-        parameters = {"cells": 8} if sub_codes == "cells" else {}
+        parameters: dict[str, Any] = {"cells": 8} if sub_codes == "cells" else {}
         known = {toy_encoder(vectors, 64, sub_codes, **parameters).fingerprint}
         for part, name in (("binarizer", "center_"), ("binarizer", "directions_"), ("sub_codes", None)):
             encoder = toy_encoder(vectors, 64, sub_codes, **parameters)
@@ -263,6 +382,7 @@ class TestDamaged:
         "change",
         [
             lambda manifest: manifest.update(format=2),
+            lambda manifest: manifest.update(format=3),
             lambda manifest: manifest.pop("embedder"),
             lambda manifest: manifest.pop("sub_codes"),
             lambda manifest: manifest["binarizer"].update(name="unheard-of"),

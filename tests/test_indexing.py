@@ -26,9 +26,10 @@ from hashsearch.baselines.phash import perceptual_hash
 from hashsearch.catalog import Catalog
 from hashsearch.checkpoint import Checkpoint, Summary
 from hashsearch.embedders import Embedder, Preprocessing
-from hashsearch.encoder import EmbedderSpec, Encoder
+from hashsearch.encoder import EmbedderSpec, Encoder, normalised
 from hashsearch.errors import CatalogError, HashsearchError, NodeError, StoreUnavailable
 from hashsearch.hashing.binarizers import make_binarizer
+from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.images import decode
 from hashsearch.index.client import connect
@@ -99,6 +100,13 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
     ]
 
 
+def made_smaller(encoder: Encoder, dims: int | None, dtype: str) -> Encoder:
+    """The encoder with other re-rank vectors."""
+    samples = np.random.default_rng(0).random((200, encoder.dims)).astype(np.float32)
+    learned = RerankVectors(dims, dtype).fit(normalised(samples, encoder.dims))
+    return Encoder(encoder.spec, encoder.binarizer, encoder.sub_codes, learned)
+
+
 def write(tmp_path: Path, rows: list[dict[str, Any]]) -> Catalog:
     (tmp_path / "catalog.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return Catalog(tmp_path / "catalog.jsonl")
@@ -141,7 +149,7 @@ class TestNew:
             "_version": 1,
         }
         stored = indexer.index.vectors(["p3"])["p3"]
-        assert np.allclose(stored.embedding, encoder.embed([decode(data)])[0], atol=1e-6)
+        assert np.allclose(stored.rerank_vector, encoder.embed([decode(data)])[0], atol=1e-6)
         assert stored.phash == perceptual_hash(decode(data)).tobytes().hex()
 
     def test_a_folder(self, tmp_path: Path, indexer: Indexer) -> None:
@@ -209,7 +217,7 @@ class TestAgain:
         assert "category" not in document
         assert (document["width"], document["height"]) == (20, 24)
         after = indexer.index.vectors(["p2"])["p2"]
-        assert np.abs(after.embedding - before.embedding).max() < 1e-7
+        assert (after.rerank_vector == before.rerank_vector).all()
         assert after.phash == before.phash
         assert sub_codes_of(indexer.index) == codes
 
@@ -222,7 +230,33 @@ class TestAgain:
         document = everything(indexer.index)["p2"]
         assert (document["width"], document["height"], document["_version"]) == (30, 10, 2)
         expected = encoder.embed([decode((tmp_path / "pictures" / "2.png").read_bytes())])[0]
-        assert np.allclose(indexer.index.embedding("p2"), expected, atol=1e-6)
+        assert np.allclose(indexer.index.vectors_of("p2").rerank_vector, expected, atol=1e-6)
+
+    @pytest.mark.parametrize(("dims", "dtype"), [(10, "float32"), (None, "int8"), (10, "int8")])
+    def test_changed_text_leaves_smaller_vectors_as_they_are(
+        self,
+        tmp_path: Path,
+        rows: list[dict[str, Any]],
+        client: Elasticsearch,
+        fresh_name: str,
+        encoder: Encoder,
+        dims: int | None,
+        dtype: str,
+    ) -> None:
+        """However often: what is stored is not made smaller again, and its code is not made of it."""
+        smaller = made_smaller(encoder, dims, dtype)
+        index = ImageIndex.create(client, fresh_name, smaller)
+        indexer = Indexer(smaller, index, BulkWriter(client, index.alias), workers=2)
+        run(write(tmp_path, rows), indexer, tmp_path)
+        before, codes = index.vectors(["p0", "p2"]), sub_codes_of(index)
+        for title in ("New title", "Newer title"):
+            rows[2].update(title=title)
+            assert run(write(tmp_path, rows), indexer, tmp_path)[0] == Summary(updated=1, unchanged=4)
+        assert everything(index)["p2"]["title"] == "Newer title"
+        for image_id, after in index.vectors(["p0", "p2"]).items():
+            assert (after.rerank_vector == before[image_id].rerank_vector).all()
+            assert after.phash == before[image_id].phash
+        assert sub_codes_of(index) == codes
 
 
 class TestRejects:
@@ -270,6 +304,22 @@ class TestRejects:
         assert [reject["id"] for reject in rejects] == ["p2"]
         assert "direction" in rejects[0]["reason"]
         assert everything(indexer.index).keys() == {"p0", "p1", "p3", "p4"}
+
+    def test_an_image_that_the_re_rank_vectors_hold_nothing_of(
+        self, tmp_path: Path, rows: list[dict[str, Any]], client: Elasticsearch, fresh_name: str, encoder: Encoder
+    ) -> None:
+        """They were learned on red pictures, and one is green."""
+        red = np.zeros((100, 16, 3), np.float32)
+        red[:, :, 0] = np.random.default_rng(1).random((100, 16))
+        learned = RerankVectors(dims=16).fit(normalised(red.reshape(100, 48), 48))
+        narrow = Encoder(encoder.spec, encoder.binarizer, encoder.sub_codes, learned)
+        index = ImageIndex.create(client, fresh_name, narrow)
+        Image.new("RGB", (20, 20), (0, 200, 0)).save(tmp_path / "pictures" / "2.png")
+        indexer = Indexer(narrow, index, BulkWriter(client, index.alias), workers=2)
+        summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
+        assert summary == Summary(indexed=4, rejected=1)
+        assert [reject["id"] for reject in rejects] == ["p2"]
+        assert "at right angles" in rejects[0]["reason"]
 
     def test_documents_that_elasticsearch_refuses(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hashsearch.encoder import EncodedQuery
 from hashsearch.index import queries
 
-QUERY = EncodedQuery(np.array([0.6, 0.8], np.float32), np.array([0xAB], np.uint8), np.ones(8, np.float32))
+VECTOR = np.array([0.6, 0.8], np.float32)
+QUERY = EncodedQuery(VECTOR, np.array([0xAB], np.uint8), np.ones(8, np.float32), VECTOR)
 CATEGORY = {"terms": {"category": ["mugs", "pens"]}}
 COLOUR = {"terms": {"attributes.colour": ["red"]}}
 
@@ -39,7 +42,7 @@ def test_within_keeps_what_is_as_near_as_the_radius() -> None:
 def test_the_whole_search_is_one_body(min_cosine: float | None) -> None:
     recalled = queries.recall("ab", 500, [queries.sub_codes(["b00:abab"]), CATEGORY])
     body = queries.rerank(QUERY, recalled, 10, 500, min_cosine)
-    assert body["query"]["knn"].pop("query_vector").tolist() == QUERY.embedding.tolist()
+    assert body["query"]["knn"].pop("query_vector").tolist() == VECTOR.tolist()
     knn = {"field": "embedding", "k": 10, "num_candidates": 500, "filter": recalled}
     assert body == {
         "query": {"knn": knn if min_cosine is None else {**knn, "similarity": min_cosine}},
@@ -48,6 +51,12 @@ def test_the_whole_search_is_one_body(min_cosine: float | None) -> None:
         "docvalue_fields": ["code", "sub_codes"],
     }
     assert recalled["knn"]["filter"] == [{"terms": {"sub_codes": ["b00:abab"]}}, CATEGORY]
+
+
+def test_a_re_rank_vector_of_bytes_is_sent_in_hex() -> None:
+    query = replace(QUERY, rerank_vector=np.array([95, -127], np.int8))
+    body = queries.rerank(query, queries.recall("ab", 500, []), 10, 500, None)
+    assert body["query"]["knn"]["query_vector"] == "5f81"
 
 
 def test_recalled_scores_bring_nothing_but_scores() -> None:

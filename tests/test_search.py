@@ -26,6 +26,7 @@ from hashsearch.errors import (
     StoreUnavailable,
 )
 from hashsearch.hashing.bits import Vectors, hamming
+from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.index import templates
 from hashsearch.index.client import connect
 from hashsearch.index.store import ImageIndex
@@ -52,6 +53,11 @@ ENCODERS = {
     "blocks": toy_encoder(VECTORS, BITS, "blocks"),
     "cells": toy_encoder(VECTORS, BITS, "cells", cells=30, nearest=2),
 }
+SMALLER = {  # stored vectors that are not the embeddings; their cosine is another one
+    "projected": RerankVectors(dims=10),
+    "bytes": RerankVectors(dtype="int8"),
+    "projected-bytes": RerankVectors(dims=10, dtype="int8"),
+}
 QUERIES = [
     *VECTORS[[3, 77, 250]],
     VECTORS[5] + VECTORS[150],
@@ -75,9 +81,16 @@ class Made:
         code = self.encoder.encode_query(query).code[np.newaxis]
         return hamming(code, self.encoder.encode(self.vectors).codes)[0]
 
+    def cosines(self, query: Vectors) -> NDArray[np.float64]:
+        """Cosines between what is stored and what is asked with."""
+        if self.encoder.rerank_vectors.whole:
+            return cosines(self.vectors, query)
+        stored = self.encoder.encode(self.vectors).rerank_vectors
+        return cosines(stored, self.encoder.encode_query(query).rerank_vector)
+
     def check_values(self, hits: list[Hit], query: Vectors) -> None:
         """What is said of each hit is true."""
-        found, distances = cosines(self.vectors, query), self.distances(query)
+        found, distances = self.cosines(query), self.distances(query)
         for hit in hits:
             row = int(hit.id)
             assert hit.cosine == pytest.approx(found[row], abs=1e-5)
@@ -88,7 +101,7 @@ class Made:
 
         Which of several codes at the same distance are still candidates is free where not all can be.
         """
-        found, distances = cosines(self.vectors, query), self.distances(query)
+        found, distances = self.cosines(query), self.distances(query)
         places = np.flatnonzero(allowed)
         if not len(places):
             assert hits == []
@@ -244,6 +257,60 @@ class TestById:
         for image_id in ("missing", ""):
             with pytest.raises(ImageNotFound, match=f"no image with id '{image_id}'"):
                 flat.searcher.by_id(image_id)
+
+
+@pytest.fixture(scope="module", params=SMALLER)
+def smaller(request: pytest.FixtureRequest, client: Elasticsearch) -> Iterator[Made]:
+    encoder = toy_encoder(VECTORS, BITS, "cells", SMALLER[request.param], cells=30, nearest=2)
+    with fresh_index_name(client) as name:
+        yield Made(Searcher(encoder, filled(client, name, encoder, VECTORS, TEXTS)), VECTORS)
+
+
+class TestSmallerVectors:
+    """Projected, as bytes, or both: the cosine is that of what is stored, to the last digit of its score."""
+
+    @pytest.mark.parametrize(("k", "candidates"), [(10, 50), (10, 400), (400, 400)])
+    def test_a_search_equals_numpy(self, smaller: Made, k: int, candidates: int) -> None:
+        options = SearchOptions(k=k, candidates=candidates)
+        for query in QUERIES:
+            smaller.check(smaller.searcher.by_vector(query, options), query, options, EVERYTHING)
+
+    def test_an_image_finds_itself_at_cosine_one(self, smaller: Made) -> None:
+        hit = smaller.searcher.by_vector(VECTORS[17], SearchOptions(k=1))[0]
+        assert (hit.id, hit.hamming) == ("0017", 0)
+        assert hit.cosine == pytest.approx(1, abs=1e-5)
+
+    @pytest.mark.parametrize("min_cosine", [0.0, 0.7, 0.9])
+    def test_minimum_cosine(self, smaller: Made, min_cosine: float) -> None:
+        options = SearchOptions(k=COUNT, candidates=COUNT, min_cosine=min_cosine)
+        for query in QUERIES:
+            hits, found = smaller.searcher.by_vector(query, options), smaller.cosines(query)
+            assert {int(hit.id) for hit in hits} >= set(np.flatnonzero(found >= min_cosine + 1e-6).tolist())
+            assert {int(hit.id) for hit in hits} <= set(np.flatnonzero(found >= min_cosine - 1e-6).tolist())
+
+    def test_by_id_is_by_its_stored_code_and_vector(self, smaller: Made) -> None:
+        for row in range(0, COUNT, 40):
+            options = SearchOptions(k=10, candidates=100)
+            hits = smaller.searcher.by_id(f"{row:04}", options)
+            smaller.check(hits, VECTORS[row], options, np.arange(COUNT) != row)
+
+    def test_by_id_in_the_cells_of_its_reconstruction(self, smaller: Made) -> None:
+        """Nearly those of its embedding, so that nearly the same is found."""
+        options = SearchOptions(k=10, candidates=COUNT, strategy="sub_codes", probes=3)
+        shared = 0
+        for row in range(0, COUNT, 10):
+            hits = smaller.searcher.by_id(f"{row:04}", options)
+            smaller.check_values(hits, VECTORS[row])
+            by_vector = smaller.searcher.by_vector(VECTORS[row], replace(options, k=11))
+            shared += len({hit.id for hit in hits} & {hit.id for hit in by_vector})
+        assert shared >= 0.9 * 10 * 40
+
+    @pytest.mark.parametrize("radius", [0, 15, 30])
+    def test_within_a_radius_of_an_indexed_image(self, smaller: Made, radius: int) -> None:
+        hits = smaller.searcher.within_radius_of("0042", radius)
+        distances = smaller.distances(VECTORS[42])
+        assert {int(hit.id) for hit in hits} == set(np.flatnonzero(distances <= radius).tolist()) - {42}
+        smaller.check_values(hits, VECTORS[42])
 
 
 class TestSubCodes:

@@ -24,6 +24,7 @@ from hashsearch.errors import (
     StoreError,
     StoreUnavailable,
 )
+from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.index import queries, templates
 from hashsearch.index.client import connect
 from hashsearch.index.store import ImageIndex
@@ -142,14 +143,35 @@ class TestRead:
         ids = [f"{row:04}" for row in range(30)]
         found = index.vectors([*ids, "missing"])
         assert sorted(found) == ids
-        embeddings = np.stack([found[image_id].embedding for image_id in ids])
-        assert embeddings.dtype == np.float32
-        assert np.allclose(embeddings, ENCODER.encode(VECTORS).embeddings, atol=1e-7)
+        stored = np.stack([found[image_id].rerank_vector for image_id in ids])
+        encoded = ENCODER.encode(VECTORS)
+        assert stored.dtype == np.float32
+        assert (stored == encoded.rerank_vectors).all()
+        assert (np.stack([found[image_id].code for image_id in ids]) == encoded.codes).all()
+        assert [set(found[image_id].sub_codes) for image_id in ids] == list(map(set, encoded.sub_codes.tolist()))
         assert found["0029"].phash == f"{29:016x}"
-        assert (index.embedding("0007") == found["0007"].embedding).all()
+        assert (index.vectors_of("0007").rerank_vector == found["0007"].rerank_vector).all()
+
+    @pytest.mark.parametrize("dims", [None, 5])
+    def test_vectors_of_bytes_come_back_as_they_went(
+        self, client: Elasticsearch, fresh_name: str, dims: int | None
+    ) -> None:
+        encoder = toy_encoder(VECTORS, bits=16, rerank_vectors=RerankVectors(dims, "int8"))
+        index = filled(client, fresh_name, encoder, VECTORS)
+        found = index.vectors([f"{row:04}" for row in range(30)])
+        stored = np.stack([found[f"{row:04}"].rerank_vector for row in range(30)])
+        assert (stored.shape, stored.dtype) == ((30, dims or 8), np.int8)
+        assert (stored == encoder.encode(VECTORS).rerank_vectors).all()
+
+    def test_what_was_read_can_be_written_again(self, index: ImageIndex) -> None:
+        fields = index.vectors_of("0007").fields()
+        (encoded,) = (ENCODER.encode(VECTORS).fields(row) for row in [7])
+        assert fields.pop("phash") == f"{7:016x}"
+        assert (fields.pop("embedding") == encoded.pop("embedding")).all()
+        assert fields == {"code": encoded["code"], "sub_codes": sorted(encoded["sub_codes"])}
 
     def test_an_image_that_is_not_there(self, index: ImageIndex) -> None:
-        for read in (index.record, index.embedding):
+        for read in (index.record, index.vectors_of):
             with pytest.raises(ImageNotFound, match=f"no image with id 'missing' in '{index.alias}'"):
                 read("missing")
 

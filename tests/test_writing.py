@@ -69,7 +69,7 @@ class TestWhole:
         assert held(index) == IDS
         assert proxy.sent == [IDS]
         assert index.record("0003")["uri"] == "/0003.jpg"
-        assert np.allclose(index.embedding("0003"), DOCUMENTS["0003"]["embedding"], atol=1e-7)
+        assert np.allclose(index.vectors_of("0003").rerank_vector, DOCUMENTS["0003"]["embedding"], atol=1e-7)
 
     def test_no_documents_no_request(self, writer: BulkWriter, proxy: FaultProxy) -> None:
         assert writer.write([]) == []

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 
 
@@ -36,10 +37,16 @@ def toy_spec(dims: int) -> EmbedderSpec:
     return EmbedderSpec("toy", dims, 8, "0" * 64, {"resize": "bilinear", "range": [-1.0, 1.0]})
 
 
-def toy_encoder(vectors: Vectors, bits: int = 64, sub_codes: str = "blocks", **parameters: int) -> Encoder:
+def toy_encoder(
+    vectors: Vectors,
+    bits: int = 64,
+    sub_codes: str = "blocks",
+    rerank_vectors: RerankVectors | None = None,
+    **parameters: int,
+) -> Encoder:
     """An encoder fitted on the vectors; `parameters` are those of the sub-codes."""
-    binarizer = make_binarizer("rotation", bits=bits)
-    return Encoder.fit(toy_spec(vectors.shape[1]), vectors, binarizer, make_sub_codes(sub_codes, **parameters))
+    binarizer, terms = make_binarizer("rotation", bits=bits), make_sub_codes(sub_codes, **parameters)
+    return Encoder.fit(toy_spec(vectors.shape[1]), vectors, binarizer, terms, rerank_vectors)
 
 
 def cosines(vectors: Vectors, query: Vectors) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Request bodies as values: the one place that knows how recall and re-ranking are said to Elasticsearch.
 
-    knn on `embedding` (exact cosine)          over what its filter lets through: the candidates
+    knn on `embedding` (cosine, exact)         over what its filter lets through: the candidates
       filter: knn on `code` (Hamming)          the `candidates` nearest codes
         filter: terms on `sub_codes`, category and attributes
 
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hashsearch.encoder import EncodedQuery
+from hashsearch.hashing.rerank_vectors import as_json
 
 Body = dict[str, Any]
 
@@ -46,7 +47,7 @@ def rerank(query: EncodedQuery, recalled: Body, k: int, candidates: int, min_cos
     """
     knn: Body = {
         "field": "embedding",
-        "query_vector": query.embedding,
+        "query_vector": as_json(query.rerank_vector),
         "k": k,
         "num_candidates": candidates,
         "filter": recalled,

@@ -10,28 +10,40 @@ from typing import Any
 import numpy as np
 import orjson
 from elasticsearch import Elasticsearch
+from numpy.typing import NDArray
 
-from hashsearch.encoder import Encoder
+from hashsearch.encoder import Encoder, stored_fields
 from hashsearch.errors import EncoderMismatch, ImageNotFound, IndexNotFound, SearchError, StoreError, StoreUnavailable
-from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.hashing.bits import Codes
 from hashsearch.index import queries, templates
 from hashsearch.index.client import store_error, store_errors
 
 _WHOLE_ANSWER_SECONDS = 10
+_ELEMENT_TYPES = {"float32": "float", "int8": "byte"}
 
 
 @dataclass(frozen=True)
 class StoredVectors:
-    """An image's embedding `(dims,) float32` and its perceptual hash in hex."""
+    """What is searched of an image.
 
-    embedding: Vectors
+    Its re-rank vector `(rerank_dims,) float32 | int8`, code `(bits // 8,)`, sub-codes, perceptual hash in hex.
+    """
+
+    rerank_vector: NDArray[Any]
+    code: Codes
+    sub_codes: tuple[str, ...]
     phash: str | None
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> StoredVectors:
-        """From a hit's docvalue fields."""
+    def of(cls, hit: Mapping[str, Any], dtype: str) -> StoredVectors:
+        """From a hit with docvalue fields; `dtype` is the re-rank vector's."""
+        fields = hit["fields"]
         phash = _bytes(fields["phash"]).tobytes().hex() if "phash" in fields else None
-        return cls(np.array(fields["embedding"][0], dtype=np.float32), phash)
+        return cls(np.array(fields["embedding"][0], dtype), code_of(hit), tuple(fields["sub_codes"]), phash)
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a document that says the same."""
+        return {**stored_fields(self.rerank_vector, self.code, self.sub_codes), "phash": self.phash}
 
 
 @dataclass(frozen=True)
@@ -48,12 +60,19 @@ class ImageIndex:
     uuids: tuple[str, ...]
     shards: int
     graph: bool
+    dtype: str
 
     @classmethod
     def create(cls, client: Elasticsearch, name: str, encoder: Encoder, *, graph: bool = False) -> ImageIndex:
         """A new, empty index of today behind the alias of `name`, with the templates installed."""
         alias = templates.alias_of(name)
-        mappings = templates.index_mappings(encoder.dims, encoder.bits, encoder.fingerprint, graph=graph)
+        mappings = templates.index_mappings(
+            encoder.rerank_dims,
+            encoder.bits,
+            encoder.fingerprint,
+            graph=graph,
+            element_type=_ELEMENT_TYPES[encoder.rerank_vectors.dtype],
+        )
         with store_errors(alias):
             templates.install(client)
             client.indices.create(
@@ -78,6 +97,7 @@ class ImageIndex:
             uuids=tuple(sorted(setting["uuid"] for setting in settings)),
             shards=sum(int(setting["number_of_shards"]) for setting in settings),
             graph=any(code["index_options"]["type"] == "hnsw" for code in codes),
+            dtype=encoder.rerank_vectors.dtype,
         )
 
     @classmethod
@@ -129,17 +149,17 @@ class ImageIndex:
         """What is stored of those of the images that a search can find, vectors aside, by id."""
         return {hit["_id"]: hit["_source"] for hit in self._by_ids(image_ids, {})}
 
-    def embedding(self, image_id: str) -> Vectors:
-        """The embedding `(dims,) float32` of one image; ImageNotFound when no search finds it."""
+    def vectors_of(self, image_id: str) -> StoredVectors:
+        """What is searched of one image; ImageNotFound when no search finds it."""
         found = self.vectors([image_id])
         if image_id not in found:
             raise self._not_found(image_id)
-        return found[image_id].embedding
+        return found[image_id]
 
     def vectors(self, image_ids: Sequence[str]) -> dict[str, StoredVectors]:
-        """Embeddings and perceptual hashes of those of the images that a search can find, by id."""
-        hits = self._by_ids(image_ids, {"_source": False, "docvalue_fields": ["embedding", "phash"]})
-        return {hit["_id"]: StoredVectors.of(hit["fields"]) for hit in hits}
+        """What is searched of those of the images that a search can find, by id."""
+        wanted = {"_source": False, "docvalue_fields": ["embedding", "code", "sub_codes", "phash"]}
+        return {hit["_id"]: StoredVectors.of(hit, self.dtype) for hit in self._by_ids(image_ids, wanted)}
 
     def _by_ids(self, image_ids: Sequence[str], wanted: queries.Body) -> list[dict[str, Any]]:
         asked = [image_id for image_id in image_ids if image_id]  # Elasticsearch refuses to look for an empty one

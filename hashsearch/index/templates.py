@@ -51,9 +51,14 @@ def _arguments(body: dict[str, Any]) -> dict[str, Any]:
     return {name.lstrip("_"): value for name, value in body.items()}
 
 
-def index_mappings(dims: int, bits: int, fingerprint: str, *, graph: bool) -> dict[str, Any]:
-    """What a new index adds to the template: lengths, the kind of the code's index, the encoder's fingerprint."""
+def index_mappings(
+    dims: int, bits: int, fingerprint: str, *, graph: bool, element_type: str = "float"
+) -> dict[str, Any]:
+    """What a new index adds to the template: lengths, the kind of the code's index, the encoder's fingerprint.
+
+    `dims` and `element_type`, `float` or `byte`, are those of the re-rank vectors.
+    """
     fields = template(_MAPPINGS)["template"]["mappings"]["properties"]
     code = {**fields["code"], "dims": bits, "index_options": {"type": "hnsw" if graph else "flat"}}
-    embedding = {**fields["embedding"], "dims": dims}
+    embedding = {**fields["embedding"], "dims": dims, "element_type": element_type}
     return {"_meta": {"encoder": fingerprint}, "properties": {"code": code, "embedding": embedding}}

@@ -101,12 +101,11 @@ class Answerer:
         if asked.id is not None:
             if asked.radius is None:
                 return self.searcher.by_id(asked.id, asked.options)
-            vector = self.searcher.index.embedding(asked.id)
+            return self.searcher.within_radius_of(asked.id, asked.radius, asked.options)
         assert vector is not None  # one of image, id and vector was given
         if asked.radius is None:
             return self.searcher.by_vector(vector, asked.options)
-        hits = self.searcher.within_radius(vector, asked.radius, asked.options)
-        return [hit for hit in hits if hit.id != asked.id]
+        return self.searcher.within_radius(vector, asked.radius, asked.options)
 
 
 class Gate:
