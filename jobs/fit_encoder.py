@@ -18,6 +18,8 @@ from hashsearch.options import run_reporting_errors, say
 @click.option("--bits", default=1024, show_default=True, help="Length of a code, a multiple of 8.")
 @click.option("--sub-codes", default="cells", show_default=True, help="Terms of the inverted index: cells or blocks.")
 @click.option("--cells", default=256, show_default=True, help="How many cells, with --sub-codes cells.")
+@click.option("--rerank-dims", type=int, help="PCA of the stored vectors to so many dims.  [default: all of them]")
+@click.option("--rerank-dtype", default="float32", show_default=True, help="Of their numbers: float32, or int8.")
 @click.option("--sample", default=20_000, show_default=True, type=click.IntRange(2), help="Images to learn from.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample and of all that is random in the fitting.")
 def main(
@@ -29,12 +31,14 @@ def main(
     bits: int,
     sub_codes: str,
     cells: int,
+    rerank_dims: int | None,
+    rerank_dtype: str,
     sample: int,
     seed: int,
 ) -> None:
-    """Learn binarizer and sub-codes from images of the CATALOGs and save them, with the network, as one folder.
+    """Learn binarizer, sub-codes and re-rank vectors from images of the CATALOGs and save them as one folder.
 
-    A CATALOG is what `jobs.index_catalog` takes. The index made with the encoder can be used with no other.
+    The network goes into it too. A CATALOG is what `jobs.index_catalog` takes. The index made with the encoder can be used with no other.
     """
     import numpy as np
     from tqdm import tqdm
@@ -44,12 +48,15 @@ def main(
     from hashsearch.embedding import embed_sources
     from hashsearch.encoder import EmbedderSpec, Encoder
     from hashsearch.hashing.binarizers import make_binarizer
+    from hashsearch.hashing.rerank_vectors import RerankVectors
     from hashsearch.hashing.sub_codes import make_sub_codes
 
     hashes = make_binarizer(binarizer, bits=bits, seed=seed)
     terms = make_sub_codes(sub_codes, **({"cells": cells, "seed": seed} if sub_codes == "cells" else {}))
+    stored = RerankVectors(rerank_dims, rerank_dtype, seed)
     sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
     network = embedders.load(embedder, weights)
+    stored.check_dims(network.dims)  # before the work, not after it
     vectors = []
     with tqdm(total=len(sources), unit=" images") as bar:
         for batch in embed_sources(network, sources):
@@ -57,9 +64,12 @@ def main(
             for source, error in batch.errors.items():
                 say(f"left out {source}: {error}")
             bar.update(len(batch.sources) + len(batch.errors))
-    encoder = Encoder.fit(EmbedderSpec.of(network), np.concatenate(vectors), hashes, terms)
+    encoder = Encoder.fit(EmbedderSpec.of(network), np.concatenate(vectors), hashes, terms, stored)
     encoder.save(out)
-    click.echo(f"{out}: encoder {encoder.fingerprint}, {encoder.bits} bits of {encoder.dims} dims")
+    click.echo(
+        f"{out}: encoder {encoder.fingerprint}, {encoder.bits} bits of {encoder.dims} dims, "
+        f"re-rank vectors of {encoder.rerank_dims} {stored.dtype}"
+    )
 
 
 if __name__ == "__main__":

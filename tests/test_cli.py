@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -24,6 +25,9 @@ from hashsearch.cli import commands
 from hashsearch.demo import draw_catalog
 from hashsearch.index.node import LocalNode
 from jobs import fit_encoder, index_catalog, train_embedder
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
 
 HASHSEARCH = [sys.executable, "-m", "hashsearch.cli"]
 
@@ -170,6 +174,38 @@ def test_a_fitted_encoder_indexes_and_no_other_reads_its_index(
     assert refused.returncode == 1
     assert refused.stderr.startswith("encoder_mismatch: index 'hashsearch-test-cli-")
     assert re.search(r"encoder [0-9a-f]{16} .* is [0-9a-f]{16}$", refused.stderr.strip())
+
+
+def test_an_encoder_of_smaller_re_rank_vectors_searches(
+    pictures: Path, indexed: dict[str, str], client: Elasticsearch, fresh_name: str, tmp_path: Path
+) -> None:
+    folder, asked = str(tmp_path / "small"), ["--rerank-dims", "8", "--rerank-dtype", "int8", "--cells", "4"]
+    fitted = run(["-m", "jobs.fit_encoder", str(pictures), "--out", folder, *asked])
+    assert fitted.returncode == 0, fitted.stderr
+    assert "re-rank vectors of 8 int8" in fitted.stdout
+    environment = {**indexed, "HASHSEARCH_INDEX": fresh_name, "HASHSEARCH_ENCODER": folder}
+    assert "12 indexed" in run(["-m", "jobs.index_catalog", str(pictures)], environment).stderr
+    question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
+    hits = json.loads(hashsearch(["search", str(question), "-k", "12", "--json"], environment).stdout)
+    assert (len(hits), hits[0]["hamming"], hits[0]["cosine"]) == (12, 0, pytest.approx(1, abs=1e-5))
+    for narrowed, expected in (([], hits[1:]), (["--radius", "0"], [])):
+        again = hashsearch(["search", "--id", hits[0]["id"], "-k", "12", "--json", *narrowed], environment)
+        assert [hit["id"] for hit in json.loads(again.stdout)] == [hit["id"] for hit in expected]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--rerank-dims", "769"], "hashing_error: re-rank vectors have at most the embedding's 768 dims, got 769"),
+        (["--rerank-dims", "0"], "hashing_error: re-rank vectors must have at least 1 dimension, got 0"),
+        (["--rerank-dtype", "int4"], "hashing_error: re-rank vectors are stored as float32 or int8, got 'int4'"),
+    ],
+)
+def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, asked: list[str], said: str) -> None:
+    failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none"), *asked])
+    assert failed.returncode == 1
+    assert said in failed.stderr
+    assert "images" not in failed.stderr, "it is told before the work"
 
 
 def test_the_demo_serves_a_page_and_stops_its_node(node_home: Path, server_folder: Path) -> None:

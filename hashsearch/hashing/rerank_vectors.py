@@ -54,14 +54,17 @@ class RerankVectors:
         if self.whole:
             return self
         embeddings = check_vectors(embeddings)
-        available = embeddings.shape[1]
-        if self.dims is not None and self.dims > available:
-            raise HashingError(f"re-rank vectors have at most the embedding's {available} dims, got {self.dims}")
-        directions = np.eye(available) if self.dims is None else principal_axes(embeddings, self.dims)
+        self.check_dims(embeddings.shape[1])
+        directions = np.eye(embeddings.shape[1]) if self.dims is None else principal_axes(embeddings, self.dims)
         if self.dtype == "int8":
             directions = directions @ random_rotation(directions.shape[1], np.random.default_rng(self.seed))
         self.directions_: Vectors = np.ascontiguousarray(directions, dtype=np.float32)
         return self
+
+    def check_dims(self, available: int) -> None:
+        """HashingError when embeddings have fewer dimensions than are to be stored."""
+        if self.dims is not None and self.dims > available:
+            raise HashingError(f"re-rank vectors have at most the embedding's {available} dims, got {self.dims}")
 
     def transform(self, embeddings: Vectors) -> NDArray[Any]:
         """What is stored of embeddings of length 1: `(n, embedding dims) -> (n, dims)` of the dtype.
