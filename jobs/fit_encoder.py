@@ -18,8 +18,8 @@ from hashsearch.options import run_reporting_errors, say
 @click.option("--bits", default=1024, show_default=True, help="Length of a code, a multiple of 8.")
 @click.option("--sub-codes", default="cells", show_default=True, help="Terms of the inverted index: cells or blocks.")
 @click.option("--cells", default=256, show_default=True, help="How many cells, with --sub-codes cells.")
-@click.option("--rerank-dims", type=int, help="PCA of the stored vectors to so many dims.  [default: all of them]")
-@click.option("--rerank-dtype", default="float32", show_default=True, help="Of their numbers: float32, or int8.")
+@click.option("--rerank-dims", type=int, help="PCA of the vector that is stored to re-rank by.  [default: all dims]")
+@click.option("--rerank-dtype", default="float32", show_default=True, help="Of its numbers: float32 or int8.")
 @click.option("--sample", default=20_000, show_default=True, type=click.IntRange(2), help="Images to learn from.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample and of all that is random in the fitting.")
 def main(
@@ -38,7 +38,8 @@ def main(
 ) -> None:
     """Learn binarizer, sub-codes and re-rank vectors from images of the CATALOGs and save them as one folder.
 
-    The network goes into it too. A CATALOG is what `jobs.index_catalog` takes. The index made with the encoder can be used with no other.
+    The network goes into it too. A CATALOG is what `jobs.index_catalog` takes. The index made with the encoder can be
+    used with no other.
     """
     import numpy as np
     from tqdm import tqdm
