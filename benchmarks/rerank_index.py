@@ -1,0 +1,114 @@
+"""Indices with smaller re-rank vectors: `python benchmarks/rerank_index.py VECTORS.npy --count 20000`.
+
+VECTORS.npy holds embeddings `(n, dims) float32`. Of each setting an index is made, asked, measured and removed: bytes
+of an image on disk, build time, recall@10 against the full float cosine, and the times of queries by vector and by id.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from hashsearch.encoder import EmbedderSpec, Encoder, normalised
+from hashsearch.hashing.binarizers import make_binarizer
+from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.rerank_vectors import RerankVectors
+from hashsearch.hashing.sub_codes import make_sub_codes
+from hashsearch.options import run_reporting_errors, say, with_settings
+from hashsearch.search import Hit, Searcher, SearchOptions
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+    from hashsearch.config import Settings
+
+K, NAME = 10, "rerank-benchmark"
+SETTINGS: tuple[tuple[int | None, str], ...] = (
+    (None, "float32"),
+    (None, "int8"),
+    (512, "float32"),
+    (512, "int8"),
+    (256, "float32"),
+    (256, "int8"),
+    (128, "int8"),
+)
+
+
+@click.command()
+@click.argument("vectors", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--count", default=20_000, show_default=True, help="Vectors to index and to learn from.")
+@click.option("--queries", default=500, show_default=True, help="Other vectors to search with.")
+@with_settings("es_url", "home")
+def main(settings: Settings, vectors: Path, count: int, queries: int) -> None:
+    """Print sizes, recall and times of indices with smaller re-rank vectors, as a table in Markdown."""
+    from hashsearch.index.cluster import connect_cluster
+
+    client = connect_cluster(settings, say)
+    rows = np.random.default_rng(0).permutation(len(np.load(vectors, mmap_mode="r")))[: count + queries]
+    chosen = np.load(vectors)[rows]
+    chosen = normalised(chosen, chosen.shape[1])
+    base, asked = chosen[queries:], chosen[:queries]
+    truth = asked @ base.T
+    print(
+        f"{len(base)} x {base.shape[1]}, one shard, one segment; {len(asked)} queries, {SearchOptions(explain=False)}\n"
+    )
+    print("| stored | bytes an image on disk | of these the vector | build s | recall@10 | p50 ms by vector | by id |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    hashes, terms = make_binarizer("rotation"), make_sub_codes("cells")
+    spec = EmbedderSpec("any", base.shape[1], 0, "", {})
+    for dims, dtype in SETTINGS:
+        encoder = Encoder.fit(spec, base, hashes, terms, RerankVectors(dims, dtype))
+        print(_measured(client, encoder, base, asked, truth), flush=True)
+
+
+def _measured(client: Elasticsearch, encoder: Encoder, base: Vectors, asked: Vectors, truth: Vectors) -> str:
+    from hashsearch.index.store import ImageIndex
+    from hashsearch.index.writing import BulkWriter
+
+    index = ImageIndex.create(client, NAME, encoder)
+    try:
+        began = time.perf_counter()
+        for start in range(0, len(base), 1000):
+            encoded = encoder.encode(base[start : start + 1000])
+            documents = ((str(start + row), encoded.fields(row)) for row in range(len(encoded.codes)))
+            assert BulkWriter(client, index.alias).write(documents) == []
+        client.indices.forcemerge(index=index.alias, max_num_segments=1)
+        index.refresh()
+        built = time.perf_counter() - began
+        on_disk = client.indices.disk_usage(index=index.alias, run_expensive_tasks=True)[index.indices[0]]
+        sizes = {name: field["total_in_bytes"] / len(base) for name, field in on_disk["fields"].items()}
+        sizes.pop("_recovery_source", None)  # goes with a later merge
+        searcher, options = Searcher(encoder, index), SearchOptions(k=K, explain=False)
+        answers, by_vector = _timed(lambda row: searcher.by_vector(asked[row], options), len(asked))
+        _, by_id = _timed(lambda row: searcher.by_id(str(row), options), len(asked))
+    finally:
+        client.indices.delete(index=index.indices[0])
+    return (
+        f"| {encoder.rerank_dims} {encoder.rerank_vectors.dtype} | {sum(sizes.values()):.0f} | "
+        f"{sizes['embedding']:.0f} | {built:.1f} | {_recall(truth, answers):.4f} | {by_vector:.1f} | {by_id:.1f} |"
+    )
+
+
+def _timed(ask: Callable[[int], list[Hit]], count: int) -> tuple[list[list[Hit]], float]:
+    """Answers, and the median time in milliseconds; the first fifth only warms up."""
+    answers, seconds = [], []
+    for row in (*range(count // 5), *range(count)):
+        began = time.perf_counter()
+        answers.append(ask(row))
+        seconds.append(time.perf_counter() - began)
+    return answers[-count:], float(np.median(seconds[-count:])) * 1e3
+
+
+def _recall(truth: Vectors, answers: list[list[Hit]]) -> float:
+    """The share of answers whose full cosine reaches the exact K-th's, less 1e-6."""
+    least = np.partition(truth, -K, axis=1)[:, -K] - 1e-6
+    return float(np.mean([truth[row, int(hit.id)] >= least[row] for row, hits in enumerate(answers) for hit in hits]))
+
+
+if __name__ == "__main__":
+    run_reporting_errors(main)

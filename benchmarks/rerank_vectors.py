@@ -1,0 +1,235 @@
+"""What smaller re-rank vectors cost: `python benchmarks/rerank_vectors.py VECTORS.npy PATHS.txt`.
+
+VECTORS.npy holds embeddings `(n, dims) float32` of length 1 of real photos; PATHS.txt the path of each on a line, as
+`.../DATA-SET/[train|val|test/]CLASS.../NAME`. All is judged against the full float cosine, and nothing is learned on a
+query: recall@10 (an answer counts when its full cosine reaches that of the exact tenth, less 1e-6), how far the cosine
+is off, average precision@10 by class, and what a query by id finds when its embedding has to be reconstructed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.encoder import EmbedderSpec, Encoder, normalised
+from hashsearch.evaluation.metrics import average_precision_at
+from hashsearch.hashing.binarizers import make_binarizer, principal_axes, random_rotation
+from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.rerank_vectors import RerankVectors
+from hashsearch.hashing.sub_codes import make_sub_codes
+from hashsearch.options import run_reporting_errors
+
+K, PROBES = 10, 16
+SPLITS, ASKED = ("train", "val", "test"), ("val", "test")
+SETTINGS: tuple[tuple[int | None, str], ...] = (
+    (None, "float32"),
+    (None, "int8"),
+    (768, "int8"),
+    (512, "float32"),
+    (512, "int8"),
+    (256, "float32"),
+    (256, "int8"),
+    (128, "int8"),
+)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Embeddings `(n, dims)`, and of each its data set, its class and whether it asks: `(n,)`."""
+
+    vectors: Vectors
+    data_set: NDArray[np.str_]
+    label: NDArray[np.str_]
+    asks: NDArray[np.bool_]
+
+    @classmethod
+    def read(cls, vectors: Path, paths: Path) -> Photos:
+        """Those of a data set's test and validation splits ask; where there are none, every fifth."""
+        places = [Path(line).parts for line in paths.read_text().splitlines()]
+        first = next(column for column, parts in enumerate(zip(*places)) if len(set(parts)) > 1)
+        named = [(parts[first], _split(parts[first + 1]), "/".join(parts[first + 1 : -1])) for parts in places]
+        parted = {data_set for data_set, split, _ in named if split}
+        asks = [
+            split in ASKED if data_set in parted else row % 5 == 0 for row, (data_set, split, _) in enumerate(named)
+        ]
+        whole = np.array([split is not None or data_set not in parted for data_set, split, _ in named])
+        labels = [label.removeprefix(f"{split}/") for _, split, label in named]
+        data_sets = np.array([data_set for data_set, _, _ in named])
+        embeddings = np.load(vectors)
+        return cls(
+            normalised(embeddings[whole], embeddings.shape[1]),
+            data_sets[whole],
+            np.array(labels)[whole],
+            np.array(asks)[whole],
+        )
+
+
+def _split(folder: str) -> str | None:
+    return folder if folder in SPLITS else None
+
+
+Cosines = Callable[[Vectors, Vectors], NDArray[np.float32]]
+
+
+def settings(sample: Vectors) -> Iterator[tuple[str, int, Cosines]]:
+    """Of each setting its name, the bytes of an image's vector, and the cosines it gives of queries to others."""
+    for dims, dtype in SETTINGS:
+        if dims is None or dims < sample.shape[1]:
+            learned = RerankVectors(dims, dtype).fit(sample)
+            size = (dims or sample.shape[1]) * np.dtype(dtype).itemsize
+            yield f"{dims or sample.shape[1]} {dtype}", size, _stored_cosines(learned)
+
+
+def alternatives(sample: Vectors, dims: int) -> Iterator[tuple[str, Cosines]]:
+    """Other ways to make vectors of so many dimensions or of bytes, to judge ours by."""
+    mean = sample.mean(axis=0)
+    axes = principal_axes(sample, dims).astype(np.float32)
+    centred = principal_axes(sample - mean, dims).astype(np.float32)
+    turn = random_rotation(sample.shape[1], np.random.default_rng(0))[:, :dims].astype(np.float32)
+    yield f"{dims} float32, ours", lambda a, b: _unit(a @ axes) @ _unit(b @ axes).T
+    yield f"{dims} float32, not scaled to length 1", lambda a, b: (a @ axes) @ (b @ axes).T
+    yield (
+        f"{dims} float32, cosine of centred vectors",
+        lambda a, b: _unit((a - mean) @ centred) @ _unit((b - mean) @ centred).T,
+    )
+    yield f"{dims} float32, axes of centred vectors", lambda a, b: _unit(a @ centred) @ _unit(b @ centred).T
+    yield f"{dims} float32, random directions", lambda a, b: _unit(a @ turn) @ _unit(b @ turn).T
+    yield f"{dims} int8, not rotated", lambda a, b: _unit(_bytes(a @ axes)) @ _unit(_bytes(b @ axes)).T
+    yield f"{sample.shape[1]} int8, not rotated", lambda a, b: _unit(_bytes(a)) @ _unit(_bytes(b)).T
+
+
+def _stored_cosines(learned: RerankVectors) -> Cosines:
+    return lambda a, b: _unit(learned.transform(a)) @ _unit(learned.transform(b)).T
+
+
+def _unit(vectors: NDArray[Any]) -> Vectors:
+    return normalised(vectors, vectors.shape[1])
+
+
+def _bytes(vectors: Vectors) -> Vectors:
+    return np.rint(vectors * (127 / np.abs(vectors).max(axis=1, keepdims=True)))
+
+
+def nearest(cosines: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Columns of the K largest of each row, largest first."""
+    found = np.argpartition(-cosines, K - 1, axis=1)[:, :K]
+    order = np.argsort(-np.take_along_axis(cosines, found, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1)
+
+
+def recall(truth: NDArray[np.float32], found: NDArray[np.intp]) -> float:
+    """The share of answers `(queries, K)` as near as the exact K-th, by the full cosines `(queries, n)`."""
+    least = np.partition(truth, -K, axis=1)[:, -K, np.newaxis]
+    return float((np.take_along_axis(truth, found, axis=1) >= least - 1e-6).mean())
+
+
+def picked(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """At most so many of the rows, at random but the same each time."""
+    return np.random.default_rng(0).permutation(rows)[:count]
+
+
+def recall_table(photos: Photos, queries: int, learned_on: int) -> None:
+    """All photos but the queries as base: recall, and how far the cosines of the exact neighbours are off."""
+    rows = np.random.default_rng(0).permutation(len(photos.vectors))
+    asked, base = photos.vectors[rows[:queries]], photos.vectors[rows[queries:]]
+    sample, truth = base[:learned_on], asked @ base.T
+    exact = nearest(truth)
+    print(f"\n{len(base)} photos, {len(asked)} queries, learned on {len(sample)} photos\n")
+    print("| stored | bytes an image | GB of 100 million | recall@10 | cosine of the ten nearest off by | of any two |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, size, cosines in settings(sample):
+        given = cosines(asked, base)
+        off = np.take_along_axis(given - truth, exact, axis=1)
+        print(
+            f"| {name} | {size} | {size / 10:.1f} | {recall(truth, nearest(given)):.4f} | "
+            f"{off.mean():+.4f} ± {off.std():.4f} | {(given - truth).mean():+.4f} ± {(given - truth).std():.4f} |"
+        )
+    print("\n| made otherwise | recall@10 |\n| --- | --- |")
+    for name, cosines in alternatives(sample, 256):
+        print(f"| {name} | {recall(truth, nearest(cosines(asked, base))):.4f} |")
+
+
+def class_tables(photos: Photos, data_sets: list[str], learned_on: int) -> None:
+    """Each data set by itself, with what was learned on photos like its own, and on those of the others only."""
+    base = np.flatnonzero(~photos.asks)
+    for where in ("all data sets", "the other data sets"):
+        columns: dict[str, dict[str, str]] = {}
+        for data_set in data_sets:
+            allowed = base if where == "all data sets" else base[photos.data_set[base] != data_set]
+            columns[data_set] = _judged(photos, data_set, photos.vectors[picked(allowed, learned_on)])
+        print(f"\nlearned on {where}: average precision@10 by class, recall@10\n")
+        print(f"| stored | {' | '.join(data_sets)} |\n| --- |{' --- |' * len(data_sets)}")
+        for name in columns[data_sets[0]]:
+            print(f"| {name} | {' | '.join(columns[data_set][name] for data_set in data_sets)} |")
+
+
+def _judged(photos: Photos, data_set: str, sample: Vectors) -> dict[str, str]:
+    own = photos.data_set == data_set
+    asked, base = np.flatnonzero(own & photos.asks), np.flatnonzero(own & ~photos.asks)
+    truth = photos.vectors[asked] @ photos.vectors[base].T
+    judged = {}
+    for name, _, cosines in settings(sample):
+        found = nearest(cosines(photos.vectors[asked], photos.vectors[base]))
+        relevant = photos.label[base][found] == photos.label[asked][:, np.newaxis]
+        judged[name] = f"{average_precision_at(relevant, K):.4f}, {recall(truth, found):.4f}"
+    return judged
+
+
+def by_id_table(photos: Photos, queries: int, learned_on: int) -> None:
+    """Of the exact neighbours of an indexed photo: how many share a sub-code asked for, by embedding and by id."""
+    rows = np.random.default_rng(0).permutation(len(photos.vectors))
+    asked, base = photos.vectors[rows[:queries]], photos.vectors[rows[queries:]]
+    exact, dims = nearest(asked @ base.T), base.shape[1]
+    spec = EmbedderSpec("any", dims, 0, "", {})
+    print(f"\nneighbours that share a sub-code with the query, {PROBES} probes\n")
+    print("| stored | cells, by embedding | cells, by id | blocks, by embedding | blocks, by id |")
+    print("| --- | --- | --- | --- | --- |")
+    shares: dict[str, list[str]] = {}
+    for kind in ("cells", "blocks"):
+        encoder = Encoder.fit(spec, base[:learned_on], make_binarizer("rotation"), make_sub_codes(kind))
+        terms = encoder.sub_codes.terms(base, encoder.binarizer.transform(base))
+        for size, dtype in SETTINGS:
+            if size is None or size < dims:
+                learned = RerankVectors(size, dtype).fit(base[:learned_on])
+                smaller = Encoder(spec, encoder.binarizer, encoder.sub_codes, learned)
+                found = _shares(smaller, asked, [set(row) for row in terms.tolist()], exact)
+                shares.setdefault(f"{size or dims} {dtype}", []).extend(f"{share:.4f}" for share in found)
+    for name, row in shares.items():
+        print(f"| {name} | {' | '.join(row)} |")
+
+
+def _shares(encoder: Encoder, asked: Vectors, terms: list[set[str]], exact: NDArray[np.intp]) -> NDArray[np.float64]:
+    encoded = encoder.encode(asked)
+    found = []
+    for row, neighbours in enumerate(exact):
+        by_embedding = encoder.encode_query(asked[row])
+        by_id = encoder.stored_query(encoded.rerank_vectors[row], encoded.codes[row])
+        for query in (by_embedding, by_id):
+            probed = set(encoder.sub_codes.query_terms(query.embedding, query.code, query.margins, PROBES))
+            found.append(np.mean([bool(terms[neighbour] & probed) for neighbour in neighbours]))
+    return np.array(found).reshape(-1, 2).mean(axis=0)
+
+
+@click.command()
+@click.argument("vectors", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("paths", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--queries", default=1000, show_default=True, help="Photos that ask, of all data sets together.")
+@click.option("--learned-on", default=20_000, show_default=True, help="At most so many photos to learn from.")
+@click.option("--data-set", "data_sets", multiple=True, help="Only these, in the tables by class.  [default: all]")
+def main(vectors: Path, paths: Path, queries: int, learned_on: int, data_sets: tuple[str, ...]) -> None:
+    """Print what re-rank vectors of fewer dimensions and of bytes cost, as tables in Markdown."""
+    photos = Photos.read(vectors, paths)
+    print(f"{vectors.name}: {len(photos.vectors)} photos, {photos.vectors.shape[1]} dims")
+    recall_table(photos, queries, learned_on)
+    class_tables(photos, list(data_sets) or sorted(set(photos.data_set.tolist())), learned_on)
+    by_id_table(photos, queries, learned_on)
+
+
+if __name__ == "__main__":
+    run_reporting_errors(main)
