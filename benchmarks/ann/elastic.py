@@ -1,0 +1,133 @@
+"""Elasticsearch's own vector search: exact, HNSW, and quantised with re-scoring, as its documentation tells users to.
+
+One `dense_vector` field, default m and ef_construction, one shard, one segment, no `_source`; a query is one `knn`
+query through elasticsearch-py, its vector in float32's shortest digits, and only ids come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from benchmarks.ann.methods import Method, Place, Setting, Sizes
+from benchmarks.ann.served import BATCH, Document, Server
+from hashsearch.errors import StoreError
+from hashsearch.hashing.bits import Vectors
+
+_ALIAS, _INDEX, _FIELD = "peer", "peer-vectors", "vector"
+_HEADERS = {"content-type": "application/json", "accept": "application/json"}
+_QUANTISED = frozenset({"int8_hnsw", "bbq_hnsw", "bbq_flat"})
+
+# (num_candidates, oversample); Elasticsearch takes at most 10 times k for re-scoring.
+_RESCORED = ((20, 3), (50, 3), (100, 3), (100, 5), (200, 5), (400, 5), (400, 9.9), (800, 9.9))
+# (k, num_candidates, oversample): asked for more than the 10 that are wanted, it re-scores more than its limit.
+_WIDENED = ((30, 400, 9.9), (50, 600, 9.9), (100, 1200, 9.9))
+
+SETTINGS: dict[str, Sequence[Setting]] = {
+    "flat": [{}],
+    "hnsw": [{"num_candidates": count} for count in (20, 50, 100, 200, 500, 1000)],
+    "int8_hnsw": [
+        {"num_candidates": count, "oversample": oversample}
+        for count, oversample in product((20, 50, 100, 200, 500), (0, 2))
+    ],
+    "bbq_hnsw": [
+        *({"num_candidates": count, "oversample": oversample} for count, oversample in _RESCORED),
+        *({"num_candidates": count, "oversample": oversample, "k": k} for k, count, oversample in _WIDENED),
+    ],
+    # Nothing to walk: all are compared, so only re-scoring counts.
+    "bbq_flat": [
+        *({"num_candidates": 100, "oversample": oversample} for oversample in (3, 5, 9.9)),
+        *({"num_candidates": count, "oversample": oversample, "k": k} for k, count, oversample in _WIDENED),
+    ],
+}
+
+
+class ElasticVectors:
+    """One kind of `dense_vector` index."""
+
+    def __init__(self, place: Place, name: str, kind: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.server = Server(place, _ALIAS)
+
+    def settings(self) -> Sequence[Setting]:
+        return SETTINGS[self.kind]
+
+    def build(self, vectors: Vectors) -> Mapping[str, float]:
+        self.server.start()
+        self.server.client.indices.create(
+            index=_INDEX,
+            aliases={_ALIAS: {"is_write_index": True}},
+            settings={"index.number_of_shards": 1, "index.number_of_replicas": 0},
+            mappings=mappings(vectors.shape[1], self.kind),
+        )
+        return self.server.load(_documents(vectors))
+
+    def connect(self) -> None:
+        self.client = self.server.new_client()
+
+    def query(self, vector: Vectors, k: int, setting: Setting) -> NDArray[np.int64]:
+        body = orjson.dumps(request(vector, k, setting), option=orjson.OPT_SERIALIZE_NUMPY)
+        answer: Any = self.client.perform_request("POST", f"/{_ALIAS}/_search", headers=_HEADERS, body=body).body
+        if answer["timed_out"] or answer["_shards"]["failed"]:
+            raise StoreError(f"every shard must answer, got {answer['_shards']}")
+        return np.array([int(hit["_id"]) for hit in answer["hits"]["hits"]], dtype=np.int64)
+
+    def sizes(self) -> Sizes:
+        disk, fields = self.server.field_bytes()
+        vectors = fields[_FIELD]["knn_vectors_in_bytes"]
+        if self.kind not in _QUANTISED:
+            return Sizes(disk, vectors, "all of the vector field: the floats, which are searched, and the graph if any")
+        (mapping,) = self.server.client.indices.get_mapping(index=_ALIAS).body.values()
+        floats = self.server.client.count(index=_ALIAS)["count"] * 4 * mapping["mappings"]["properties"][_FIELD]["dims"]
+        return Sizes(disk, vectors - floats, "the vector field less its floats: quantised vectors and the graph if any")
+
+    def restart(self) -> None:
+        self.server.restart()
+
+    def close(self) -> None:
+        self.server.stop()
+
+    def versions(self) -> Mapping[str, str]:
+        return self.server.versions()
+
+
+def mappings(dims: int, kind: str) -> dict[str, Any]:
+    """The index's mappings, for one kind of `index_options`."""
+    field = {"type": "dense_vector", "dims": dims, "similarity": "cosine", "index_options": {"type": kind}}
+    return {"_source": {"enabled": False}, "dynamic": "strict", "properties": {_FIELD: field}}
+
+
+def request(vector: Vectors, k: int, setting: Setting) -> dict[str, Any]:
+    """The search for the `k` nearest to a vector `(dims,)`."""
+    wanted = setting.get("k", k)
+    candidates = max(wanted, setting.get("num_candidates", wanted))
+    knn = {"field": _FIELD, "query_vector": vector, "k": wanted, "num_candidates": candidates}
+    if "oversample" in setting:
+        knn["rescore_vector"] = {"oversample": setting["oversample"]}
+    return {"query": {"knn": knn}, "size": k, "_source": False, "track_total_hits": False}
+
+
+def _documents(vectors: Vectors) -> Iterator[list[Document]]:
+    """Batches of documents, each named by its row."""
+    for start in range(0, len(vectors), BATCH):
+        batch = np.asarray(vectors[start : start + BATCH])
+        yield [(str(start + row), {_FIELD: vector}) for row, vector in enumerate(batch)]
+
+
+MAKERS: dict[str, Callable[[Place], Method]] = {
+    name: partial(ElasticVectors, name=name, kind=kind)
+    for name, kind in {
+        "es-float-scan": "flat",
+        "es-float-hnsw": "hnsw",
+        "es-int8-hnsw": "int8_hnsw",
+        "es-bbq-hnsw": "bbq_hnsw",
+        "es-bbq-flat": "bbq_flat",
+    }.items()
+}

@@ -1,0 +1,127 @@
+"""hashsearch's own strategies, through the product: its encoder, its templates, its writer, its searcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.ann.methods import Method, Place, Setting, Sizes
+from benchmarks.ann.served import BATCH, Document, Server
+from hashsearch.encoder import EmbedderSpec, Encoder
+from hashsearch.hashing.binarizers import make_binarizer
+from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.sub_codes import make_sub_codes
+
+_NAME = "ours"
+_ALIAS = f"hashsearch-{_NAME}"
+_SAMPLE = 100_000  # vectors that the encoder is fitted on
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One strategy as the product offers it. `bits` of a code; `sub_codes` that are indexed beside it."""
+
+    strategy: str
+    settings: Sequence[Setting]
+    sub_codes: str = "cells"
+    graph: bool = False
+    bits: int = 1024
+
+    def counted(self) -> dict[str, str]:
+        """The fields that recall reads, with the kind of data that counts as memory."""
+        terms = {"sub_codes": "inverted_index"} if self.strategy == "sub_codes" else {}
+        return {"code": "knn_vectors_in_bytes", **terms}
+
+
+_CANDIDATES: Sequence[Setting] = [{"candidates": count} for count in (100, 200, 300, 500, 1000, 2000)]
+_PROBED: Sequence[Setting] = [
+    {"probes": probes, "candidates": count} for probes, count in product((8, 16, 32, 64), (300, 500, 1000))
+]
+
+VARIANTS: dict[str, Variant] = {
+    "hashsearch-scan": Variant("scan", _CANDIDATES),
+    "hashsearch-blocks": Variant("sub_codes", _PROBED, sub_codes="blocks"),
+    "hashsearch-cells": Variant("sub_codes", _PROBED),
+    "hashsearch-graph": Variant("graph", _CANDIDATES, graph=True),
+}
+
+
+class Ours:
+    """One index as `index_catalog` makes it, of vectors instead of images."""
+
+    def __init__(self, place: Place, name: str) -> None:
+        self.name = name
+        self.variant = VARIANTS[name]
+        self.folder = place.folder / "encoder"
+        self.server = Server(place, _ALIAS)
+
+    def settings(self) -> Sequence[Setting]:
+        return self.variant.settings
+
+    def build(self, vectors: Vectors) -> Mapping[str, float]:
+        from hashsearch.index.store import ImageIndex
+
+        began = perf_counter()
+        encoder = fitted(vectors, self.variant)
+        encoder.save(self.folder)
+        seconds = perf_counter() - began
+        self.server.start()
+        ImageIndex.create(self.server.client, _NAME, encoder, graph=self.variant.graph)
+        return {"fit": seconds, **self.server.load(_documents(encoder, vectors))}
+
+    def connect(self) -> None:
+        from hashsearch.index.store import ImageIndex
+        from hashsearch.search import Searcher
+
+        encoder = Encoder.load(self.folder)
+        self.searcher = Searcher(encoder, ImageIndex.open(self.server.new_client(), _NAME, encoder))
+
+    def query(self, vector: Vectors, k: int, setting: Setting) -> NDArray[np.int64]:
+        from hashsearch.search import SearchOptions
+
+        options = SearchOptions(k=k, strategy=self.variant.strategy, explain=False, **setting)
+        return np.array([int(hit.id) for hit in self.searcher.by_vector(vector, options)], dtype=np.int64)
+
+    def sizes(self) -> Sizes:
+        disk, fields = self.server.field_bytes()
+        memory = 0
+        for field, kind in self.variant.counted().items():
+            told = fields[field][kind]
+            memory += told if isinstance(told, int) else told["total_in_bytes"]
+        return Sizes(
+            disk, memory, f"{' and '.join(self.variant.counted())}: codes, their graph if any, postings if any"
+        )
+
+    def restart(self) -> None:
+        self.server.restart()
+
+    def close(self) -> None:
+        self.server.stop()
+
+    def versions(self) -> Mapping[str, str]:
+        return self.server.versions()
+
+
+def fitted(vectors: Vectors, variant: Variant) -> Encoder:
+    """An encoder for vectors `(n, dims)`, learned from a sample of them; cells grow with the square root of n."""
+    rows = np.random.default_rng(0).choice(len(vectors), min(_SAMPLE, len(vectors)), replace=False)
+    cells = 2 ** round(np.log2(4 * np.sqrt(len(vectors))))
+    sub_codes = make_sub_codes(variant.sub_codes, **({"cells": cells} if variant.sub_codes == "cells" else {}))
+    spec = EmbedderSpec("vectors", vectors.shape[1], 1, "0" * 64, {})
+    return Encoder.fit(spec, vectors[np.sort(rows)], make_binarizer("rotation", bits=variant.bits), sub_codes)
+
+
+def _documents(encoder: Encoder, vectors: Vectors) -> Iterator[list[Document]]:
+    """Batches of documents as the product writes them, each named by its row."""
+    for start in range(0, len(vectors), BATCH):
+        encoded = encoder.encode(np.asarray(vectors[start : start + BATCH]))
+        yield [(str(start + row), encoded.fields(row)) for row in range(len(encoded.codes))]
+
+
+MAKERS: dict[str, Callable[[Place], Method]] = {name: partial(Ours, name=name) for name in VARIANTS}

@@ -1,0 +1,134 @@
+"""What methods on Elasticsearch share: a node of their own, quick writing, one merged segment, sizes, cold starts."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.ann.methods import Place, drop_pages
+from hashsearch.errors import ConfigError, StoreError
+from hashsearch.index.node import LocalNode
+from hashsearch.overlap import started_ahead
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+    from hashsearch.index.writing import WriteFailure
+
+OLDEST_JAVA = 21  # from there on Elasticsearch uses its native SIMD code
+BATCH = 500  # documents of a bulk request
+_WRITERS, _AHEAD = 2, 4  # bulk requests under way, and ready
+_MERGE_SECONDS = 4 * 3600
+# As anyone loads an index who does not search it meanwhile. Compound files would hide what is vectors and what is not.
+_LOADING = {"index.refresh_interval": "-1", "index.compound_format": False}
+
+Document = tuple[str, Mapping[str, Any]]
+FieldBytes = dict[str, dict[str, int]]  # by field: total_in_bytes, knn_vectors_in_bytes, inverted_index.total_in_bytes
+
+
+class Server:
+    """A local Elasticsearch node in the method's folder and one index on it, behind the alias `alias`."""
+
+    def __init__(self, place: Place, alias: str) -> None:
+        self.place = place
+        self.alias = alias
+        self.node = LocalNode(place.folder, heap=place.heap, server_folder=place.server_folder)
+
+    def start(self) -> None:
+        """Start the node; ConfigError when its Java is too old to be compared with."""
+        self.url = self.node.start().url or ""
+        self.client = self.new_client()
+        if int(self.versions()["jvm"].split(".")[0]) < OLDEST_JAVA:
+            self.stop()
+            raise ConfigError(f"the benchmark needs a JDK of at least {OLDEST_JAVA}, got {self.versions()['jvm']}")
+
+    def stop(self) -> None:
+        """Stop the node."""
+        self.node.stop()
+
+    def restart(self) -> None:
+        """Stop the node, drop its files from the page cache, start it; until it can search the index."""
+        self.node.stop()
+        drop_pages(self.node.folder / "data")
+        self.start()
+
+    def new_client(self) -> Elasticsearch:
+        """A client with one connection."""
+        from hashsearch.index.client import connect
+
+        return connect(self.url, connections=1)
+
+    def load(self, batches: Iterator[list[Document]]) -> dict[str, float]:
+        """Write all batches into the index behind the alias and merge it into one segment; seconds of the parts.
+
+        `idle` is a wait of up to half a minute that costs no work: Elasticsearch keeps a copy of each document
+        (`_recovery_source`) until its retention lease has moved past it, and only a later merge drops it.
+        """
+        self.client.indices.put_settings(index=self.alias, settings=_LOADING)
+        began = time.perf_counter()
+        self._write(batches)
+        self.client.options(request_timeout=_MERGE_SECONDS).indices.flush(index=self.alias, force=True)
+        written = time.perf_counter()
+        self._await_lease()
+        waited = time.perf_counter()
+        patient = self.client.options(request_timeout=_MERGE_SECONDS)
+        patient.indices.forcemerge(index=self.alias, max_num_segments=1)
+        patient.indices.flush(index=self.alias)
+        patient.indices.refresh(index=self.alias)
+        merged = time.perf_counter()
+        return {"bulk": written - began, "idle": waited - written, "merge": merged - waited}
+
+    def _write(self, batches: Iterator[list[Document]]) -> None:
+        from hashsearch.index.client import connect
+        from hashsearch.index.writing import BulkWriter
+
+        with connect(self.url, connections=_WRITERS) as client, ThreadPoolExecutor(_WRITERS, "write") as pool:
+            writer = BulkWriter(client, self.alias, max_documents=BATCH, max_bytes=20 * 2**20)
+            last: list[Document] = []
+            for failures in started_ahead(_all_but(last, batches), lambda b: pool.submit(writer.write, b), _AHEAD):
+                _require_none(failures.result())
+            # A segment of its own for the last batch: a single one would be left as it is by the merge.
+            client.options(request_timeout=_MERGE_SECONDS).indices.refresh(index=self.alias)
+            _require_none(writer.write(last))
+
+    def _await_lease(self) -> None:
+        for _ in range(120):
+            (stats,) = self.client.indices.stats(index=self.alias, level="shards").body["indices"].values()
+            copies = [copy for shard in stats["shards"].values() for copy in shard]
+            if all(
+                lease["retaining_seq_no"] > copy["seq_no"]["max_seq_no"]
+                for copy in copies
+                for lease in copy["retention_leases"]["leases"]
+            ):
+                return
+            time.sleep(0.5)
+        raise StoreError(f"the retention leases of '{self.alias}' must move within a minute of a flush")
+
+    def field_bytes(self) -> tuple[int, FieldBytes]:
+        """Bytes of the index on disk, and of each field by kind of data."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the API is in preview
+            told = self.client.indices.disk_usage(index=self.alias, run_expensive_tasks=True).body
+        (usage,) = (value for name, value in told.items() if name != "_shards")
+        return int(usage["store_size_in_bytes"]), usage["fields"]
+
+    def versions(self) -> dict[str, str]:
+        """Of the server and its Java."""
+        (node,) = self.client.nodes.info(metric="jvm").body["nodes"].values()
+        return {"elasticsearch": node["version"], "jvm": node["jvm"]["version"]}
+
+
+def _all_but(last: list[Document], batches: Iterator[list[Document]]) -> Iterator[list[Document]]:
+    """All batches but the last one, which is put into `last`."""
+    for batch in batches:
+        if last:
+            yield last.copy()
+        last[:] = batch
+
+
+def _require_none(failures: list[WriteFailure]) -> None:
+    if failures:
+        raise StoreError(f"every document must be taken, {len(failures)} were not, the first: {failures[0].reason}")
