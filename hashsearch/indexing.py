@@ -34,6 +34,7 @@ from hashsearch.index.writing import BulkWriter, WriteFailure
 from hashsearch.overlap import batched, started_ahead
 
 _DECODED_AHEAD = 2  # batches that wait for the network
+_MUCH = 10  # an index of which one image in so many is new is worth merging
 WRITERS, WRITTEN_AHEAD = 3, 6  # batches sent at once, and sent or waiting to be
 
 
@@ -173,18 +174,25 @@ class Indexer:
             yield reword.entry.id, {**reword.document, **stored[reword.entry.id].fields(), "indexed_at": now}
 
 
-def index_catalog(catalog: Catalog, indexer: Indexer, state: Path, rejects: Path | None = None) -> tuple[Summary, Path]:
+def index_catalog(
+    catalog: Catalog, indexer: Indexer, state: Path, rejects: Path | None = None, *, graph: bool = False
+) -> tuple[Summary, Path]:
     """Run the indexer from where the last, unfinished run of the same catalog ended, with a progress bar.
 
     Returns what became of the entries, and the path of the file that lists the rejected ones. `state` is a folder for
-    the checkpoints of all indices.
+    the checkpoints of all indices. Where much is new, the index is merged afterwards; with `graph` it has one then.
     """
     index = indexer.index
     identity = {"catalog": catalog.fingerprint, "index": list(index.uuids), "encoder": indexer.encoder.fingerprint}
     with Checkpoint.hold(state / index.alias, identity, rejects) as checkpoint:
         done = checkpoint.summary.entries
         with tqdm(total=catalog.total, initial=done, unit=" images", desc=index.alias) as bar:
-            return indexer.run(catalog, checkpoint, bar.update), checkpoint.rejects_path
+            summary = indexer.run(catalog, checkpoint, bar.update)
+    if graph and not index.graph:
+        index.with_graph()
+    elif summary.indexed * _MUCH >= index.count() > 0:
+        index.merge()
+    return summary, checkpoint.rejects_path
 
 
 _TEXT_FIELDS = ("uri", "title", "category", "attributes")

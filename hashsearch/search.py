@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,7 @@ from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.index import queries
 from hashsearch.index.queries import MAX_CANDIDATES
 from hashsearch.index.store import ImageIndex, code_of
-
-STRATEGIES = ("scan", "sub_codes", "graph")
+from hashsearch.recall import MOST_TERMS, STRATEGIES, Recall
 
 
 @dataclass(frozen=True)
@@ -25,15 +24,19 @@ class SearchOptions:
     """How to search. SearchError names the option that is outside its range.
 
     `strategy`: `scan` compares every code, `sub_codes` only those that share a sub-code with the query, `graph` walks
-    the graph of an index made with one; None takes `graph` where there is one, else `scan`.
+    the graph of an index made with one; None takes what is best for the index.
     `candidates` are recalled by Hamming distance (of each shard) and re-ranked by exact cosine.
-    `probes`: sub-codes asked for (of each block, with blocks). `explain`: also tell each hit's rank before re-ranking.
+    `compared`: how many codes `sub_codes` may compare, with cells; `probes`: how many sub-codes of each block it asks
+    for, with blocks; `beam`: how many codes a walk of the graph keeps in sight, the candidates at least.
+    `explain`: also tell each hit's code, sub-codes and rank before re-ranking.
     """
 
     k: int = 10
     candidates: int = 500
     strategy: str | None = None
-    probes: int = 16
+    compared: int | None = None
+    probes: int | None = None
+    beam: int | None = None
     category: Sequence[str] = ()
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     min_cosine: float | None = None
@@ -46,6 +49,10 @@ class SearchOptions:
             raise SearchError(f"k must be 1 to the number of candidates, {self.candidates}, got {self.k}")
         if self.strategy is not None and self.strategy not in STRATEGIES:
             raise SearchError(f"strategy must be one of {', '.join(STRATEGIES)}, got '{self.strategy}'")
+        if self.compared is not None and self.compared < 1:
+            raise SearchError(f"compared must be at least 1, got {self.compared}")
+        if self.beam is not None and not self.candidates <= self.beam <= MAX_CANDIDATES:
+            raise SearchError(f"beam must be the candidates, {self.candidates}, to {MAX_CANDIDATES}, got {self.beam}")
         if self.min_cosine is not None and not -1 <= self.min_cosine <= 1:
             raise SearchError(f"min_cosine must be -1 to 1, got {self.min_cosine}")
 
@@ -54,12 +61,13 @@ class SearchOptions:
 class Hit:
     """One found image. `hamming_rank` is its rank before re-ranking (1 is first, equal distances share a rank).
 
-    `sub_codes` are those it shares with the query, where the strategy asked for some.
+    `sub_codes` are those it shares with the query, where the strategy asked for some. Without `explain` it has neither,
+    and no `hamming`.
     """
 
     id: str
     cosine: float
-    hamming: int
+    hamming: int | None
     hamming_rank: int | None
     sub_codes: tuple[str, ...]
     uri: str | None
@@ -84,7 +92,7 @@ def as_table(hits: Sequence[Hit]) -> str:
 
 
 _DEFAULTS = SearchOptions()
-_MOST_TERMS = 65_536  # Elasticsearch's limit for one terms clause
+BEAM = 500  # codes that a walk of the graph keeps in sight, at least
 
 
 class Searcher:
@@ -94,6 +102,7 @@ class Searcher:
         index.require(encoder)
         self.encoder = encoder
         self.index = index
+        self.recall = Recall(encoder, index)
 
     def by_image(self, image: NDArray[np.uint8], options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """Hits for an RGB image `(height, width, 3) uint8`, best cosine first."""
@@ -133,44 +142,35 @@ class Searcher:
             inside = queries.ids(self._walk(query.code, radius, clauses))
         else:
             inside = queries.within(query.code.tobytes().hex(), radius, clauses)
-        (answer,) = self.index.search(queries.rerank(query, inside, MAX_CANDIDATES, MAX_CANDIDATES, None))
-        hits = [self._hit(hit, query.code, [], None) for hit in answer["hits"]["hits"]]
+        request = queries.rerank(query, inside, MAX_CANDIDATES, MAX_CANDIDATES, None)
+        (answer,) = self.index.search(queries.explained(request))
+        hits = [self._explained(hit, query.code, [], None) for hit in answer["hits"]["hits"]]
         if len(hits) >= MAX_CANDIDATES:
             raise SearchError(f"{MAX_CANDIDATES} or more images lie within radius {radius}: ask for a smaller one")
         if options.min_cosine is not None:  # not in the request, where it would hide that there were too many
             hits = [hit for hit in hits if hit.cosine >= options.min_cosine]
-        return sorted(hits, key=lambda hit: (hit.hamming, -hit.cosine, hit.id))
+        return sorted(hits, key=lambda hit: (hit.hamming or 0, -hit.cosine, hit.id))
 
     def _search(self, query: EncodedQuery, options: SearchOptions, clauses: list[queries.Body]) -> list[Hit]:
         clauses = clauses + queries.filters(options.category, options.attributes)
-        terms = self._terms(query, options)
-        if terms:
-            clauses.append(queries.sub_codes(terms))
-        recalled = queries.recall(query.code.tobytes().hex(), options.candidates, clauses)
-        bodies = [queries.rerank(query, recalled, options.k, options.candidates, options.min_cosine)]
-        if options.explain:
-            most = min(MAX_CANDIDATES, options.candidates * self.index.shards)
-            bodies.append(queries.recalled_scores(recalled, most))
-        found, *before = self.index.search(*bodies)
-        distances = self._distances(before[0]) if before else None
-        return [self._hit(hit, query.code, terms, distances) for hit in found["hits"]["hits"]]
-
-    def _terms(self, query: EncodedQuery, options: SearchOptions) -> list[str]:
-        strategy = options.strategy or ("graph" if self.index.graph else "scan")
+        strategy, terms = self.recall.strategy(options.strategy), []
         if strategy == "sub_codes":
-            terms = self.encoder.sub_codes.query_terms(query.embedding, query.code, query.margins, options.probes)
-            if len(terms) > _MOST_TERMS:
-                raise SearchError(f"probes may come to {_MOST_TERMS} sub-codes, {options.probes} are {len(terms)}")
-            return terms
-        if (strategy == "graph") != self.index.graph:
-            made = "with a graph" if self.index.graph else "without a graph"
-            raise SearchError(f"strategy '{strategy}' does not fit '{self.index.alias}', which was made {made}")
-        return []
+            terms = self.recall.terms(query, options.probes, options.compared)
+            clauses.append(queries.sub_codes(terms))
+        beam = (options.beam or max(BEAM, options.candidates)) if strategy == "graph" else options.candidates
+        recalled = queries.recall(query.code.tobytes().hex(), options.candidates, beam, clauses)
+        request = queries.rerank(query, recalled, options.k, options.candidates, options.min_cosine)
+        if not options.explain:
+            (found,) = self.index.search(request)
+            return [_hit(hit) for hit in found["hits"]["hits"]]
+        most = min(MAX_CANDIDATES, options.candidates * self.index.shards)
+        found, scored = self.index.search(queries.explained(request), queries.recalled_scores(recalled, most))
+        return [self._explained(hit, query.code, terms, self._distances(scored)) for hit in found["hits"]["hits"]]
 
     def _walk(self, code: Codes, radius: int, clauses: list[queries.Body]) -> list[str]:
         """Ids of all images within the radius, by comparing codes here; blocks spare those that cannot be."""
         blocks = self.encoder.sub_codes
-        if isinstance(blocks, Blocks) and blocks.neighbour_count(radius) <= _MOST_TERMS:
+        if isinstance(blocks, Blocks) and blocks.neighbour_count(radius) <= MOST_TERMS:
             clauses = [*clauses, queries.sub_codes(blocks.neighbours(code, radius))]
         inside: list[str] = []
         for image_ids, codes in self.index.codes(clauses):
@@ -183,22 +183,30 @@ class Searcher:
         scores = np.array([hit["_score"] for hit in answer["hits"]["hits"]])
         return np.rint((1 - scores) * self.encoder.bits).astype(np.int64)
 
-    def _hit(
+    def _explained(
         self, hit: Mapping[str, Any], code: Codes, terms: Sequence[str], distances: NDArray[np.int64] | None
     ) -> Hit:
-        source, fields = hit["_source"], hit["fields"]
         distance = int(hamming(code[np.newaxis], code_of(hit)[np.newaxis])[0, 0])
-        rank = None if distances is None else int(np.searchsorted(distances, distance)) + 1
-        return Hit(
-            id=hit["_id"],
-            cosine=2 * hit["_score"] - 1,
+        return replace(
+            _hit(hit),
             hamming=distance,
-            hamming_rank=rank,
-            sub_codes=tuple(sorted(set(terms) & set(fields.get("sub_codes", ())))) if terms else (),
-            uri=source.get("uri"),
-            title=source.get("title"),
-            category=source.get("category"),
-            attributes=source.get("attributes", {}),
-            width=source.get("width"),
-            height=source.get("height"),
+            hamming_rank=None if distances is None else int(np.searchsorted(distances, distance)) + 1,
+            sub_codes=tuple(sorted(set(terms) & set(hit["fields"].get("sub_codes", ())))) if terms else (),
         )
+
+
+def _hit(hit: Mapping[str, Any]) -> Hit:
+    source = hit["_source"]
+    return Hit(
+        id=hit["_id"],
+        cosine=2 * hit["_score"] - 1,
+        hamming=None,
+        hamming_rank=None,
+        sub_codes=(),
+        uri=source.get("uri"),
+        title=source.get("title"),
+        category=source.get("category"),
+        attributes=source.get("attributes", {}),
+        width=source.get("width"),
+        height=source.get("height"),
+    )

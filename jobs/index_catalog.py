@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--column", "columns", multiple=True, metavar="ROLE=COLUMN", help="Where id, image, title or category stands."
 )
-@click.option("--graph", is_flag=True, help="Make a new index with a graph over the codes, for millions of images.")
+@click.option("--graph", is_flag=True, help="Give the index a graph over the codes, for millions of images.")
 @click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Threads that read images.")
 @click.option("--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Where rejected entries are listed.")
 @click.option("--allow-private", is_flag=True, help="Also fetch images from private network addresses.")
@@ -50,10 +50,10 @@ def main(
     source = Catalog(catalog, dict(_role_and_column(text) for text in columns))
     encoder = load_encoder(settings)
     encoder.warm()  # before an index of it is made: the network may be missing
-    index = ImageIndex.open_or_create(connect_cluster(settings, say), settings.index, encoder, graph=graph)
+    index = ImageIndex.open_or_create(connect_cluster(settings, say), settings.index, encoder)
     writer = BulkWriter(index.client, index.alias)
     indexer = Indexer(encoder, index, writer, settings.limits, workers, allow_private)
-    summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects)
+    summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects, graph=graph)
     say(f"{summary}; '{settings.index}' holds {index.count()} images")
     if summary.rejected:
         say(f"rejected entries: {rejects}")

@@ -3,7 +3,7 @@
 `Blocks` cut the code into pieces of 16 bits. They give a guarantee: two codes within r flips of each other have, of m
 blocks, one within r // m flips (pigeonhole; multi-index hashing, Norouzi et al., CVPR 2012, prop. 1).
 `Cells` are learned regions of the embedding space. They find far more similar images per document touched, without a
-guarantee.
+guarantee. The nearest centre is that of the largest `vector . centre - |centre|^2 / 2`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,6 @@ class SubCodes(Protocol):
 
     def terms(self, embeddings: Vectors, codes: Codes) -> Terms:
         """Terms to index: `(n, terms per image) str`."""
-
-    def query_terms(self, embedding: Vectors, code: Codes, margins: NDArray[np.float32], probes: int) -> list[str]:
-        """Terms to ask for, of one query's `(dims,)`, `(bits // 8,)` and `(bits,)`; `probes` sets recall and cost."""
 
     def parameters(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON holds them."""
@@ -83,7 +80,7 @@ class Blocks:
         return _terms("b", np.arange(self.count, dtype=np.uint16), self.values(codes))
 
     def query_terms(self, embedding: Vectors, code: Codes, margins: NDArray[np.float32], probes: int) -> list[str]:
-        """The `probes` likeliest values of each block, least certain bits flipped first.
+        """The `probes` likeliest values of each block, of a code `(bits // 8,)`, least certain bits flipped first.
 
         Query-directed multi-probe (Lv et al., VLDB 2007): a set of flips costs the sum of its squared margins.
         """
@@ -142,23 +139,30 @@ class Cells:
         """Learn the centres by k-means on embeddings `(n, dims)`; HashingError when n is below the number of cells."""
         if len(embeddings) < self.cells:
             raise HashingError(f"{self.cells} cells need at least as many vectors to learn from, got {len(embeddings)}")
-        self.centres_ = _kmeans(embeddings, self.cells, np.random.default_rng(self.seed))
-        return self
+        return self._take(_kmeans(embeddings, self.cells, np.random.default_rng(self.seed)))
 
     def terms(self, embeddings: Vectors, codes: Codes) -> Terms:
         """One term a cell, nearest first: `(n, nearest) str`."""
         return self._nearest(embeddings, self.nearest)
 
-    def query_terms(self, embedding: Vectors, code: Codes, margins: NDArray[np.float32], probes: int) -> list[str]:
-        """The `probes` cells nearest to the query."""
-        if not 1 <= probes <= self.cells:
-            raise SearchError(f"probes must be 1 to {self.cells}, the number of cells, got {probes}")
-        return list(map(str, self._nearest(embedding[np.newaxis], probes)[0]))
+    def query_terms(self, embedding: Vectors, sizes: NDArray[np.int64], most: int) -> list[str]:
+        """The cells nearest to a query `(dims,)` that hold at most `most` images together; one at least.
+
+        `sizes (cells,)`: how many images each cell holds. A fixed number of cells would cost a query near large ones
+        many times what it costs another.
+        """
+        nearest = np.argsort(self._half_norms - self.centres_ @ embedding)
+        within = int(np.searchsorted(sizes[nearest].cumsum(), most, side="right"))
+        return list(map(str, _terms("c", np.uint16(0), nearest[: max(1, within)].astype(np.uint16))))
+
+    def names(self) -> list[str]:
+        """The terms of all cells, in order."""
+        return list(map(str, _terms("c", np.uint16(0), np.arange(self.cells, dtype=np.uint16))))
 
     def _nearest(self, embeddings: Vectors, count: int) -> Terms:
         cells = np.empty((len(embeddings), count), dtype=np.uint16)
         for start in range(0, len(embeddings), 8192):
-            distances = _distances(embeddings[start : start + 8192], self.centres_)
+            distances = self._half_norms - embeddings[start : start + 8192] @ self.centres_.T
             found = np.argpartition(distances, count - 1, axis=1)[:, :count]
             order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
             cells[start : start + 8192] = np.take_along_axis(found, order, axis=1)
@@ -171,7 +175,11 @@ class Cells:
         return {"centres_": self.centres_}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> Cells:
-        self.centres_ = arrays["centres_"]
+        return self._take(arrays["centres_"])
+
+    def _take(self, centres: Vectors) -> Cells:
+        self.centres_ = centres
+        self._half_norms = (centres**2).sum(axis=1) / 2
         return self
 
 
@@ -200,8 +208,9 @@ def _kmeans(vectors: Vectors, clusters: int, generator: np.random.Generator) -> 
     """Lloyd's k-means: `(n, dims) -> (clusters, dims)`; a cell that loses its members restarts at a random vector."""
     centres = vectors[generator.choice(len(vectors), clusters, replace=False)].copy()
     for _ in range(_ITERATIONS):
+        halves = (centres**2).sum(axis=1) / 2
         cell = np.concatenate(
-            [_distances(vectors[i : i + 8192], centres).argmin(axis=1) for i in range(0, len(vectors), 8192)]
+            [(halves - vectors[i : i + 8192] @ centres.T).argmin(axis=1) for i in range(0, len(vectors), 8192)]
         )
         sums = np.zeros_like(centres)
         np.add.at(sums, cell, vectors)
@@ -211,11 +220,6 @@ def _kmeans(vectors: Vectors, clusters: int, generator: np.random.Generator) -> 
         empty = np.flatnonzero(sizes == 0)
         centres[empty] = vectors[generator.choice(len(vectors), len(empty), replace=False)]
     return centres
-
-
-def _distances(vectors: Vectors, centres: Vectors) -> NDArray[np.float32]:
-    """Squared Euclidean distances less the vectors' own squared norms, which do not change the order."""
-    return (centres**2).sum(axis=1) - 2 * vectors @ centres.T
 
 
 @cache

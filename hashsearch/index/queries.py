@@ -33,9 +33,9 @@ def sub_codes(terms: Sequence[str]) -> Body:
     return {"terms": {"sub_codes": list(terms)}}
 
 
-def recall(code_hex: str, candidates: int, clauses: Sequence[Body]) -> Body:
-    """The `candidates` nearest codes by Hamming distance, of each shard."""
-    knn: Body = {"field": "code", "query_vector": code_hex, "k": candidates, "num_candidates": candidates}
+def recall(code_hex: str, candidates: int, beam: int, clauses: Sequence[Body]) -> Body:
+    """The `candidates` nearest codes by Hamming distance, of each shard; a graph's walk keeps `beam` codes in sight."""
+    knn: Body = {"field": "code", "query_vector": code_hex, "k": candidates, "num_candidates": beam}
     return {"knn": {**knn, "filter": list(clauses)} if clauses else knn}
 
 
@@ -54,7 +54,12 @@ def rerank(query: EncodedQuery, recalled: Body, k: int, candidates: int, min_cos
     }
     if min_cosine is not None:
         knn["similarity"] = min_cosine
-    return {"query": {"knn": knn}, "size": k, "_source": _SHOWN, "docvalue_fields": ["code", "sub_codes"]}
+    return {"query": {"knn": knn}, "size": k, "_source": _SHOWN}
+
+
+def explained(body: Body) -> Body:
+    """The same search, with the code and the sub-codes of each hit."""
+    return {**body, "docvalue_fields": ["code", "sub_codes"]}
 
 
 def recalled_scores(recalled: Body, size: int) -> Body:
@@ -64,7 +69,7 @@ def recalled_scores(recalled: Body, size: int) -> Body:
 
 def within(code_hex: str, radius: int, clauses: Sequence[Body]) -> Body:
     """Every code within the Hamming radius, by exact scan of a flat `code` field."""
-    body = recall(code_hex, MAX_CANDIDATES, clauses)
+    body = recall(code_hex, MAX_CANDIDATES, MAX_CANDIDATES, clauses)
     body["knn"]["similarity"] = radius
     return body
 
@@ -83,6 +88,12 @@ def categories(size: int) -> Body:
     """Only the `size` largest categories and how many images each has."""
     terms = {"terms": {"field": "category", "size": size}}
     return {"size": 0, "track_total_hits": False, "aggs": {"categories": terms}}
+
+
+def sub_code_counts(size: int) -> Body:
+    """Only the `size` most frequent sub-codes and how many images each has."""
+    terms = {"terms": {"field": "sub_codes", "size": size}}
+    return {"size": 0, "track_total_hits": False, "aggs": {"sub_codes": terms}}
 
 
 def sample(size: int, clauses: Sequence[Body]) -> Body:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -13,12 +13,13 @@ from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
 from hashsearch.encoder import Encoder, stored_fields
-from hashsearch.errors import EncoderMismatch, ImageNotFound, IndexNotFound, SearchError, StoreError, StoreUnavailable
+from hashsearch.errors import EncoderMismatch, ImageNotFound, IndexNotFound, SearchError, StoreUnavailable
 from hashsearch.hashing.bits import Codes
 from hashsearch.index import queries, templates
 from hashsearch.index.client import store_error, store_errors
 
 _WHOLE_ANSWER_SECONDS = 10
+_MERGED_WITHIN_SECONDS = 6 * 3600
 _ELEMENT_TYPES = {"float32": "float", "int8": "byte"}
 
 
@@ -63,14 +64,13 @@ class ImageIndex:
     dtype: str
 
     @classmethod
-    def create(cls, client: Elasticsearch, name: str, encoder: Encoder, *, graph: bool = False) -> ImageIndex:
+    def create(cls, client: Elasticsearch, name: str, encoder: Encoder) -> ImageIndex:
         """A new, empty index of today behind the alias of `name`, with the templates installed."""
         alias = templates.alias_of(name)
         mappings = templates.index_mappings(
             encoder.rerank_dims,
             encoder.bits,
             encoder.fingerprint,
-            graph=graph,
             element_type=_ELEMENT_TYPES[encoder.rerank_vectors.dtype],
         )
         with store_errors(alias):
@@ -79,6 +79,7 @@ class ImageIndex:
                 index=templates.dated_index_of(name, date.today(), encoder.fingerprint),
                 aliases={alias: {"is_write_index": True}},
                 mappings=mappings,
+                settings={"index": templates.SORTED},
             )
         return cls.open(client, name, encoder)
 
@@ -101,15 +102,12 @@ class ImageIndex:
         )
 
     @classmethod
-    def open_or_create(cls, client: Elasticsearch, name: str, encoder: Encoder, *, graph: bool = False) -> ImageIndex:
-        """The index behind the alias of `name`, made if there is none; StoreError when it is not of the kind asked."""
+    def open_or_create(cls, client: Elasticsearch, name: str, encoder: Encoder) -> ImageIndex:
+        """The index behind the alias of `name`, made if there is none."""
         try:
-            index = cls.open(client, name, encoder)
+            return cls.open(client, name, encoder)
         except IndexNotFound:
-            return cls.create(client, name, encoder, graph=graph)
-        if graph and not index.graph:
-            raise StoreError(f"'{index.alias}' was made without a graph and cannot be given one; use another index")
-        return index
+            return cls.create(client, name, encoder)
 
     def require(self, encoder: Encoder) -> None:
         """EncoderMismatch unless it was opened with this encoder."""
@@ -125,6 +123,26 @@ class ImageIndex:
         """Make everything written so far findable."""
         with store_errors(self.alias):
             self.client.indices.refresh(index=self.alias)
+
+    def merge(self) -> None:
+        """Make one segment of each shard, which is searched fastest; returns when that is done, after hours perhaps."""
+        patient = self.client.options(request_timeout=_MERGED_WITHIN_SECONDS)
+        with store_errors(self.alias):
+            patient.indices.flush(index=self.alias)
+            patient.indices.forcemerge(index=self.alias, max_num_segments=1)
+            patient.indices.refresh(index=self.alias)
+
+    def with_graph(self) -> ImageIndex:
+        """The same index with a graph over its codes, and one over those written from now on.
+
+        Merging builds it: for an index just filled that takes half as long as a graph that grew with the index.
+        """
+        for index, description in _behind(self.client, self.alias, self.fingerprint).items():
+            code = {**description["mappings"]["properties"]["code"], "index_options": templates.GRAPH}
+            with store_errors(self.alias):
+                self.client.indices.put_mapping(index=index, properties={"code": code})
+        self.merge()
+        return replace(self, graph=True)
 
     def search(self, *bodies: queries.Body) -> list[dict[str, Any]]:
         """Answers to one or more searches in one request; StoreUnavailable if a shard is missing.
@@ -176,6 +194,11 @@ class ImageIndex:
         """How many images each category has, largest first, of the `most` largest."""
         (answer,) = self.search(queries.categories(most))
         return {bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["categories"]["buckets"]}
+
+    def sub_code_counts(self, most: int) -> dict[str, int]:
+        """How many images each sub-code has, of the `most` most frequent."""
+        (answer,) = self.search(queries.sub_code_counts(most))
+        return {bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["sub_codes"]["buckets"]}
 
     def sample(self, count: int, category: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         """What is stored of `count` images picked at random, of these categories if any, vectors aside, by id."""

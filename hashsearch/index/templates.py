@@ -51,14 +51,18 @@ def _arguments(body: dict[str, Any]) -> dict[str, Any]:
     return {name.lstrip("_"): value for name, value in body.items()}
 
 
-def index_mappings(
-    dims: int, bits: int, fingerprint: str, *, graph: bool, element_type: str = "float"
-) -> dict[str, Any]:
-    """What a new index adds to the template: lengths, the kind of the code's index, the encoder's fingerprint.
+# Images of one cell lie together on disk and in memory: comparing them is a walk through memory, not a jump each.
+SORTED = {"sort.field": ["sub_codes"], "sort.order": ["asc"], "sort.mode": ["max"]}
+# Twice the default breadth of construction: with the default, recall@10 at a million codes falls short of .99.
+GRAPH = {"type": "hnsw", "m": 16, "ef_construction": 200}
+
+
+def index_mappings(dims: int, bits: int, fingerprint: str, *, element_type: str = "float") -> dict[str, Any]:
+    """What a new index adds to the template: lengths, and the encoder's fingerprint.
 
     `dims` and `element_type`, `float` or `byte`, are those of the re-rank vectors.
     """
     fields = template(_MAPPINGS)["template"]["mappings"]["properties"]
-    code = {**fields["code"], "dims": bits, "index_options": {"type": "hnsw" if graph else "flat"}}
+    code = {**fields["code"], "dims": bits}
     embedding = {**fields["embedding"], "dims": dims, "element_type": element_type}
     return {"_meta": {"encoder": fingerprint}, "properties": {"code": code, "embedding": embedding}}

@@ -1,0 +1,88 @@
+"""Which codes a query is compared with: the strategy, and the sub-codes asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.encoder import EncodedQuery, Encoder
+from hashsearch.errors import SearchError
+from hashsearch.hashing.sub_codes import Blocks, Cells
+from hashsearch.index.store import ImageIndex
+
+STRATEGIES = ("scan", "sub_codes", "graph")
+
+SCANNED_UP_TO = 50_000  # images; comparing so many codes takes about 1.5 ms, choosing among them saves less
+COMPARED_AT_LEAST = 10_000
+COMPARED_SHARE = 40  # cells compare at least one code in so many; docs/recall.md has the recall that it buys
+CELLS_AT_LEAST = 16  # with few, large cells a share would be too few of them
+PROBES = 16
+MOST_TERMS = 65_536  # Elasticsearch's limit for one terms clause
+_COUNTED_FOR = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class _Census:
+    """How many images an index has, and how many each cell, as counted at a time."""
+
+    images: int
+    cells: NDArray[np.int64]
+    at: float
+
+
+class Recall:
+    """Plans the recall of queries on one index; what it knows of the index's size is at most a minute old."""
+
+    def __init__(self, encoder: Encoder, index: ImageIndex) -> None:
+        self.encoder = encoder
+        self.index = index
+        self._counted: _Census | None = None
+
+    def strategy(self, asked: str | None) -> str:
+        """The strategy asked for, or the best for this index; SearchError for one that it was not made for.
+
+        A graph where there is one; else cells, where there are any, from a size on at which they are worth it.
+        """
+        if asked is None:
+            if self.index.graph:
+                return "graph"
+            cells = isinstance(self.encoder.sub_codes, Cells)
+            return "sub_codes" if cells and self._census().images > SCANNED_UP_TO else "scan"
+        if asked != "sub_codes" and (asked == "graph") != self.index.graph:
+            made = "with a graph" if self.index.graph else "without a graph"
+            raise SearchError(f"strategy '{asked}' does not fit '{self.index.alias}', which was made {made}")
+        return asked
+
+    def terms(self, query: EncodedQuery, probes: int | None, compared: int | None) -> list[str]:
+        """The sub-codes to ask for. SearchError for `probes` with cells and `compared` with blocks, or too many."""
+        sub_codes = self.encoder.sub_codes
+        if isinstance(sub_codes, Blocks):
+            if compared is not None:
+                raise SearchError(f"compared goes with cells, and this encoder has blocks; got {compared}")
+            asked = PROBES if probes is None else probes
+            terms = sub_codes.query_terms(query.embedding, query.code, query.margins, asked)
+            if len(terms) > MOST_TERMS:
+                raise SearchError(f"probes may come to {MOST_TERMS} sub-codes, {asked} are {len(terms)}")
+            return terms
+        if probes is not None:
+            raise SearchError(f"probes go with blocks, and this encoder has cells; got {probes}")
+        census = self._census()
+        return sub_codes.query_terms(query.embedding, census.cells, compared or self._compared(census, sub_codes))
+
+    def _compared(self, census: _Census, cells: Cells) -> int:
+        shares = census.images // COMPARED_SHARE, CELLS_AT_LEAST * census.images // cells.cells
+        return max(COMPARED_AT_LEAST, *shares)
+
+    def _census(self) -> _Census:
+        if self._counted is None or monotonic() - self._counted.at > _COUNTED_FOR:
+            self._counted = self._count()
+        return self._counted
+
+    def _count(self) -> _Census:
+        names = self.encoder.sub_codes.names() if isinstance(self.encoder.sub_codes, Cells) else []
+        counts = self.index.sub_code_counts(len(names)) if names else {}
+        cells = np.array([counts.get(name, 0) for name in names], dtype=np.int64)
+        return _Census(self.index.count(), cells, monotonic())
