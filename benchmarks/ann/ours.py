@@ -30,8 +30,7 @@ class Variant:
     strategy: str
     settings: Sequence[Setting]
     sub_codes: str = "cells"
-    graph: bool = False
-    bits: int = 1024
+    bits: int = 2048
 
     def counted(self) -> dict[str, str]:
         """The fields that recall reads, with the kind of data that counts as memory."""
@@ -39,16 +38,30 @@ class Variant:
         return {"code": "knn_vectors_in_bytes", **terms}
 
 
-_CANDIDATES: Sequence[Setting] = [{"candidates": count} for count in (100, 200, 300, 500, 1000, 2000)]
+# What a cell's images cost grows with the index; the shares are those of the product's default and around it.
+_SCANNED: Sequence[Setting] = [{"candidates": count} for count in (100, 200, 300, 500, 1000)]
 _PROBED: Sequence[Setting] = [
     {"probes": probes, "candidates": count} for probes, count in product((8, 16, 32, 64), (300, 500, 1000))
 ]
+_COMPARED: Sequence[Setting] = [
+    *({"compared": compared, "candidates": 300} for compared in (5_000, 10_000, 20_000, 30_000)),
+    *({"compared": compared, "candidates": 500} for compared in (20_000, 30_000, 50_000, 100_000)),
+    {"compared": 100_000, "candidates": 1000},
+]
+_WALKED: Sequence[Setting] = [
+    {"candidates": count, "beam": beam}
+    for count, beam in (
+        (100, 100), (150, 200), (200, 300), (300, 300), (300, 500), (400, 800), (500, 1000), (1000, 1000), (1000, 2000)
+    )
+]  # fmt: skip
 
 VARIANTS: dict[str, Variant] = {
-    "hashsearch-scan": Variant("scan", _CANDIDATES),
+    "hashsearch-scan": Variant("scan", _SCANNED),
     "hashsearch-blocks": Variant("sub_codes", _PROBED, sub_codes="blocks"),
-    "hashsearch-cells": Variant("sub_codes", _PROBED),
-    "hashsearch-graph": Variant("graph", _CANDIDATES, graph=True),
+    "hashsearch-cells": Variant("sub_codes", _COMPARED),
+    "hashsearch-cells-1024": Variant("sub_codes", _COMPARED, bits=1024),
+    "hashsearch-graph": Variant("graph", _WALKED),
+    "hashsearch-graph-1024": Variant("graph", _WALKED, bits=1024),
 }
 
 
@@ -72,8 +85,9 @@ class Ours:
         encoder.save(self.folder)
         seconds = perf_counter() - began
         self.server.start()
-        ImageIndex.create(self.server.client, _NAME, encoder, graph=self.variant.graph)
-        return {"fit": seconds, **self.server.load(_documents(encoder, vectors))}
+        index = ImageIndex.create(self.server.client, _NAME, encoder)
+        merge = index.with_graph if self.variant.strategy == "graph" else index.merge
+        return {"fit": seconds, **self.server.load(_documents(encoder, vectors), merge)}
 
     def connect(self) -> None:
         from hashsearch.index.store import ImageIndex

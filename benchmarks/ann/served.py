@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ class Server:
 
         return connect(self.url, connections=1)
 
-    def load(self, batches: Iterator[list[Document]]) -> dict[str, float]:
+    def load(self, batches: Iterator[list[Document]], merge: Callable[[], object] | None = None) -> dict[str, float]:
         """Write all batches into the index behind the alias and merge it into one segment; seconds of the parts.
 
         `idle` is a wait of up to half a minute that costs no work: Elasticsearch keeps a copy of each document
@@ -74,12 +74,15 @@ class Server:
         written = time.perf_counter()
         self._await_lease()
         waited = time.perf_counter()
+        (merge or self._merge)()
+        merged = time.perf_counter()
+        return {"bulk": written - began, "idle": waited - written, "merge": merged - waited}
+
+    def _merge(self) -> None:
         patient = self.client.options(request_timeout=_MERGE_SECONDS)
         patient.indices.forcemerge(index=self.alias, max_num_segments=1)
         patient.indices.flush(index=self.alias)
         patient.indices.refresh(index=self.alias)
-        merged = time.perf_counter()
-        return {"bulk": written - began, "idle": waited - written, "merge": merged - waited}
 
     def _write(self, batches: Iterator[list[Document]]) -> None:
         from hashsearch.index.client import connect
