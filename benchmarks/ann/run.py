@@ -119,7 +119,7 @@ def described(method: Method, task: Task, data: DataSet, setting: Setting, built
     """All of a result but the measurements."""
     build = {name: value for name, value in built.items() if name not in ("data", "sizes")}
     return {
-        "data": {name: data.description[name] for name in ("name", "n", "dims", "seed", "fingerprint")},
+        "data": data.identity(),
         "method": task.method,
         "setting": dict(setting),
         "timing": asdict(task.timing),

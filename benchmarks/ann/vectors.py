@@ -69,6 +69,15 @@ class DataSet:
         """As its folder is named: `512-1000000`."""
         return str(self.description["name"])
 
+    def identity(self) -> dict[str, Any]:
+        """What a result file tells of it; of the real subsets' cosines those of the largest."""
+        told = {
+            name: self.description[name] for name in ("name", "n", "dims", "seed", "fingerprint", "vectors", "real")
+        }
+        cosines = dict(self.description["cosines"])
+        size, measured = list(cosines.pop("real").items())[-1]
+        return {**told, "queries": len(self.queries), "cosines": {**cosines, f"real {size}": measured}}
+
 
 @dataclass(frozen=True)
 class Split:
