@@ -1,0 +1,268 @@
+"""Peers whose script counts bits: ElasticHash, FENSHSES, and their scorers among our candidates; on OpenSearch.
+
+ElasticHash (Korfhage et al., CAIP 2021, arXiv 2305.04710) runs in its own mappings and its own query, as those stand in
+umr-ds/ElasticHash. Of FENSHSES (Mu et al., arXiv 1902.08498) no code was published; it is written here from its
+description, with all bits counted in one script, two to three times as fast as ElasticHash's sum of one a `long`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.ann.methods import Method, Place, Setting, Sizes
+from benchmarks.ann.scripted import Body, Rows, Scripted, as_longs, one_script, summed_scripts, unscored
+from benchmarks.ann.stored import cells_for, sample, timed
+from hashsearch.hashing.binarizers import make_binarizer
+from hashsearch.hashing.bits import Codes, Vectors, flip_masks
+from hashsearch.hashing.sub_codes import BLOCK_BITS, Blocks, Cells, decorrelating_permutation
+
+CODE_BITS = 256  # of both peers
+ITQ_SAMPLE = 20_000  # vectors to learn their codes from
+SUB_CODES, FLIPS = 4, 2  # ElasticHash's
+NEIGHBOURS = "nbs"
+
+
+class ElasticHash(Scripted):
+    """4 sub-codes of 16 bits, each looked up within 2 flips, then Hamming distance over 256 bits of the whole union.
+
+    Two parts are replaced: its network's coding layer by PCA-ITQ, the nearest thing for the vectors of any network, and
+    its Kernighan-Lin partition of the bits by our greedy one, of whose 16 blocks it takes the 4 that correlate least.
+    Its sub-codes are the 64 distinct bits of the paper; the repository's tool slices the permutation so that they
+    overlap.
+    """
+
+    name = "elastichash"
+    sub_codes: Blocks
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.binarizer = make_binarizer("itq", bits=CODE_BITS)
+        self.sub_codes = Blocks()
+
+    def settings(self) -> Sequence[Setting]:
+        """Its own order; its candidates by exact cosine; the same with its scripts made one."""
+        cosine = [{"order": "cosine", "candidates": count, "scorer": "functions"} for count in (100, 500, 1000)]
+        own = {"order": "hamming", "scorer": "functions"}
+        return [own, *cosine, {"order": "cosine", "candidates": 500, "scorer": "script"}]
+
+    def build(self, vectors: Vectors) -> Mapping[str, float]:
+        """As the base, and its index of the neighbours of all 65,536 sub-codes, which does not grow with the images."""
+        seconds = dict(super().build(vectors))
+        with timed(seconds, "neighbours"):
+            source = "64-Long.bitCount(params.subcode^doc[params.field].value)"
+            self.client.ask("PUT", "/_scripts/hd64", {"script": {"lang": "painless", "source": source}})
+            self._create(NEIGHBOURS, {"nbs": {"type": "keyword"}}, {"enabled": True})
+            self.client.bulk(NEIGHBOURS, neighbour_lists())
+            self._merge(NEIGHBOURS)
+        return seconds
+
+    def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
+        """The nearest codes of all that share a sub-code but for 2 flips, or the best of them by exact cosine."""
+        codes = self.binarizer.transform(vector[np.newaxis])
+        lookups = [
+            {"terms": {f"f{number}": {"index": NEIGHBOURS, "id": str(value), "path": "nbs"}}}
+            for number, value in enumerate(self.sub_codes.values(codes)[0])
+        ]
+        union = unscored({"bool": {"minimum_should_match": 1, "should": lookups}})
+        scored = summed_scripts if setting["scorer"] == "functions" else one_script
+        query = scored(union, as_longs(codes)[0])
+        return self._ordered(vector, k, setting, lambda size: self._rows(query, size))
+
+    def sizes(self) -> Sizes:
+        """With the neighbours' lists, of which every query reads four."""
+        sizes = super().sizes()
+        stats = self.client.ask("GET", f"/{NEIGHBOURS}/_stats/store")
+        lists = stats["_all"]["primaries"]["store"]["size_in_bytes"]
+        return Sizes(sizes.disk_bytes, sizes.memory_bytes + lists, f"{sizes.counted}, and the index of neighbours")
+
+    def _fit(self, vectors: Vectors) -> None:
+        chosen = sample(vectors, ITQ_SAMPLE)
+        codes = self.binarizer.fit(chosen).transform(chosen)
+        self.sub_codes.restore({"permutation_": least_correlated(codes, SUB_CODES).ravel()})
+
+    def _mapping(self) -> Body:
+        return {f"f{number}": {"type": "keyword"} for number in range(SUB_CODES)}
+
+    def _columns(self, vectors: Vectors, codes: Codes) -> dict[str, list[Any]]:
+        values = self.sub_codes.values(codes).astype(str)
+        return {f"f{number}": column for number, column in enumerate(values.T.tolist())}
+
+
+class Fenshses(Scripted):
+    """Exact search within a Hamming radius: sub-codes' neighbours as a filter, bits counted by a script, a least score.
+
+    Of 16 sub-codes of 16 bits one lies within r // 16 flips where the code lies within r (pigeonhole); its neighbours
+    are listed in the query. Bits are permuted so that those of a sub-code correlate least. PCA-ITQ codes, as above.
+    Where looking up the listed values costs more than scoring all codes, all are scored: a value costs as much as
+    `codes_a_term` codes, 16 by measurement.
+    """
+
+    name = "fenshses"
+    most_flips = 3  # of a sub-code; 4 would list 40,272 values and let most of the codes through
+    sub_codes: Blocks
+
+    def __init__(self, place: Place, codes_a_term: int = 16) -> None:
+        super().__init__(place)
+        self.codes_a_term = codes_a_term
+        self.binarizer = make_binarizer("itq", bits=CODE_BITS)
+        self.sub_codes = Blocks()
+
+    def settings(self) -> Sequence[Setting]:
+        """Within a radius; the nearest, by a growing radius; both in Hamming order and by exact cosine."""
+        within = [{"radius": radius, "order": "cosine", "candidates": 1000} for radius in (31, 47, 63)]
+        nearest = [{"order": "cosine", "candidates": count} for count in (100, 500, 1000)]
+        return [{"radius": 47, "order": "hamming"}, *within, {"order": "hamming"}, *nearest]
+
+    def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
+        """The nearest within the setting's radius, without one the nearest of all."""
+        code = self.binarizer.transform(vector[np.newaxis])[0]
+        if "radius" in setting:
+            return self._ordered(vector, k, setting, lambda size: self._within(code, setting["radius"], size))
+        return self._ordered(vector, k, setting, lambda size: self._nearest(code, size))
+
+    def _within(self, code: Codes, radius: int, size: int) -> Rows:
+        """The `size` nearest of all codes within the radius."""
+        clause: Body = {"match_all": {}}
+        if self._spares(radius):
+            clause = {"terms": {"sub_codes": self.sub_codes.neighbours(code, radius)}}
+        return self._rows(one_script(unscored(clause), as_longs(code[np.newaxis])[0], radius), size)
+
+    def _spares(self, radius: int) -> bool:
+        """Whether the sub-codes' neighbours spare more than they cost."""
+        if radius // self.sub_codes.count > self.most_flips:
+            return False
+        return self.sub_codes.neighbour_count(radius) * self.codes_a_term <= len(self.floats.vectors)
+
+    def _nearest(self, code: Codes, size: int) -> Rows:
+        """The `size` nearest of all codes: while each sub-code is allowed one more flip, then among all codes."""
+        size = min(size, len(self.floats.vectors))
+        for flips in range(self.most_flips + 1):
+            radius = self.sub_codes.count * (flips + 1) - 1  # the largest with so many flips
+            if not self._spares(radius):
+                break
+            found = self._within(code, radius, size)
+            if len(found) == size:
+                return found
+        return self._within(code, self.binarizer.bits, size)
+
+    def _fit(self, vectors: Vectors) -> None:
+        chosen = sample(vectors, ITQ_SAMPLE)
+        self.sub_codes.fit(chosen, self.binarizer.fit(chosen).transform(chosen))
+
+
+class OurCandidates(Scripted):
+    """Our 1024-bit codes, scored as the peers score theirs among what our sub-codes let through.
+
+    The bits are counted in one script: ElasticHash's sum would call sixteen.
+    """
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.binarizer = make_binarizer("rotation", bits=1024)
+
+    def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
+        """The nearest of the codes that share a probed sub-code, or the best of them by exact cosine."""
+        margins = self.binarizer.margins(vector[np.newaxis])[0]
+        code = np.packbits(margins > 0)
+        terms = self._terms(vector, code, margins, setting)
+        query = one_script(unscored({"terms": {"sub_codes": terms}}), as_longs(code[np.newaxis])[0])
+        return self._ordered(vector, k, setting, lambda size: self._rows(query, size))
+
+    def _terms(self, vector: Vectors, code: Codes, margins: NDArray[np.float32], setting: Setting) -> list[str]:
+        """The sub-codes to probe."""
+        raise NotImplementedError
+
+    def _fit(self, vectors: Vectors) -> None:
+        chosen = sample(vectors)
+        self.sub_codes.fit(chosen, self.binarizer.fit(chosen).transform(chosen))
+
+
+class OurBlocks(OurCandidates):
+    """Blocks with their likeliest flips: the filter to set beside FENSHSES's."""
+
+    name = "fenshses-our-candidates"
+    sub_codes: Blocks
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.sub_codes = Blocks()
+
+    def settings(self) -> Sequence[Setting]:
+        """More probes, then more candidates."""
+        probes = [{"order": "cosine", "candidates": 500, "probes": count} for count in (4, 16, 64)]
+        return [*probes, {"order": "cosine", "candidates": 1000, "probes": 64}]
+
+    def _terms(self, vector: Vectors, code: Codes, margins: NDArray[np.float32], setting: Setting) -> list[str]:
+        return self.sub_codes.query_terms(vector, code, margins, setting["probes"])
+
+
+class OurCells(OurCandidates):
+    """The nearest cells up to a number of codes: the filter to set beside ElasticHash's.
+
+    Learned: `held_ (cells,) int64`, how many codes each cell holds.
+    """
+
+    name = "elastichash-our-candidates"
+    sub_codes: Cells
+    held_: NDArray[np.int64]
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.sub_codes = Cells()
+
+    def settings(self) -> Sequence[Setting]:
+        """More codes compared, then more candidates."""
+        compared = [
+            {"order": "cosine", "candidates": 500, "compared": count} for count in (2_000, 5_000, 10_000, 20_000)
+        ]
+        return [*compared, {"order": "cosine", "candidates": 1000, "compared": 20_000}]
+
+    def build(self, vectors: Vectors) -> Mapping[str, float]:
+        """As the base; the cells' sizes are kept beside what was learned."""
+        self.sub_codes = Cells(cells=cells_for(len(vectors)))
+        self.held_ = np.zeros(self.sub_codes.cells, dtype=np.int64)
+        seconds = super().build(vectors)
+        np.save(self.place.folder / "held.npy", self.held_)
+        return seconds
+
+    def restore(self) -> None:
+        """As the base, and the cells' sizes."""
+        self.held_ = np.load(self.place.folder / "held.npy")
+        self.sub_codes = Cells(cells=len(self.held_))
+        super().restore()
+
+    def _terms(self, vector: Vectors, code: Codes, margins: NDArray[np.float32], setting: Setting) -> list[str]:
+        return self.sub_codes.query_terms(vector, self.held_, setting["compared"])
+
+    def _columns(self, vectors: Vectors, codes: Codes) -> dict[str, list[Any]]:
+        terms = self.sub_codes.terms(vectors, codes)
+        cells = np.searchsorted(self.sub_codes.names(), terms.ravel())
+        self.held_ += np.bincount(cells, minlength=self.sub_codes.cells)
+        return {"sub_codes": terms.tolist()}
+
+
+def least_correlated(codes: Codes, count: int) -> NDArray[np.int32]:
+    """Positions of the bits of the `count` blocks of 16 whose bits correlate least: `(n, bits // 8) -> (count, 16)`."""
+    blocks = decorrelating_permutation(codes).reshape(-1, BLOCK_BITS)
+    bits = np.unpackbits(codes, axis=1).astype(np.float32)
+    with np.errstate(invalid="ignore"):  # a bit that never changes has no correlation
+        correlation = np.abs(np.nan_to_num(np.corrcoef(bits, rowvar=False)))
+    within = [correlation[np.ix_(block, block)].sum() for block in blocks]
+    chosen: NDArray[np.int32] = blocks[np.sort(np.argsort(within, kind="stable")[:count])]
+    return chosen
+
+
+def neighbour_lists() -> Iterator[Body]:
+    """The documents of the index of neighbours: all values of 16 bits, each with the 137 within 2 flips."""
+    masks = np.packbits(flip_masks(BLOCK_BITS, FLIPS), axis=1).view(">u2").astype(np.uint16).ravel()
+    for value in range(1 << BLOCK_BITS):
+        yield {"_id": str(value), "nbs": (masks ^ value).tolist()}
+
+
+MAKERS: dict[str, Callable[[Place], Method]] = {
+    kind.name: kind for kind in (ElasticHash, OurCells, Fenshses, OurBlocks)
+}

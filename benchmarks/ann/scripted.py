@@ -1,0 +1,184 @@
+"""An index on OpenSearch whose codes are scored by a script: what the peers of that kind share, and their query bodies.
+
+In their favour: exact cosine is computed here, beside the client, from a memory map of the floats. That costs the
+server nothing and the peers no request; Painless could read floats only by decoding them byte by byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.ann.methods import Place, Setting, Sizes, bytes_of, drop_pages
+from benchmarks.ann.opensearch import OpenSearch, OpenSearchNode
+from benchmarks.ann.stored import Floats, Learned, restore_learned, save_learned, timed
+from hashsearch.errors import SearchError
+from hashsearch.hashing.binarizers import Binarizer
+from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.hashing.sub_codes import Blocks, Cells
+
+INDEX = "images"
+MOST_HITS = 10_000  # OpenSearch's limit for the hits of one answer
+CHUNK = 10_000  # vectors encoded at a time
+
+Body = dict[str, Any]
+Rows = NDArray[np.int64]
+
+
+class Scripted:
+    """Base: codes as `long` fields `r0`, `r1`, ..., sub-codes as keywords, a vector's row as a number.
+
+    A variant sets `binarizer` and `sub_codes`, learns them in `_fit`, and has the `settings` and the `query`.
+    """
+
+    name = ""
+    binarizer: Binarizer
+    sub_codes: Blocks | Cells
+    client: OpenSearch
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.floats = Floats(place.folder / "vectors.npy")
+        self.node = OpenSearchNode(place.folder, "opensearch", heap=place.heap, server_folder=place.server_folder)
+
+    def build(self, vectors: Vectors) -> Mapping[str, float]:
+        """Learn, copy the floats, start the node, index, merge; returned are the seconds of each."""
+        seconds: dict[str, float] = {}
+        with timed(seconds, "learn"):
+            self._fit(vectors)
+            save_learned(self.place.folder / "learned.npz", **self._learned())
+        with timed(seconds, "floats"):
+            self.floats.write(vectors)
+        with timed(seconds, "start"):
+            self.node.start()
+            self.connect()
+        with timed(seconds, "bulk"):
+            source = {"enabled": False, "recovery_source_enabled": False}
+            self._create(INDEX, {**self._mapping(), **self._code_fields()}, source)
+            self.client.bulk(INDEX, self._documents(vectors))
+        with timed(seconds, "merge"):
+            self._merge(INDEX)
+        return seconds
+
+    def connect(self) -> None:
+        """A connection of its own."""
+        self.client = OpenSearch(self.node.url)
+
+    def restart(self) -> None:
+        """Stop the node, forget the files' pages, start it again."""
+        self.node.stop()
+        self.floats.unmap()
+        drop_pages(self.place.folder)
+        self.restore()
+        self.node.start()
+        self.connect()
+
+    def restore(self) -> None:
+        """Take over what an earlier build learned."""
+        restore_learned(self.place.folder / "learned.npz", **self._learned())
+
+    def close(self) -> None:
+        """Stop the node."""
+        self.node.stop()
+
+    def sizes(self) -> Sizes:
+        """The server's data and the floats on disk; codes and postings in memory."""
+        stats = self.client.ask("GET", f"/{INDEX}/_stats/segments?include_segment_file_sizes=true")
+        files = stats["_all"]["primaries"]["segments"]["file_sizes"]
+        codes = len(self.floats.vectors) * self.binarizer.bits // 8
+        postings = files.get("doc", {}).get("size_in_bytes", 0)
+        disk = bytes_of(self.node.folder / "data") + self.floats.path.stat().st_size
+        return Sizes(disk, codes + postings, "codes and the sub-codes' postings, without the terms' dictionary")
+
+    def versions(self) -> Mapping[str, str]:
+        """Of OpenSearch and its Java."""
+        answer = self.client.ask("GET", "/_nodes/jvm?filter_path=nodes.*.version,nodes.*.jvm.version")
+        (node,) = answer["nodes"].values()
+        return {"opensearch": node["version"], "jvm": node["jvm"]["version"]}
+
+    def _fit(self, vectors: Vectors) -> None:
+        """Learn the binarizer and the sub-codes."""
+        raise NotImplementedError
+
+    def _mapping(self) -> Body:
+        """The sub-codes' fields."""
+        return {"sub_codes": {"type": "keyword", "doc_values": False}}
+
+    def _columns(self, vectors: Vectors, codes: Codes) -> dict[str, list[Any]]:
+        """The sub-codes' values of some vectors, by field."""
+        return {"sub_codes": self.sub_codes.terms(vectors, codes).tolist()}
+
+    def _learned(self) -> dict[str, Learned]:
+        return {"binarizer": self.binarizer, "sub_codes": self.sub_codes}
+
+    def _code_fields(self) -> Body:
+        longs = {f"r{number}": {"type": "long", "index": False} for number in range(self.binarizer.bits // 64)}
+        return longs | {"row": {"type": "integer", "index": False}}
+
+    def _create(self, index: str, fields: Body, source: Body) -> None:
+        settings = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": -1, "compound_format": False}
+        mappings = {"dynamic": "strict", "_source": source, "properties": fields}
+        self.client.ask("PUT", f"/{index}", {"settings": settings, "mappings": mappings})
+
+    def _merge(self, index: str) -> None:
+        for step in ("_refresh", "_forcemerge?max_num_segments=1", "_flush", "_refresh"):
+            self.client.ask("POST", f"/{index}/{step}")
+
+    def _documents(self, vectors: Vectors) -> Iterator[Body]:
+        for start in range(0, len(vectors), CHUNK):
+            chunk = np.asarray(vectors[start : start + CHUNK])
+            codes = self.binarizer.transform(chunk)
+            columns: dict[str, Iterable[Any]] = {"row": range(start, start + len(chunk))}
+            columns |= {f"r{number}": column for number, column in enumerate(as_longs(codes).T.tolist())}
+            columns |= self._columns(chunk, codes)
+            for values in zip(*columns.values()):
+                yield dict(zip(columns, values))
+
+    def _rows(self, query: Body, size: int) -> Rows:
+        """Rows of the `size` best."""
+        if not 1 <= size <= MOST_HITS:
+            raise SearchError(f"OpenSearch answers with 1 to {MOST_HITS} hits, {size} were asked for")
+        body = {"query": query, "size": size, "track_total_hits": False, "_source": False}
+        body |= {"stored_fields": "_none_", "docvalue_fields": ["row"]}
+        answer = self.client.ask("POST", f"/{INDEX}/_search?filter_path=hits.hits.fields.row", body)
+        hits = answer.get("hits", {}).get("hits", ())
+        return np.array([hit["fields"]["row"][0] for hit in hits], dtype=np.int64)
+
+    def _ordered(self, vector: Vectors, k: int, setting: Setting, nearest: Callable[[int], Rows]) -> Rows:
+        """The k that `nearest` finds by Hamming distance, or the k best by cosine of the `candidates` it finds."""
+        if setting["order"] == "hamming":
+            return nearest(k)
+        return self.floats.nearest(vector, nearest(max(k, setting["candidates"])), k)
+
+
+def as_longs(codes: Codes) -> NDArray[np.int64]:
+    """Codes as Java's signed 64-bit numbers: `(n, bits // 8) uint8 -> (n, bits // 64) int64`."""
+    return codes.view(">i8").astype(np.int64)
+
+
+def unscored(clause: Body) -> Body:
+    """A clause that lets documents through and gives each the score 0."""
+    return {"constant_score": {"boost": 0, "filter": clause}}
+
+
+def summed_scripts(filtered: Body, longs: NDArray[np.int64]) -> Body:
+    """Score = bits that agree, as ElasticHash asks: one stored script, called for each `long` of the code, summed."""
+    functions = [
+        {"script_score": {"script": {"id": "hd64", "params": {"field": f"r{number}", "subcode": value}}}, "weight": 1}
+        for number, value in enumerate(longs.tolist())
+    ]
+    return {"function_score": {"query": filtered, "functions": functions, "boost_mode": "sum", "score_mode": "sum"}}
+
+
+def one_script(filtered: Body, longs: NDArray[np.int64], radius: int | None = None) -> Body:
+    """Score = bits that agree, by one script over all `long`s of the code; documents beyond the radius are cut."""
+    flips = "+".join(f"Long.bitCount(params.q{number}^doc['r{number}'].value)" for number in range(len(longs)))
+    params = {f"q{number}": value for number, value in enumerate(longs.tolist())}
+    script = {"source": f"{64 * len(longs)}-({flips})", "params": params}
+    scored: Body = {"query": filtered, "script_score": {"script": script}, "boost_mode": "replace"}
+    if radius is not None:
+        scored["min_score"] = 64 * len(longs) - radius
+    return {"function_score": scored}
