@@ -126,7 +126,7 @@ class Cells:
 
     name = "cells"
 
-    def __init__(self, cells: int = 256, nearest: int = 2, seed: int = 0) -> None:
+    def __init__(self, cells: int = 256, nearest: int = 1, seed: int = 0) -> None:
         if not 1 <= nearest <= 3:
             raise HashingError(f"an image goes into its 1 to 3 nearest cells, got {nearest}")
         if not nearest <= cells <= 65536:
