@@ -21,7 +21,7 @@ COMPARED_SHARE = 40  # cells compare at least one code in so many; docs/recall.m
 CELLS_AT_LEAST = 16  # with few, large cells a share would be too few of them
 PROBES = 16
 MOST_TERMS = 65_536  # Elasticsearch's limit for one terms clause
-_COUNTED_FOR = 60.0  # seconds
+COUNTED_FOR = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,23 @@ class _Census:
 
 
 class Recall:
-    """Plans the recall of queries on one index; what it knows of the index's size is at most a minute old."""
+    """Plans the recall of queries on one index.
 
-    def __init__(self, encoder: Encoder, index: ImageIndex) -> None:
+    With more than `scanned_up_to` images the default is cells; what is known of the index's size is at most
+    `counted_for` seconds old.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        index: ImageIndex,
+        scanned_up_to: int = SCANNED_UP_TO,
+        counted_for: float = COUNTED_FOR,
+    ) -> None:
         self.encoder = encoder
         self.index = index
+        self.scanned_up_to = scanned_up_to
+        self.counted_for = counted_for
         self._counted: _Census | None = None
 
     def strategy(self, asked: str | None) -> str:
@@ -50,7 +62,7 @@ class Recall:
             if self.index.graph:
                 return "graph"
             cells = isinstance(self.encoder.sub_codes, Cells)
-            return "sub_codes" if cells and self._census().images > SCANNED_UP_TO else "scan"
+            return "sub_codes" if cells and self._census().images > self.scanned_up_to else "scan"
         if asked != "sub_codes" and (asked == "graph") != self.index.graph:
             made = "with a graph" if self.index.graph else "without a graph"
             raise SearchError(f"strategy '{asked}' does not fit '{self.index.alias}', which was made {made}")
@@ -70,14 +82,11 @@ class Recall:
         if probes is not None:
             raise SearchError(f"probes go with blocks, and this encoder has cells; got {probes}")
         census = self._census()
-        return sub_codes.query_terms(query.embedding, census.cells, compared or self._compared(census, sub_codes))
-
-    def _compared(self, census: _Census, cells: Cells) -> int:
-        shares = census.images // COMPARED_SHARE, CELLS_AT_LEAST * census.images // cells.cells
-        return max(COMPARED_AT_LEAST, *shares)
+        most = budget(census.images, sub_codes.cells) if compared is None else compared
+        return sub_codes.query_terms(query.embedding, census.cells, most)
 
     def _census(self) -> _Census:
-        if self._counted is None or monotonic() - self._counted.at > _COUNTED_FOR:
+        if self._counted is None or monotonic() - self._counted.at > self.counted_for:
             self._counted = self._count()
         return self._counted
 
@@ -86,3 +95,8 @@ class Recall:
         counts = self.index.sub_code_counts(len(names)) if names else {}
         cells = np.array([counts.get(name, 0) for name in names], dtype=np.int64)
         return _Census(self.index.count(), cells, monotonic())
+
+
+def budget(images: int, cells: int) -> int:
+    """How many codes a query compares by default, in an index of so many images in so many cells."""
+    return max(COMPARED_AT_LEAST, images // COMPARED_SHARE, CELLS_AT_LEAST * images // cells)
