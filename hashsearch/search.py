@@ -86,8 +86,9 @@ def as_table(hits: Sequence[Hit]) -> str:
     """Hits as lines for a terminal: cosine, Hamming distance, rank before re-ranking, id, title."""
     lines = ["cosine  hamming   was  id"]
     for hit in hits:
+        hamming = "" if hit.hamming is None else hit.hamming
         rank = f"#{hit.hamming_rank}" if hit.hamming_rank else ""
-        lines.append(f"{hit.cosine:6.4f}  {hit.hamming:7d} {rank:>5}  {hit.id}  {hit.title or ''}".rstrip())
+        lines.append(f"{hit.cosine:6.4f}  {hamming:>7} {rank:>5}  {hit.id}  {hit.title or ''}".rstrip())
     return "\n".join(lines)
 
 
