@@ -140,8 +140,22 @@ def _searcher(settings: Settings) -> Searcher:
 @with_settings("index", "encoder", "es_url", "home")
 @click.option("-k", default=10, show_default=True, help="Hits wanted.")
 @click.option("--candidates", default=500, show_default=True, help="Codes recalled, to be re-ranked by cosine.")
-@click.option("--strategy", help="scan, sub_codes or graph.  [default: graph where the index has one, else scan]")
-@click.option("--probes", default=16, show_default=True, help="Sub-codes asked for, with strategy sub_codes.")
+@click.option(
+    "--strategy",
+    help="scan, sub_codes or graph.  [default: graph where the index has one, else scan up to 50,000 images and cells "
+    "above]",
+)
+@click.option(
+    "--compared",
+    type=int,
+    help="Codes compared at most, with cells.  [default: a 40th of the index, but 10,000 and 16 average cells at least]",
+)
+@click.option("--probes", type=int, help="Sub-codes asked for of each block, with blocks.  [default: 16]")
+@click.option(
+    "--beam",
+    type=int,
+    help="Codes that a walk of the graph keeps in sight.  [default: 500, but the candidates at least]",
+)
 @click.option("--category", multiple=True, help="Only images of this category; may be repeated.")
 @click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="Only images with it; repeatable.")
 @click.option("--min-cosine", type=float, help="Only hits at least this similar.")
