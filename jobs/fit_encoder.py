@@ -17,10 +17,20 @@ from hashsearch.options import run_reporting_errors, say
 @click.option("--binarizer", default="rotation", show_default=True, help="How vectors become bits.")
 @click.option("--bits", default=1024, show_default=True, help="Length of a code, a multiple of 8.")
 @click.option("--sub-codes", default="cells", show_default=True, help="Terms of the inverted index: cells or blocks.")
-@click.option("--cells", default=256, show_default=True, help="How many cells, with --sub-codes cells.")
+@click.option(
+    "--cells",
+    type=int,
+    help="How many cells, with --sub-codes cells.  [default: one for 16 images learned from, 16 to 4096]",
+)
 @click.option("--rerank-dims", type=int, help="PCA of the vector that is stored to re-rank by.  [default: all dims]")
 @click.option("--rerank-dtype", default="float32", show_default=True, help="Of its numbers: float32 or int8.")
-@click.option("--sample", default=20_000, show_default=True, type=click.IntRange(2), help="Images to learn from.")
+@click.option(
+    "--sample",
+    default=20_000,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Images to learn from; for an index of millions 65536 are worth their time.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the sample and of all that is random in the fitting.")
 def main(
     catalogs: tuple[Path, ...],
@@ -30,7 +40,7 @@ def main(
     binarizer: str,
     bits: int,
     sub_codes: str,
-    cells: int,
+    cells: int | None,
     rerank_dims: int | None,
     rerank_dtype: str,
     sample: int,
@@ -53,9 +63,10 @@ def main(
     from hashsearch.hashing.sub_codes import make_sub_codes
 
     hashes = make_binarizer(binarizer, bits=bits, seed=seed)
-    terms = make_sub_codes(sub_codes, **({"cells": cells, "seed": seed} if sub_codes == "cells" else {}))
     stored = RerankVectors(rerank_dims, rerank_dtype, seed)
     sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
+    asked = {"cells": cells_for(len(sources)) if cells is None else cells, "seed": seed}
+    terms = make_sub_codes(sub_codes, **(asked if sub_codes == "cells" else {}))
     network = embedders.load(embedder, weights)
     stored.check_dims(network.dims)  # before the work, not after it
     vectors = []
@@ -71,6 +82,11 @@ def main(
         f"{out}: encoder {encoder.fingerprint}, {encoder.bits} bits of {encoder.dims} dims, "
         f"re-rank vectors of {encoder.rerank_dims} {stored.dtype}"
     )
+
+
+def cells_for(images: int) -> int:
+    """How many cells are learned from so many images: one for 16 of them, 16 to 4096."""
+    return min(max(images // 16, 16), 4096)
 
 
 if __name__ == "__main__":
