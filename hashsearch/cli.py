@@ -142,13 +142,13 @@ def _searcher(settings: Settings) -> Searcher:
 @click.option("--candidates", default=500, show_default=True, help="Codes recalled, to be re-ranked by cosine.")
 @click.option(
     "--strategy",
-    help="scan, sub_codes or graph.  [default: graph where the index has one, else scan up to 50,000 images and cells "
-    "above]",
+    help="scan, sub_codes or graph.  [default: graph where the index has one; else scan, but sub_codes above 50,000 "
+    "images if they are cells]",
 )
 @click.option(
     "--compared",
     type=int,
-    help="Codes compared at most, with cells.  [default: a 40th of the index, but 10,000 and 16 average cells at least]",
+    help="Codes compared at most, with cells.  [default: a 40th of the index, 10,000 and 16 average cells at least]",
 )
 @click.option("--probes", type=int, help="Sub-codes asked for of each block, with blocks.  [default: 16]")
 @click.option(

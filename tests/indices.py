@@ -49,4 +49,4 @@ def filled(
     index = ImageIndex.create(client, name, encoder)
     assert BulkWriter(client, index.alias).write(documents_of(encoder, vectors, texts)) == []
     index.refresh()
-    return index
+    return index.with_graph() if graph else index
