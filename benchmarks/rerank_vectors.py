@@ -17,12 +17,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.encoder import EmbedderSpec, Encoder, normalised
+from hashsearch.encoder import EmbedderSpec, EncodedQuery, Encoder, normalised
 from hashsearch.evaluation.metrics import average_precision_at
 from hashsearch.hashing.binarizers import make_binarizer, principal_axes, random_rotation
 from hashsearch.hashing.bits import Vectors
 from hashsearch.hashing.rerank_vectors import RerankVectors
-from hashsearch.hashing.sub_codes import make_sub_codes
+from hashsearch.hashing.sub_codes import Blocks, Cells
 from hashsearch.options import run_reporting_errors
 
 K, PROBES = 10, 16
@@ -185,35 +185,40 @@ def by_id_table(photos: Photos, queries: int, learned_on: int) -> None:
     """Of the exact neighbours of an indexed photo: how many share a sub-code asked for, by embedding and by id."""
     rows = np.random.default_rng(0).permutation(len(photos.vectors))
     asked, base = photos.vectors[rows[:queries]], photos.vectors[rows[queries:]]
-    exact, dims = nearest(asked @ base.T), base.shape[1]
-    spec = EmbedderSpec("any", dims, 0, "", {})
-    print(f"\nneighbours that share a sub-code with the query, {PROBES} probes\n")
+    exact, sample = nearest(asked @ base.T), base[:learned_on]
+    binarizer = make_binarizer("rotation").fit(sample)
+    codes = binarizer.transform(base)
+    blocks, cells = Blocks().fit(sample, codes[:learned_on]), Cells().fit(sample, codes[:learned_on])
+    spec = EmbedderSpec("any", base.shape[1], 0, "", {})
+    block_terms = [set(terms) for terms in blocks.terms(base, codes).tolist()]
+    in_cells = _nearest_cells(cells, base, cells.nearest)
+    print(f"\nneighbours that share a sub-code with the query, the {PROBES} nearest cells or {PROBES} probes a block\n")
     print("| stored | cells, by embedding | cells, by id | blocks, by embedding | blocks, by id |")
     print("| --- | --- | --- | --- | --- |")
-    shares: dict[str, list[str]] = {}
-    for kind in ("cells", "blocks"):
-        encoder = Encoder.fit(spec, base[:learned_on], make_binarizer("rotation"), make_sub_codes(kind))
-        terms = encoder.sub_codes.terms(base, encoder.binarizer.transform(base))
-        for size, dtype in SETTINGS:
-            if size is None or size < dims:
-                learned = RerankVectors(size, dtype).fit(base[:learned_on])
-                smaller = Encoder(spec, encoder.binarizer, encoder.sub_codes, learned)
-                found = _shares(smaller, asked, [set(row) for row in terms.tolist()], exact)
-                shares.setdefault(f"{size or dims} {dtype}", []).extend(f"{share:.4f}" for share in found)
-    for name, row in shares.items():
-        print(f"| {name} | {' | '.join(row)} |")
+    for dims, dtype in SETTINGS:
+        if dims is None or dims < base.shape[1]:
+            encoder = Encoder(spec, binarizer, blocks, RerankVectors(dims, dtype).fit(sample))
+            encoded = encoder.encode(asked)
+            by_embedding = [encoder.encode_query(embedding) for embedding in asked]
+            by_id = [encoder.stored_query(*stored) for stored in zip(encoded.rerank_vectors, encoded.codes)]
+            shares = [_in_cells(cells, made, in_cells, exact) for made in (by_embedding, by_id)]
+            shares += [_in_blocks(blocks, made, block_terms, exact) for made in (by_embedding, by_id)]
+            print(f"| {encoder.rerank_dims} {dtype} | {' | '.join(f'{share:.4f}' for share in shares)} |")
 
 
-def _shares(encoder: Encoder, asked: Vectors, terms: list[set[str]], exact: NDArray[np.intp]) -> NDArray[np.float64]:
-    encoded = encoder.encode(asked)
-    found = []
-    for row, neighbours in enumerate(exact):
-        by_embedding = encoder.encode_query(asked[row])
-        by_id = encoder.stored_query(encoded.rerank_vectors[row], encoded.codes[row])
-        for query in (by_embedding, by_id):
-            probed = set(encoder.sub_codes.query_terms(query.embedding, query.code, query.margins, PROBES))
-            found.append(np.mean([bool(terms[neighbour] & probed) for neighbour in neighbours]))
-    return np.array(found).reshape(-1, 2).mean(axis=0)
+def _nearest_cells(cells: Cells, embeddings: Vectors, count: int) -> NDArray[np.intp]:
+    distances = (cells.centres_**2).sum(axis=1) / 2 - embeddings @ cells.centres_.T
+    return distances.argsort(axis=1)[:, :count]
+
+
+def _in_cells(cells: Cells, queries: list[EncodedQuery], held: NDArray[np.intp], exact: NDArray[np.intp]) -> float:
+    probed = _nearest_cells(cells, np.stack([query.embedding for query in queries]), PROBES)
+    return float(np.mean([np.isin(held[found], some).any(axis=1) for found, some in zip(exact, probed)]))
+
+
+def _in_blocks(blocks: Blocks, queries: list[EncodedQuery], held: list[set[str]], exact: NDArray[np.intp]) -> float:
+    probed = [set(blocks.query_terms(query.embedding, query.code, query.margins, PROBES)) for query in queries]
+    return float(np.mean([[bool(held[row] & some) for row in found] for found, some in zip(exact, probed)]))
 
 
 @click.command()
