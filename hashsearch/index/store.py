@@ -21,6 +21,7 @@ from hashsearch.index.client import store_error, store_errors
 _WHOLE_ANSWER_SECONDS = 10
 _MERGED_WITHIN_SECONDS = 6 * 3600
 _ELEMENT_TYPES = {"float32": "float", "int8": "byte"}
+_VECTORS = ["embedding", "code", "sub_codes", "phash"]
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,24 @@ class ImageIndex:
             code = {**description["mappings"]["properties"]["code"], "index_options": templates.GRAPH}
             with store_errors(self.alias):
                 self.client.indices.put_mapping(index=index, properties={"code": code})
+            self._unmerge(index)
         self.merge()
         return replace(self, graph=True)
+
+    def _unmerge(self, index: str) -> None:
+        """Write an image as it is in each shard that is one segment already: merging would leave it alone."""
+        with store_errors(self.alias):
+            shards = self.client.indices.segments(index=index)["indices"][index]["shards"]
+        for shard, copies in shards.items():
+            if len(copies[0]["segments"]) != 1:
+                continue
+            body: queries.Body = {"size": 1, "seq_no_primary_term": True, "docvalue_fields": _VECTORS}
+            with store_errors(self.alias):
+                answer = self.client.search(index=index, preference=f"_shards:{shard}", body=body).body
+                for hit in self._whole(answer)["hits"]["hits"]:
+                    document = {**hit["_source"], **StoredVectors.of(hit, self.dtype).fields()}
+                    unchanged = {"if_seq_no": hit["_seq_no"], "if_primary_term": hit["_primary_term"]}
+                    self.client.index(index=index, id=hit["_id"], document=document, **unchanged)
 
     def search(self, *bodies: queries.Body) -> list[dict[str, Any]]:
         """Answers to one or more searches in one request; StoreUnavailable if a shard is missing.
@@ -176,7 +193,7 @@ class ImageIndex:
 
     def vectors(self, image_ids: Sequence[str]) -> dict[str, StoredVectors]:
         """What is searched of those of the images that a search can find, by id."""
-        wanted = {"_source": False, "docvalue_fields": ["embedding", "code", "sub_codes", "phash"]}
+        wanted = {"_source": False, "docvalue_fields": _VECTORS}
         return {hit["_id"]: StoredVectors.of(hit, self.dtype) for hit in self._by_ids(image_ids, wanted)}
 
     def _by_ids(self, image_ids: Sequence[str], wanted: queries.Body) -> list[dict[str, Any]]:
