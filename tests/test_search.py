@@ -296,7 +296,7 @@ class TestSmallerVectors:
 
     def test_by_id_in_the_cells_of_its_reconstruction(self, smaller: Made) -> None:
         """Nearly those of its embedding, so that nearly the same is found."""
-        options = SearchOptions(k=10, candidates=COUNT, strategy="sub_codes", probes=3)
+        options = SearchOptions(k=10, candidates=COUNT, strategy="sub_codes", compared=80)
         shared = 0
         for row in range(0, COUNT, 10):
             hits = smaller.searcher.by_id(f"{row:04}", options)

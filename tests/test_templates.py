@@ -91,7 +91,7 @@ def test_a_new_index_has_the_fields_of_an_image(client: Elasticsearch, fresh_nam
 def test_re_rank_vectors_of_bytes(client: Elasticsearch, fresh_name: str) -> None:
     templates.install(client)
     index = templates.dated_index_of(fresh_name, date(2026, 1, 2), "0123456789abcdef")
-    mappings = templates.index_mappings(48, 64, "0123456789abcdef", graph=False, element_type="byte")
+    mappings = templates.index_mappings(48, 64, "0123456789abcdef", element_type="byte")
     client.indices.create(index=index, mappings=mappings)
     embedding = client.indices.get(index=index)[index]["mappings"]["properties"]["embedding"]
     assert (embedding["element_type"], embedding["dims"], embedding["similarity"]) == ("byte", 48, "cosine")
