@@ -26,10 +26,11 @@ def test_filters_are_one_clause_each() -> None:
     ]
 
 
-def test_recall_is_knn_on_the_code() -> None:
-    knn = {"field": "code", "query_vector": "ab", "k": 500, "num_candidates": 500}
-    assert queries.recall("ab", 500, []) == {"knn": knn}
-    assert queries.recall("ab", 500, [CATEGORY, COLOUR]) == {"knn": {**knn, "filter": [CATEGORY, COLOUR]}}
+@pytest.mark.parametrize("beam", [500, 800])
+def test_recall_is_knn_on_the_code(beam: int) -> None:
+    knn = {"field": "code", "query_vector": "ab", "k": 500, "num_candidates": beam}
+    assert queries.recall("ab", 500, beam, []) == {"knn": knn}
+    assert queries.recall("ab", 500, beam, [CATEGORY, COLOUR]) == {"knn": {**knn, "filter": [CATEGORY, COLOUR]}}
 
 
 def test_within_keeps_what_is_as_near_as_the_radius() -> None:
@@ -40,7 +41,7 @@ def test_within_keeps_what_is_as_near_as_the_radius() -> None:
 
 @pytest.mark.parametrize("min_cosine", [None, 0.0, 0.5, -1.0])
 def test_the_whole_search_is_one_body(min_cosine: float | None) -> None:
-    recalled = queries.recall("ab", 500, [queries.sub_codes(["b00:abab"]), CATEGORY])
+    recalled = queries.recall("ab", 500, 800, [queries.sub_codes(["b00:abab"]), CATEGORY])
     body = queries.rerank(QUERY, recalled, 10, 500, min_cosine)
     assert body["query"]["knn"].pop("query_vector").tolist() == VECTOR.tolist()
     knn = {"field": "embedding", "k": 10, "num_candidates": 500, "filter": recalled}
@@ -48,20 +49,33 @@ def test_the_whole_search_is_one_body(min_cosine: float | None) -> None:
         "query": {"knn": knn if min_cosine is None else {**knn, "similarity": min_cosine}},
         "size": 10,
         "_source": ["uri", "title", "category", "attributes", "width", "height", "indexed_at"],
-        "docvalue_fields": ["code", "sub_codes"],
     }
     assert recalled["knn"]["filter"] == [{"terms": {"sub_codes": ["b00:abab"]}}, CATEGORY]
 
 
+def test_an_explained_search_brings_code_and_sub_codes_too() -> None:
+    body = {"query": {"match_all": {}}, "size": 10}
+    assert queries.explained(body) == {**body, "docvalue_fields": ["code", "sub_codes"]}
+    assert body == {"query": {"match_all": {}}, "size": 10}
+
+
 def test_a_re_rank_vector_of_bytes_is_sent_in_hex() -> None:
     query = replace(QUERY, rerank_vector=np.array([95, -127], np.int8))
-    body = queries.rerank(query, queries.recall("ab", 500, []), 10, 500, None)
+    body = queries.rerank(query, queries.recall("ab", 500, 500, []), 10, 500, None)
     assert body["query"]["knn"]["query_vector"] == "5f81"
 
 
 def test_recalled_scores_bring_nothing_but_scores() -> None:
-    recalled = queries.recall("ab", 5, [])
+    recalled = queries.recall("ab", 5, 5, [])
     assert queries.recalled_scores(recalled, 15) == {"query": recalled, "size": 15, "stored_fields": "_none_"}
+
+
+def test_counts_of_sub_codes_bring_no_hits() -> None:
+    assert queries.sub_code_counts(256) == {
+        "size": 0,
+        "track_total_hits": False,
+        "aggs": {"sub_codes": {"terms": {"field": "sub_codes", "size": 256}}},
+    }
 
 
 def test_clauses_on_ids() -> None:
@@ -82,6 +96,6 @@ def test_pages_follow_each_other() -> None:
 
 def test_bodies_do_not_share_what_is_changed_later() -> None:
     clauses = [CATEGORY]
-    body = queries.recall("ab", 5, clauses)
+    body = queries.recall("ab", 5, 5, clauses)
     clauses.append(COLOUR)
     assert body["knn"]["filter"] == [CATEGORY]

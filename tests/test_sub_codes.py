@@ -161,10 +161,32 @@ class TestCells:
         terms = cells.terms(many, random_codes(0, 8))
         assert (terms.reshape(6, len(vectors), 3) == terms[: len(vectors)]).all()
 
-    @pytest.mark.parametrize("probes", [1, 7, 40])
-    def test_a_query_asks_for_its_nearest_cells(self, cells: Cells, vectors: Vectors, probes: int) -> None:
-        asked = cells.query_terms(vectors[5], random_codes(1, 8)[0], np.ones(8, np.float32), probes)
-        assert asked == self.nearest(cells, vectors[5], probes)
+    @pytest.mark.parametrize("most", [1, 30, 31, 75, 10_000, 10**30])
+    def test_a_query_asks_for_its_nearest_cells_up_to_a_number_of_images(
+        self, cells: Cells, vectors: Vectors, most: int
+    ) -> None:
+        sizes = np.random.default_rng(2).integers(0, 25, size=40)
+        for vector in vectors[:50]:
+            order, count, held = self.nearest(cells, vector, 40), 0, 0
+            while count < 40 and held + sizes[int(order[count][4:], 16)] <= most:
+                held += sizes[int(order[count][4:], 16)]
+                count += 1
+            assert cells.query_terms(vector, sizes, most) == order[: max(1, count)]
+
+    def test_a_query_asks_for_one_cell_at_least(self, cells: Cells, vectors: Vectors) -> None:
+        assert cells.query_terms(vectors[5], np.full(40, 1000), 999) == self.nearest(cells, vectors[5], 1)
+        assert cells.query_terms(vectors[5], np.full(40, 1000), 1000) == self.nearest(cells, vectors[5], 1)
+        assert cells.query_terms(vectors[5], np.full(40, 1000), 2000) == self.nearest(cells, vectors[5], 2)
+
+    def test_cells_that_hold_nothing_cost_nothing(self, cells: Cells, vectors: Vectors) -> None:
+        assert cells.query_terms(vectors[5], np.zeros(40, np.int64), 1) == self.nearest(cells, vectors[5], 40)
+
+    def test_every_cell_has_a_name(self, cells: Cells, vectors: Vectors) -> None:
+        assert cells.names() == [f"c00:{cell:04x}" for cell in range(40)]
+        assert set(cells.terms(vectors, random_codes(0, 8)).ravel()) <= set(cells.names())
+
+    def test_an_image_is_in_its_nearest_cell_unless_told_otherwise(self, vectors: Vectors) -> None:
+        assert Cells(cells=8).fit(vectors, random_codes(0, 8)).terms(vectors, random_codes(0, 8)).shape == (3000, 1)
 
     def test_no_cell_is_empty(self, cells: Cells, vectors: Vectors) -> None:
         assert set(cells.terms(vectors, random_codes(0, 8))[:, 0]) == {f"c00:{cell:04x}" for cell in range(40)}
@@ -201,11 +223,6 @@ class TestCells:
     def test_the_number_of_cells_has_a_range(self, cells: int) -> None:
         with pytest.raises(HashingError, match=f"cells must be 2 to 65536, got {cells}"):
             Cells(cells=cells, nearest=2)
-
-    @pytest.mark.parametrize("probes", [0, 41])
-    def test_probes_outside_the_range_are_refused(self, cells: Cells, vectors: Vectors, probes: int) -> None:
-        with pytest.raises(SearchError, match=f"probes must be 1 to 40, the number of cells, got {probes}"):
-            cells.query_terms(vectors[0], random_codes(1, 8)[0], np.ones(8, np.float32), probes)
 
 
 @pytest.mark.parametrize("made", [Blocks(), Cells(cells=8, nearest=1, seed=3)])

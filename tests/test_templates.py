@@ -45,12 +45,13 @@ def test_every_file_is_found_as_installed() -> None:
     }
 
 
-def made(client: Elasticsearch, name: str, *, graph: bool) -> dict[str, Any]:
+def made(client: Elasticsearch, name: str) -> dict[str, Any]:
     """What an index is that a template and our mappings made."""
     templates.install(client)
     templates.install(client)  # again: nothing changes
     index = templates.dated_index_of(name, date(2026, 1, 2), "0123456789abcdef")
-    client.indices.create(index=index, mappings=templates.index_mappings(48, 64, "0123456789abcdef", graph=graph))
+    mappings = templates.index_mappings(48, 64, "0123456789abcdef")
+    client.indices.create(index=index, mappings=mappings, settings={"index": templates.SORTED})
     description: dict[str, Any] = client.indices.get(index=index)[index]
     return description
 
@@ -58,9 +59,8 @@ def made(client: Elasticsearch, name: str, *, graph: bool) -> dict[str, Any]:
 VECTORS = ("code", "embedding", "phash")
 
 
-@pytest.mark.parametrize("graph", [False, True])
-def test_a_new_index_has_the_fields_of_an_image(client: Elasticsearch, fresh_name: str, graph: bool) -> None:
-    description = made(client, fresh_name, graph=graph)
+def test_a_new_index_has_the_fields_of_an_image(client: Elasticsearch, fresh_name: str) -> None:
+    description = made(client, fresh_name)
     mappings, settings = description["mappings"], description["settings"]["index"]
     assert mappings["dynamic"] == "strict"
     assert mappings["_meta"] == {"encoder": "0123456789abcdef"}
@@ -84,8 +84,23 @@ def test_a_new_index_has_the_fields_of_an_image(client: Elasticsearch, fresh_nam
     assert vectors == {"code": ("bit", 64), "embedding": ("float", 48), "phash": ("bit", 64)}
     assert fields["embedding"]["similarity"] == "cosine"
     kinds = {name: fields[name]["index_options"]["type"] for name in VECTORS}
-    assert kinds == {"code": "hnsw" if graph else "flat", "embedding": "flat", "phash": "flat"}
+    assert kinds == {"code": "flat", "embedding": "flat", "phash": "flat"}
     assert (settings["number_of_shards"], settings["auto_expand_replicas"]) == ("1", "0-1")
+
+
+def test_a_new_index_is_sorted_by_sub_codes(client: Elasticsearch, fresh_name: str) -> None:
+    sort = made(client, fresh_name)["settings"]["index"]["sort"]
+    assert sort == {"field": ["sub_codes"], "order": ["asc"], "mode": ["max"]}
+
+
+def test_a_code_may_be_given_a_graph_later(client: Elasticsearch, fresh_name: str) -> None:
+    made(client, fresh_name)
+    (index,) = client.indices.get(index=f"{templates.alias_of(fresh_name)}-*")
+    for _ in range(2):  # again: nothing changes
+        code = client.indices.get(index=index)[index]["mappings"]["properties"]["code"]
+        client.indices.put_mapping(index=index, properties={"code": {**code, "index_options": templates.GRAPH}})
+    after = client.indices.get(index=index)[index]["mappings"]["properties"]["code"]
+    assert after == {**code, "index_options": {"type": "hnsw", "m": 16, "ef_construction": 200}}
 
 
 def test_re_rank_vectors_of_bytes(client: Elasticsearch, fresh_name: str) -> None:
