@@ -49,11 +49,12 @@ SETTINGS: dict[str, Sequence[Setting]] = {
 
 
 class ElasticVectors:
-    """One kind of `dense_vector` index."""
+    """One kind of `dense_vector` index; `late`: loaded without its graph, which then is built by the merge alone."""
 
-    def __init__(self, place: Place, name: str, kind: str) -> None:
+    def __init__(self, place: Place, name: str, kind: str, late: bool = False) -> None:
         self.name = name
         self.kind = kind
+        self.late = late
         self.server = Server(place, _ALIAS)
 
     def settings(self) -> Sequence[Setting]:
@@ -65,9 +66,15 @@ class ElasticVectors:
             index=_INDEX,
             aliases={_ALIAS: {"is_write_index": True}},
             settings={"index.number_of_shards": 1, "index.number_of_replicas": 0},
-            mappings=mappings(vectors.shape[1], self.kind),
+            mappings=mappings(vectors.shape[1], "bbq_flat" if self.late else self.kind),
         )
-        return self.server.load(_documents(vectors))
+        return self.server.load(_documents(vectors), partial(self._finish, vectors.shape[1]))
+
+    def _finish(self, dims: int) -> None:
+        if self.late:
+            properties = mappings(dims, self.kind)["properties"]
+            self.server.client.indices.put_mapping(index=_ALIAS, properties=properties)
+        self.server.merge()
 
     def connect(self) -> None:
         self.client = self.server.new_client()
@@ -122,12 +129,10 @@ def _documents(vectors: Vectors) -> Iterator[list[Document]]:
 
 
 MAKERS: dict[str, Callable[[Place], Method]] = {
-    name: partial(ElasticVectors, name=name, kind=kind)
-    for name, kind in {
-        "es-float-scan": "flat",
-        "es-float-hnsw": "hnsw",
-        "es-int8-hnsw": "int8_hnsw",
-        "es-bbq-hnsw": "bbq_hnsw",
-        "es-bbq-flat": "bbq_flat",
-    }.items()
+    "es-float-scan": partial(ElasticVectors, name="es-float-scan", kind="flat"),
+    "es-float-hnsw": partial(ElasticVectors, name="es-float-hnsw", kind="hnsw"),
+    "es-int8-hnsw": partial(ElasticVectors, name="es-int8-hnsw", kind="int8_hnsw"),
+    "es-bbq-hnsw": partial(ElasticVectors, name="es-bbq-hnsw", kind="bbq_hnsw"),
+    "es-bbq-hnsw-late": partial(ElasticVectors, name="es-bbq-hnsw-late", kind="bbq_hnsw", late=True),
+    "es-bbq-flat": partial(ElasticVectors, name="es-bbq-flat", kind="bbq_flat"),
 }

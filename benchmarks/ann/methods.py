@@ -97,6 +97,7 @@ METHODS: dict[str, str] = {
     "es-float-hnsw": "elastic",
     "es-int8-hnsw": "elastic",
     "es-bbq-hnsw": "elastic",
+    "es-bbq-hnsw-late": "elastic",
     "es-bbq-flat": "elastic",
     "elastichash": "painless",
     "elastichash-our-candidates": "painless",

@@ -74,11 +74,12 @@ class Server:
         written = time.perf_counter()
         self._await_lease()
         waited = time.perf_counter()
-        (merge or self._merge)()
+        (merge or self.merge)()
         merged = time.perf_counter()
         return {"bulk": written - began, "idle": waited - written, "merge": merged - waited}
 
-    def _merge(self) -> None:
+    def merge(self) -> None:
+        """Merge the index into one segment, findable."""
         patient = self.client.options(request_timeout=_MERGE_SECONDS)
         patient.indices.forcemerge(index=self.alias, max_num_segments=1)
         patient.indices.flush(index=self.alias)
