@@ -115,7 +115,8 @@ class Server:
         """Bytes of the index on disk, and of each field by kind of data."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the API is in preview
-            told = self.client.indices.disk_usage(index=self.alias, run_expensive_tasks=True).body
+            patient = self.client.options(request_timeout=_MERGE_SECONDS)
+            told = patient.indices.disk_usage(index=self.alias, run_expensive_tasks=True).body
         (usage,) = (value for name, value in told.items() if name != "_shards")
         return int(usage["store_size_in_bytes"]), usage["fields"]
 
