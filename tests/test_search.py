@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,11 +28,12 @@ from hashsearch.errors import (
 )
 from hashsearch.hashing.bits import Vectors, hamming
 from hashsearch.hashing.rerank_vectors import RerankVectors
+from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.index import templates
 from hashsearch.index.client import connect
 from hashsearch.index.store import ImageIndex
 from hashsearch.index.writing import BulkWriter
-from hashsearch.search import Hit, Searcher, SearchOptions
+from hashsearch.search import Hit, Searcher, SearchOptions, as_table
 
 COUNT, DIMS, BITS = 400, 24, 80  # no power of two: scores like (80 - 7) / 80 are not exact in float32
 VECTORS = clustered(COUNT, DIMS)
@@ -88,6 +90,17 @@ class Made:
         stored = self.encoder.encode(self.vectors).rerank_vectors
         return cosines(stored, self.encoder.encode_query(query).rerank_vector)
 
+    def asked(self, query: Vectors, probes: int | None = None, compared: int | None = None) -> list[str]:
+        """The sub-codes that a query asks for: so many of each block, or cells that hold so many images."""
+        encoded, kind = self.encoder.encode_query(query), self.encoder.sub_codes
+        if isinstance(kind, Blocks):
+            assert probes is not None
+            return kind.query_terms(encoded.embedding, encoded.code, encoded.margins, probes)
+        assert compared is not None
+        terms = self.encoder.encode(self.vectors).sub_codes
+        sizes = np.array([np.count_nonzero(terms == name) for name in kind.names()])
+        return kind.query_terms(encoded.embedding, sizes, compared)
+
     def check_values(self, hits: list[Hit], query: Vectors) -> None:
         """What is said of each hit is true."""
         found, distances = self.cosines(query), self.distances(query)
@@ -122,6 +135,7 @@ class Made:
         assert all(found[row] <= hits[-1].cosine + 1e-6 for row in missed)
         assert not missed or len(rows) == options.k
         for hit in hits:
+            assert hit.hamming is not None
             assert hit.hamming_rank == 1 + np.count_nonzero(distances[places] < hit.hamming)
 
 
@@ -186,10 +200,18 @@ class TestScan:
         assert hit.cosine == pytest.approx(1, abs=1e-6)
         assert hit.as_dict()["id"] == "0017"
 
-    def test_without_explanation_there_is_no_rank(self, flat: Made) -> None:
+    def test_without_explanation_there_is_neither_distance_nor_rank(self, flat: Made) -> None:
         told = flat.searcher.by_vector(VECTORS[17])
         silent = flat.searcher.by_vector(VECTORS[17], SearchOptions(explain=False))
-        assert silent == [replace(hit, hamming_rank=None) for hit in told]
+        assert silent == [replace(hit, hamming=None, hamming_rank=None) for hit in told]
+
+    def test_as_lines_for_a_terminal(self, flat: Made) -> None:
+        for explain, expected in (
+            (True, "1.0000        0    #1  0017  Product 17"),
+            (False, "1.0000                 0017  Product 17"),
+        ):
+            hits = flat.searcher.by_vector(VECTORS[17], SearchOptions(k=1, explain=explain))
+            assert as_table(hits).splitlines() == ["cosine  hamming   was  id", expected]
 
     def test_the_length_of_the_vector_does_not_count(self, flat: Made) -> None:
         for scale in (1e-30, 0.1, 1e30):
@@ -239,7 +261,7 @@ class TestFilters:
             k=COUNT, candidates=COUNT, strategy=strategy, category=["mugs"], attributes={"tags": ["t1"]}
         )
         allowed = matching(["mugs"], tags=["t1"])
-        hits = searchers["cells-flat"].searcher.by_vector(QUERIES[0], replace(options, probes=30))
+        hits = searchers["cells-flat"].searcher.by_vector(QUERIES[0], replace(options, compared=2 * COUNT))
         assert {int(hit.id) for hit in hits} == set(np.flatnonzero(allowed).tolist())
 
 
@@ -252,6 +274,20 @@ class TestById:
             hits = flat.searcher.by_id("0042", options)
             flat.check(hits, VECTORS[42], options, others)
             assert len(hits) == 10
+
+    @pytest.mark.parametrize(
+        ("kind", "limit"), [("blocks", {"probes": 1}), ("blocks", {"probes": 5}), ("cells", {"compared": 90})]
+    )
+    def test_it_asks_for_the_sub_codes_of_its_embedding(
+        self, searchers: dict[str, Made], kind: str, limit: dict[str, Any]
+    ) -> None:
+        made = searchers[f"{kind}-flat"]
+        options = SearchOptions(k=10, candidates=COUNT, strategy="sub_codes", **limit)
+        terms = made.encoder.encode(VECTORS).sub_codes
+        for row in (42, 7):
+            allowed = np.asarray(np.isin(terms, made.asked(VECTORS[row], **limit)).any(axis=1))
+            allowed[row] = False
+            made.check(made.searcher.by_id(f"{row:04}", options), VECTORS[row], options, allowed)
 
     def test_no_such_image(self, flat: Made) -> None:
         for image_id in ("missing", ""):
@@ -314,40 +350,53 @@ class TestSmallerVectors:
 
 
 class TestSubCodes:
-    @pytest.mark.parametrize("kind", ["blocks", "cells"])
-    @pytest.mark.parametrize("probes", [1, 4, 30])
+    @pytest.mark.parametrize(
+        ("kind", "limit"),
+        [
+            *(("blocks", {"probes": probes}) for probes in (1, 4, 30)),
+            *(("cells", {"compared": compared}) for compared in (1, 100, 2 * COUNT)),
+        ],
+    )
     @pytest.mark.parametrize("candidates", [15, COUNT])
     def test_only_images_that_share_one_are_compared(
-        self, searchers: dict[str, Made], kind: str, probes: int, candidates: int
+        self, searchers: dict[str, Made], kind: str, limit: dict[str, Any], candidates: int
     ) -> None:
         made = searchers[f"{kind}-flat"]
-        options = SearchOptions(k=10, candidates=candidates, strategy="sub_codes", probes=probes)
+        options = SearchOptions(k=10, candidates=candidates, strategy="sub_codes", **limit)
         terms = made.encoder.encode(VECTORS).sub_codes
         for query in QUERIES:
-            encoded = made.encoder.encode_query(query)
-            asked = made.encoder.sub_codes.query_terms(encoded.embedding, encoded.code, encoded.margins, probes)
+            asked = made.asked(query, **limit)
             hits = made.searcher.by_vector(query, options)
             made.check(hits, query, options, np.asarray(np.isin(terms, asked).any(axis=1)))
             for hit in hits:
                 assert hit.sub_codes == tuple(sorted(set(terms[int(hit.id)]) & set(asked)))
                 assert hit.sub_codes
 
-    def test_more_probes_find_more(self, searchers: dict[str, Made]) -> None:
-        for kind in ("blocks", "cells"):
-            found = [
-                len(
-                    searchers[f"{kind}-flat"].searcher.by_vector(
-                        QUERIES[-1], SearchOptions(k=COUNT, candidates=COUNT, strategy="sub_codes", probes=probes)
-                    )
-                )
-                for probes in (1, 8, 30)
-            ]
-            assert found == sorted(found)
-            assert found[0] < found[-1]
+    @pytest.mark.parametrize(
+        ("kind", "name", "limits"), [("blocks", "probes", (1, 8, 30)), ("cells", "compared", (1, 80, 800))]
+    )
+    def test_more_find_more(
+        self, searchers: dict[str, Made], kind: str, name: str, limits: tuple[int, int, int]
+    ) -> None:
+        asked: dict[str, Any] = {"k": COUNT, "candidates": COUNT, "strategy": "sub_codes"}
+        searcher = searchers[f"{kind}-flat"].searcher
+        found = [len(searcher.by_vector(QUERIES[-1], SearchOptions(**asked, **{name: limit}))) for limit in limits]
+        assert found == sorted(found)
+        assert found[0] < found[-1]
+
+    def test_all_cells_of_a_small_index_by_default(self, searchers: dict[str, Made]) -> None:
+        made, options = searchers["cells-flat"], SearchOptions(k=COUNT, candidates=COUNT, strategy="sub_codes")
+        for query in QUERIES:
+            made.check(made.searcher.by_vector(query, options), query, options, EVERYTHING)
+
+    def test_sixteen_probes_of_each_block_by_default(self, searchers: dict[str, Made]) -> None:
+        searcher, options = searchers["blocks-flat"].searcher, SearchOptions(strategy="sub_codes")
+        for query in QUERIES:
+            assert searcher.by_vector(query, options) == searcher.by_vector(query, replace(options, probes=16))
 
     def test_they_work_on_an_index_with_a_graph_too(self, searchers: dict[str, Made]) -> None:
         made = searchers["cells-graph"]
-        options = SearchOptions(k=10, candidates=COUNT, strategy="sub_codes", probes=2)
+        options = SearchOptions(k=10, candidates=COUNT, strategy="sub_codes", compared=60)
         hits = made.searcher.by_vector(QUERIES[0], options)
         made.check_values(hits, QUERIES[0])
         assert hits[0].id == "0003"
@@ -355,6 +404,20 @@ class TestSubCodes:
 
 
 class TestGraph:
+    @pytest.mark.parametrize("kind", ["blocks-graph", "cells-graph"])
+    def test_with_all_codes_in_sight_it_equals_numpy(self, searchers: dict[str, Made], kind: str) -> None:
+        made, options = searchers[kind], SearchOptions(k=10, candidates=50, beam=10_000)
+        for query in QUERIES:
+            made.check(made.searcher.by_vector(query, options), query, options, EVERYTHING)
+
+    def test_a_beam_keeps_the_candidates_in_sight_at_least(self, searchers: dict[str, Made]) -> None:
+        searcher = searchers["blocks-graph"].searcher
+        for candidates, beam in ((10, 500), (600, 600)):
+            options = SearchOptions(candidates=candidates)
+            assert searcher.by_vector(QUERIES[3], options) == searcher.by_vector(
+                QUERIES[3], replace(options, beam=beam)
+            )
+
     def test_it_finds_nearly_all_and_tells_the_truth_of_them(self, searchers: dict[str, Made]) -> None:
         made = searchers["blocks-graph"]
         shares = []
@@ -458,7 +521,7 @@ class TestSeveralShards:
         client.indices.create(
             index=f"hashsearch-{fresh_name}-2026.01.01",
             aliases={f"hashsearch-{fresh_name}": {"is_write_index": True}},
-            mappings=templates.index_mappings(DIMS, BITS, encoder.fingerprint, graph=False),
+            mappings=templates.index_mappings(DIMS, BITS, encoder.fingerprint),
             settings={"number_of_shards": 3},
         )
         index = ImageIndex.open(client, fresh_name, encoder)
@@ -474,7 +537,7 @@ class TestSeveralShards:
             assert len(some) == 10
             distances = made.distances(query)
             for hit in some:
-                assert hit.hamming_rank is not None
+                assert hit.hamming is not None and hit.hamming_rank is not None
                 assert hit.hamming_rank <= 1 + np.count_nonzero(distances < hit.hamming)
             inside = made.searcher.within_radius(query, 25)
             assert {int(hit.id) for hit in inside} == set(np.flatnonzero(distances <= 25).tolist())
@@ -489,6 +552,9 @@ class TestOptions:
             ({"candidates": 0}, "candidates must be 1 to 10000, got 0"),
             ({"candidates": 10_001}, "candidates must be 1 to 10000, got 10001"),
             ({"strategy": "guess"}, "strategy must be one of scan, sub_codes, graph, got 'guess'"),
+            ({"compared": 0}, "compared must be at least 1, got 0"),
+            ({"beam": 499}, "beam must be the candidates, 500, to 10000, got 499"),
+            ({"beam": 10_001}, "beam must be the candidates, 500, to 10000, got 10001"),
             ({"min_cosine": 1.01}, "min_cosine must be -1 to 1, got 1.01"),
             ({"min_cosine": float("nan")}, "min_cosine must be -1 to 1, got nan"),
         ],
@@ -501,6 +567,19 @@ class TestOptions:
     def test_probes_out_of_range(self, flat: Made, probes: int) -> None:
         with pytest.raises(SearchError, match=f"probes must be 1 to 697 for blocks, got {probes}"):
             flat.searcher.by_vector(QUERIES[0], SearchOptions(strategy="sub_codes", probes=probes))
+
+    @pytest.mark.parametrize(
+        ("kind", "limit", "told"),
+        [
+            ("cells-flat", {"probes": 5}, "probes go with blocks, and this encoder has cells; got 5"),
+            ("blocks-flat", {"compared": 5}, "compared goes with cells, and this encoder has blocks; got 5"),
+        ],
+    )
+    def test_what_goes_with_the_other_kind_of_sub_codes(
+        self, searchers: dict[str, Made], kind: str, limit: dict[str, Any], told: str
+    ) -> None:
+        with pytest.raises(SearchError, match=told):
+            searchers[kind].searcher.by_vector(QUERIES[0], SearchOptions(strategy="sub_codes", **limit))
 
     def test_more_terms_than_elasticsearch_takes(self, client: Elasticsearch, fresh_name: str) -> None:
         vectors = clustered(50, 8)
@@ -545,6 +624,23 @@ class TestNoAnswer:
         proxy.stop()
         embedding = flat.encoder.encode_query(QUERIES[0]).embedding
         assert ",".join(str(number) for number in embedding).encode() in bodies[0]
+
+    @pytest.mark.parametrize("explain", [True, False])
+    def test_codes_are_asked_for_only_to_explain(self, flat: Made, node: SimpleNamespace, explain: bool) -> None:
+        bodies: list[bytes] = []
+
+        def looks(exchange: Exchange) -> None:
+            bodies.append(exchange.body)
+            passes(exchange)
+
+        proxy = FaultProxy(node.url, "_msearch")
+        proxy.plan(looks)
+        with connect(proxy.url) as client:
+            self.moved(flat, client).by_vector(QUERIES[0], SearchOptions(explain=explain))
+        proxy.stop()
+        searches = [json.loads(line) for line in bodies[0].splitlines()[1::2]]
+        assert len(searches) == (2 if explain else 1)
+        assert searches[0].get("docvalue_fields") == (["code", "sub_codes"] if explain else None)
 
     def moved(self, made: Made, client: Elasticsearch) -> Searcher:
         return Searcher(made.encoder, replace(made.searcher.index, client=client))
