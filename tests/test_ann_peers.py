@@ -119,8 +119,8 @@ def union(method: ElasticHash, query: Vectors) -> Rows:
 
 def test_elastichash_has_64_distinct_bits(elastichash: ElasticHash) -> None:
     """Its repository's tool has 28: it cuts the permutation at 0, 4, 8, 12."""
-    bits = elastichash.sub_codes.permutation_
-    assert bits.shape == (64,) and len(set(bits.tolist())) == 64 and bits.min() >= 0 and bits.max() < 256
+    bits = elastichash.sub_codes.positions_
+    assert bits.shape == (4, 16) and len(np.unique(bits)) == 64 and bits.min() >= 0 and bits.max() < 256
 
 
 @pytest.mark.parametrize("scorer", ["functions", "script"])
@@ -208,7 +208,7 @@ def test_our_cells_score_those_of_the_nearest_cells(our_cells: OurCells) -> None
         within = our_cells.held_[nearest].cumsum() <= 300
         return list(names[nearest[: max(1, within.sum())]])
 
-    assert our_cells.held_.sum() == 2 * COUNT
+    assert our_cells.held_.sum() == our_cells.sub_codes.nearest * COUNT
     agrees(our_cells, {"compared": 300}, asked)
 
 

@@ -7,18 +7,19 @@ description, with all bits counted in one script, two to three times as fast as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.ann.methods import Method, Place, Setting, Sizes
-from benchmarks.ann.scripted import Body, Rows, Scripted, as_longs, one_script, summed_scripts, unscored
-from benchmarks.ann.stored import cells_for, sample, timed
+from benchmarks.ann.pieces import BITS, DECIMALS, Pieces, masks, neighbour_count, neighbour_lists
+from benchmarks.ann.scripted import Body, Rows, Scripted, any_of, as_longs, one_script, summed_scripts, unscored
+from benchmarks.ann.stored import Learned, cells_for, sample, timed
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.bits import Codes, Vectors, flip_masks
-from hashsearch.hashing.sub_codes import BLOCK_BITS, Blocks, Cells, decorrelating_permutation
+from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.hashing.sub_codes import Blocks, Cells
 
 CODE_BITS = 256  # of both peers
 ITQ_SAMPLE = 20_000  # vectors to learn their codes from
@@ -26,22 +27,42 @@ SUB_CODES, FLIPS = 4, 2  # ElasticHash's
 NEIGHBOURS = "nbs"
 
 
-class ElasticHash(Scripted):
+class Pieced(Scripted):
+    """Base of the two peers: each sub-code's value in a keyword field of its own, `f0`, `f1`, ..., in decimals."""
+
+    def __init__(self, place: Place, pieces: int) -> None:
+        super().__init__(place)
+        self.binarizer = make_binarizer("itq", bits=CODE_BITS)
+        self.sub_codes = Pieces(pieces)
+
+    def _fit(self, vectors: Vectors) -> None:
+        chosen = sample(vectors, ITQ_SAMPLE)
+        self.sub_codes.fit(self.binarizer.fit(chosen).transform(chosen))
+
+    def _learned(self) -> dict[str, Learned]:
+        return {**super()._learned(), "sub_codes": self.sub_codes}
+
+    def _mapping(self) -> Body:
+        return {f"f{number}": {"type": "keyword"} for number in range(self.sub_codes.count)}
+
+    def _columns(self, vectors: Vectors, codes: Codes) -> dict[str, list[Any]]:
+        values = DECIMALS[self.sub_codes.values(codes)]
+        return {f"f{number}": column for number, column in enumerate(values.T.tolist())}
+
+
+class ElasticHash(Pieced):
     """4 sub-codes of 16 bits, each looked up within 2 flips, then Hamming distance over 256 bits of the whole union.
 
     Two parts are replaced: its network's coding layer by PCA-ITQ, the nearest thing for the vectors of any network, and
-    its Kernighan-Lin partition of the bits by our greedy one, of whose 16 blocks it takes the 4 that correlate least.
+    its Kernighan-Lin partition of the bits by our greedy one, of whose 16 pieces it takes the 4 that correlate least.
     Its sub-codes are the 64 distinct bits of the paper; the repository's tool slices the permutation so that they
     overlap.
     """
 
     name = "elastichash"
-    sub_codes: Blocks
 
     def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self.binarizer = make_binarizer("itq", bits=CODE_BITS)
-        self.sub_codes = Blocks()
+        super().__init__(place, SUB_CODES)
 
     def settings(self) -> Sequence[Setting]:
         """Its own order; its candidates by exact cosine; the same with its scripts made one."""
@@ -56,7 +77,7 @@ class ElasticHash(Scripted):
             source = "64-Long.bitCount(params.subcode^doc[params.field].value)"
             self.client.ask("PUT", "/_scripts/hd64", {"script": {"lang": "painless", "source": source}})
             self._create(NEIGHBOURS, {"nbs": {"type": "keyword"}}, {"enabled": True})
-            self.client.bulk(NEIGHBOURS, neighbour_lists())
+            self.client.bulk(NEIGHBOURS, neighbour_lists(FLIPS))
             self._merge(NEIGHBOURS)
         return seconds
 
@@ -67,9 +88,8 @@ class ElasticHash(Scripted):
             {"terms": {f"f{number}": {"index": NEIGHBOURS, "id": str(value), "path": "nbs"}}}
             for number, value in enumerate(self.sub_codes.values(codes)[0])
         ]
-        union = unscored({"bool": {"minimum_should_match": 1, "should": lookups}})
         scored = summed_scripts if setting["scorer"] == "functions" else one_script
-        query = scored(union, as_longs(codes)[0])
+        query = scored(unscored(any_of(lookups)), as_longs(codes)[0])
         return self._ordered(vector, k, setting, lambda size: self._rows(query, size))
 
     def sizes(self) -> Sizes:
@@ -79,20 +99,8 @@ class ElasticHash(Scripted):
         lists = stats["_all"]["primaries"]["store"]["size_in_bytes"]
         return Sizes(sizes.disk_bytes, sizes.memory_bytes + lists, f"{sizes.counted}, and the index of neighbours")
 
-    def _fit(self, vectors: Vectors) -> None:
-        chosen = sample(vectors, ITQ_SAMPLE)
-        codes = self.binarizer.fit(chosen).transform(chosen)
-        self.sub_codes.restore({"permutation_": least_correlated(codes, SUB_CODES).ravel()})
 
-    def _mapping(self) -> Body:
-        return {f"f{number}": {"type": "keyword"} for number in range(SUB_CODES)}
-
-    def _columns(self, vectors: Vectors, codes: Codes) -> dict[str, list[Any]]:
-        values = self.sub_codes.values(codes).astype(str)
-        return {f"f{number}": column for number, column in enumerate(values.T.tolist())}
-
-
-class Fenshses(Scripted):
+class Fenshses(Pieced):
     """Exact search within a Hamming radius: sub-codes' neighbours as a filter, bits counted by a script, a least score.
 
     Of 16 sub-codes of 16 bits one lies within r // 16 flips where the code lies within r (pigeonhole); its neighbours
@@ -103,13 +111,10 @@ class Fenshses(Scripted):
 
     name = "fenshses"
     most_flips = 3  # of a sub-code; 4 would list 40,272 values and let most of the codes through
-    sub_codes: Blocks
 
     def __init__(self, place: Place, codes_a_term: int = 16) -> None:
-        super().__init__(place)
+        super().__init__(place, CODE_BITS // BITS)
         self.codes_a_term = codes_a_term
-        self.binarizer = make_binarizer("itq", bits=CODE_BITS)
-        self.sub_codes = Blocks()
 
     def settings(self) -> Sequence[Setting]:
         """Within a radius; the nearest, by a growing radius; both in Hamming order and by exact cosine."""
@@ -126,16 +131,20 @@ class Fenshses(Scripted):
 
     def _within(self, code: Codes, radius: int, size: int) -> Rows:
         """The `size` nearest of all codes within the radius."""
-        clause: Body = {"match_all": {}}
-        if self._spares(radius):
-            clause = {"terms": {"sub_codes": self.sub_codes.neighbours(code, radius)}}
-        return self._rows(one_script(unscored(clause), as_longs(code[np.newaxis])[0], radius), size)
+        codes = code[np.newaxis]
+        clause = self._neighbours(codes, radius) if self._spares(radius) else {"match_all": {}}
+        return self._rows(one_script(unscored(clause), as_longs(codes)[0], radius), size)
+
+    def _neighbours(self, codes: Codes, radius: int) -> Body:
+        """The clause: a sub-code within as many flips as the nearest one of a code within the radius."""
+        values = self.sub_codes.values(codes)[0][:, np.newaxis] ^ masks(radius // self.sub_codes.count)
+        return any_of([{"terms": {f"f{number}": listed}} for number, listed in enumerate(DECIMALS[values].tolist())])
 
     def _spares(self, radius: int) -> bool:
         """Whether the sub-codes' neighbours spare more than they cost."""
-        if radius // self.sub_codes.count > self.most_flips:
-            return False
-        return self.sub_codes.neighbour_count(radius) * self.codes_a_term <= len(self.floats.vectors)
+        flips = radius // self.sub_codes.count
+        listed = neighbour_count(flips) * self.sub_codes.count
+        return flips <= self.most_flips and listed * self.codes_a_term <= len(self.floats.vectors)
 
     def _nearest(self, code: Codes, size: int) -> Rows:
         """The `size` nearest of all codes: while each sub-code is allowed one more flip, then among all codes."""
@@ -149,10 +158,6 @@ class Fenshses(Scripted):
                 return found
         return self._within(code, self.binarizer.bits, size)
 
-    def _fit(self, vectors: Vectors) -> None:
-        chosen = sample(vectors, ITQ_SAMPLE)
-        self.sub_codes.fit(chosen, self.binarizer.fit(chosen).transform(chosen))
-
 
 class OurCandidates(Scripted):
     """Our 1024-bit codes, scored as the peers score theirs among what our sub-codes let through.
@@ -160,9 +165,20 @@ class OurCandidates(Scripted):
     The bits are counted in one script: ElasticHash's sum would call sixteen.
     """
 
+    sub_codes: Blocks | Cells
+
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self.binarizer = make_binarizer("rotation", bits=1024)
+
+    def _learned(self) -> dict[str, Learned]:
+        return {**super()._learned(), "sub_codes": self.sub_codes}
+
+    def _mapping(self) -> Body:
+        return {"sub_codes": {"type": "keyword", "doc_values": False}}
+
+    def _columns(self, vectors: Vectors, codes: Codes) -> dict[str, list[Any]]:
+        return {"sub_codes": self.sub_codes.terms(vectors, codes).tolist()}
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
         """The nearest of the codes that share a probed sub-code, or the best of them by exact cosine."""
@@ -243,24 +259,6 @@ class OurCells(OurCandidates):
         cells = np.searchsorted(self.sub_codes.names(), terms.ravel())
         self.held_ += np.bincount(cells, minlength=self.sub_codes.cells)
         return {"sub_codes": terms.tolist()}
-
-
-def least_correlated(codes: Codes, count: int) -> NDArray[np.int32]:
-    """Positions of the bits of the `count` blocks of 16 whose bits correlate least: `(n, bits // 8) -> (count, 16)`."""
-    blocks = decorrelating_permutation(codes).reshape(-1, BLOCK_BITS)
-    bits = np.unpackbits(codes, axis=1).astype(np.float32)
-    with np.errstate(invalid="ignore"):  # a bit that never changes has no correlation
-        correlation = np.abs(np.nan_to_num(np.corrcoef(bits, rowvar=False)))
-    within = [correlation[np.ix_(block, block)].sum() for block in blocks]
-    chosen: NDArray[np.int32] = blocks[np.sort(np.argsort(within, kind="stable")[:count])]
-    return chosen
-
-
-def neighbour_lists() -> Iterator[Body]:
-    """The documents of the index of neighbours: all values of 16 bits, each with the 137 within 2 flips."""
-    masks = np.packbits(flip_masks(BLOCK_BITS, FLIPS), axis=1).view(">u2").astype(np.uint16).ravel()
-    for value in range(1 << BLOCK_BITS):
-        yield {"_id": str(value), "nbs": (masks ^ value).tolist()}
 
 
 MAKERS: dict[str, Callable[[Place], Method]] = {
