@@ -380,7 +380,7 @@ class TestSubCodes:
     ) -> None:
         asked: dict[str, Any] = {"k": COUNT, "candidates": COUNT, "strategy": "sub_codes"}
         searcher = searchers[f"{kind}-flat"].searcher
-        found = [len(searcher.by_vector(QUERIES[-1], SearchOptions(**asked, **{name: limit}))) for limit in limits]
+        found = [len(searcher.by_vector(QUERIES[-1], SearchOptions(**asked | {name: limit}))) for limit in limits]
         assert found == sorted(found)
         assert found[0] < found[-1]
 
