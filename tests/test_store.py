@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 from faults import Fault, FaultProxy, answers, cuts_the_reply, halves_the_json, rewrites
-from indices import filled, fresh_index_name
+from indices import documents_of, filled, fresh_index_name
 from vectors import clustered, toy_encoder
 
 from hashsearch.errors import (
@@ -24,10 +24,12 @@ from hashsearch.errors import (
     StoreError,
     StoreUnavailable,
 )
+from hashsearch.hashing.bits import Vectors
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.index import queries, templates
 from hashsearch.index.client import connect
 from hashsearch.index.store import ImageIndex
+from hashsearch.index.writing import BulkWriter
 
 VECTORS = clustered(30, 8)
 ENCODER = toy_encoder(VECTORS, bits=16)
@@ -56,10 +58,6 @@ class TestCreate:
         }
         assert (index.count(), index.shards, index.graph) == (0, 1, False)
         assert index == ImageIndex.open(client, fresh_name, ENCODER)
-
-    def test_with_a_graph(self, client: Elasticsearch, fresh_name: str) -> None:
-        assert ImageIndex.create(client, fresh_name, ENCODER, graph=True).graph
-        assert ImageIndex.open(client, fresh_name, ENCODER).graph
 
     def test_not_twice(self, client: Elasticsearch, index: ImageIndex) -> None:
         with pytest.raises(StoreError, match="resource_already_exists"):
@@ -93,7 +91,7 @@ class TestOpen:
         client.indices.create(
             index=templates.dated_index_of(fresh_name, date(2020, 1, 1), OTHER.fingerprint),
             aliases={f"hashsearch-{fresh_name}": {}},
-            mappings=templates.index_mappings(8, 32, OTHER.fingerprint, graph=False),
+            mappings=templates.index_mappings(8, 32, OTHER.fingerprint),
         )
         with pytest.raises(EncoderMismatch, match=r"2020\.01\.01"):
             ImageIndex.open(client, fresh_name, ENCODER)
@@ -112,7 +110,7 @@ class TestOpen:
     def test_an_open_index_that_the_same_encoder_joined_is_read(self, client: Elasticsearch, fresh_name: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER)
         dated = templates.dated_index_of(fresh_name, date(2020, 1, 1), ENCODER.fingerprint)
-        mappings = templates.index_mappings(ENCODER.dims, ENCODER.bits, ENCODER.fingerprint, graph=False)
+        mappings = templates.index_mappings(ENCODER.dims, ENCODER.bits, ENCODER.fingerprint)
         client.indices.create(index=dated, aliases={index.alias: {}}, mappings=mappings)
         client.index(index=dated, id="elsewhere", document={"title": "older"}, refresh=True)
         assert index.record("elsewhere") == {"title": "older"}
@@ -125,8 +123,6 @@ class TestOpen:
     def test_open_or_create(self, client: Elasticsearch, fresh_name: str) -> None:
         made = ImageIndex.open_or_create(client, fresh_name, ENCODER)
         assert ImageIndex.open_or_create(client, fresh_name, ENCODER) == made
-        with pytest.raises(StoreError, match="made without a graph"):
-            ImageIndex.open_or_create(client, fresh_name, ENCODER, graph=True)
         with pytest.raises(EncoderMismatch):
             ImageIndex.open_or_create(client, fresh_name, OTHER)
 
@@ -196,11 +192,123 @@ class TestRead:
         assert list(index.categories().items()) == [("pens", 20), ("mugs", 10)]
         assert index.categories(1) == {"pens": 20}
 
+    def test_how_many_images_each_sub_code_has(self, index: ImageIndex) -> None:
+        """Those that a search finds: one that was written again counts once."""
+        terms, counts = np.unique(ENCODER.encode(VECTORS).sub_codes, return_counts=True)
+        expected = dict(zip(terms.tolist(), counts.tolist()))
+        assert index.sub_code_counts(len(terms)) == expected
+        assert BulkWriter(index.client, index.alias).write(documents_of(ENCODER, VECTORS[:9], TEXTS)) == []
+        index.refresh()
+        assert index.sub_code_counts(len(terms)) == expected
+        most = index.sub_code_counts(3)
+        assert sorted(most.values()) == sorted(expected.values())[-3:]
+
     def test_a_sample(self, index: ImageIndex) -> None:
         some = index.sample(5)
         assert len(some) == 5
         assert all(record == index.record(image_id) for image_id, record in some.items())
         assert len(index.sample(100)) == 30
+
+
+MANY = clustered(3000, 24)
+IN_CELLS = toy_encoder(MANY, 80, "cells", cells=30)
+
+
+def segments(index: ImageIndex) -> list[int]:
+    """How many segments each shard has."""
+    described = index.client.indices.segments(index=index.alias)["indices"].values()
+    return [len(copies[0]["segments"]) for one in described for copies in one["shards"].values()]
+
+
+def compared(index: ImageIndex, query: Vectors, beam: int) -> int:
+    """How many codes Elasticsearch compares for a query."""
+    code = IN_CELLS.encode_query(query).code.tobytes().hex()
+    knn = {"field": "code", "query_vector": code, "k": 5, "num_candidates": beam}
+    answer = index.client.search(index=index.alias, knn=knn, size=1, profile=True)
+    told = [one for shard in answer["profile"]["shards"] for one in shard["dfs"]["knn"]]
+    return sum(one["vector_operations_count"] for one in told)
+
+
+def everything(index: ImageIndex) -> dict[str, Any]:
+    """All that is stored of all images."""
+    ids = [image_id for page, _ in index.codes([]) for image_id in page]
+    return {image_id: (record, read_back(index, image_id)) for image_id, record in index.records(ids).items()}
+
+
+def read_back(index: ImageIndex, image_id: str) -> Any:
+    fields = index.vectors_of(image_id).fields()
+    return {**fields, "embedding": fields["embedding"].tolist()}
+
+
+@pytest.fixture(params=[1, 2], ids=["one-shard", "two-shards"])
+def in_parts(request: pytest.FixtureRequest, client: Elasticsearch, fresh_name: str) -> ImageIndex:
+    """An index of several segments a shard."""
+    templates.install(client)
+    client.indices.create(
+        index=templates.dated_index_of(fresh_name, date.today(), IN_CELLS.fingerprint),
+        aliases={templates.alias_of(fresh_name): {"is_write_index": True}},
+        mappings=templates.index_mappings(24, 80, IN_CELLS.fingerprint),
+        settings={"index": {**templates.SORTED, "number_of_shards": request.param}},
+    )
+    index = ImageIndex.open(client, fresh_name, IN_CELLS)
+    documents = list(documents_of(IN_CELLS, MANY))
+    for start in range(0, len(MANY), 1000):
+        assert BulkWriter(client, index.alias).write(documents[start : start + 1000]) == []
+        index.refresh()
+    assert min(segments(index)) > 1
+    return index
+
+
+class TestMerge:
+    def test_it_leaves_one_segment_a_shard_and_all_that_was_stored(self, in_parts: ImageIndex) -> None:
+        in_parts.merge()
+        assert segments(in_parts) == [1] * in_parts.shards
+        assert in_parts.count() == len(MANY)
+        assert in_parts.vectors_of("0007").code.tolist() == IN_CELLS.encode(MANY[7:8]).codes[0].tolist()
+
+    def test_of_an_index_that_holds_nothing(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        index.merge()
+        assert index.with_graph().count() == 0
+
+    def test_images_of_a_cell_lie_together(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = filled(client, fresh_name, IN_CELLS, MANY)
+        index.merge()
+        answer = client.search(index=index.alias, size=len(MANY), sort="_doc", source=False)
+        rows = [int(hit["_id"]) for hit in answer["hits"]["hits"]]
+        assert sorted(rows) == list(range(len(MANY)))
+        cells = IN_CELLS.encode(MANY).sub_codes[rows, 0].tolist()
+        assert cells == sorted(cells)
+        assert len(set(cells)) > 20
+
+
+class TestGraph:
+    @pytest.mark.parametrize("merged", [False, True])
+    def test_it_is_built_whatever_the_segments(self, in_parts: ImageIndex, merged: bool) -> None:
+        """A merge leaves alone what is one segment already."""
+        if merged:
+            in_parts.merge()
+        assert compared(in_parts, MANY[0], beam=20) == len(MANY)
+        index = in_parts.with_graph()
+        assert segments(index) == [1] * index.shards
+        assert index == ImageIndex.open(index.client, name_of(index), IN_CELLS)
+        assert index.graph and not in_parts.graph
+        for query in MANY[:20]:
+            assert 20 <= compared(index, query, beam=20) < len(MANY) / 2
+        assert index.with_graph() == index
+
+    def test_nothing_stored_changes(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
+        index.merge()
+        before = everything(index)
+        assert len(before) == len(VECTORS)
+        assert everything(index.with_graph()) == before
+
+    def test_what_is_written_later_has_one_too(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, IN_CELLS).with_graph()
+        assert BulkWriter(client, index.alias).write(documents_of(IN_CELLS, MANY)) == []
+        index.merge()
+        assert compared(index, MANY[0], beam=20) < len(MANY) / 2
 
 
 ReadIndex = Callable[[ImageIndex], object]
@@ -211,6 +319,7 @@ READS: dict[str, ReadIndex] = {
     "codes": lambda index: list(index.codes([])),
     "count": lambda index: index.count(),
     "categories": lambda index: index.categories(),
+    "sub_code_counts": lambda index: index.sub_code_counts(10),
     "refresh": lambda index: index.refresh(),
 }
 
@@ -243,7 +352,7 @@ def two_shards_of_which_one_is_away(client: Elasticsearch, name: str) -> ImageIn
     client.indices.create(
         index=f"hashsearch-{name}-2020.01.01",
         aliases={f"hashsearch-{name}": {}},
-        mappings=templates.index_mappings(8, 16, ENCODER.fingerprint, graph=False),
+        mappings=templates.index_mappings(8, 16, ENCODER.fingerprint),
         settings={"number_of_shards": 2, "routing.allocation.total_shards_per_node": 1},
         wait_for_active_shards=0,
     )
