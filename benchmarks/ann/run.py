@@ -16,13 +16,13 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.ann.measuring import Timing, cold, measure
+from benchmarks.ann.measuring import Timing, cold, measure, warm_up
 from benchmarks.ann.methods import METHODS, Method, Place, Setting, make_method
 from benchmarks.ann.results import Result, machine, now, our_version, read_result, result_path, write_result
 from benchmarks.ann.vectors import DataSet
@@ -32,6 +32,7 @@ from hashsearch.index.server import make_folder
 from hashsearch.options import EXIT_FAILED, run_reporting_errors, say
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_FIRST_WARM_UP = 4  # times as long as before the other settings
 _BUILT = "built.json"  # in a method's folder: the build is finished, and what it took
 
 
@@ -74,6 +75,9 @@ def run_task(task: Task) -> None:
     with closing(method):
         built = prepare(method, task, data)
         method.connect()
+        if warm:  # a server's Java has yet to compile what runs often
+            long = replace(task.timing, warm_up=_FIRST_WARM_UP * task.timing.warm_up)
+            warm_up(method, data.warm, warm[0], long)
         for setting in warm:
             measured = {**described(method, task, data, setting, built), **measure(method, data, setting, task.timing)}
             write_result(task.path(setting), measured)
