@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from hashsearch.encoder import EncodedQuery, Encoder
 from hashsearch.errors import SearchError
 from hashsearch.hashing.bits import Codes, Vectors, hamming
-from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.index import queries
 from hashsearch.index.queries import MAX_CANDIDATES
 from hashsearch.index.store import ImageIndex, code_of
-from hashsearch.recall import MOST_TERMS, STRATEGIES, Recall
+from hashsearch.radius import Radius
+from hashsearch.recall import STRATEGIES, Recall
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ def as_table(hits: Sequence[Hit]) -> str:
 
 
 _DEFAULTS = SearchOptions()
+_FIRST_KEPT = 1000  # of the images within a radius
 BEAM = 500  # codes that a walk of the graph keeps in sight, at least
 
 
@@ -104,6 +105,7 @@ class Searcher:
         self.encoder = encoder
         self.index = index
         self.recall = Recall(encoder, index)
+        self.radius = Radius(encoder, index)
 
     def by_image(self, image: NDArray[np.uint8], options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """Hits for an RGB image `(height, width, 3) uint8`, best cosine first."""
@@ -138,14 +140,8 @@ class Searcher:
     def _within(self, query: EncodedQuery, radius: int, options: SearchOptions) -> list[Hit]:
         if not 0 <= radius <= self.encoder.bits:
             raise SearchError(f"radius must be 0 to {self.encoder.bits}, the bits of a code, got {radius}")
-        clauses = queries.filters(options.category, options.attributes)
-        if self.index.graph:  # its knn is approximate, so the codes are compared here
-            inside = queries.ids(self._walk(query.code, radius, clauses))
-        else:
-            inside = queries.within(query.code.tobytes().hex(), radius, clauses)
-        request = queries.rerank(query, inside, MAX_CANDIDATES, MAX_CANDIDATES, None)
-        (answer,) = self.index.search(queries.explained(request))
-        hits = [self._explained(hit, query.code, [], None) for hit in answer["hits"]["hits"]]
+        filters = queries.filters(options.category, options.attributes)
+        hits = self._inside(query, radius, filters, self.radius.clauses(query.code, radius))
         if len(hits) >= MAX_CANDIDATES:
             raise SearchError(f"{MAX_CANDIDATES} or more images lie within radius {radius}: ask for a smaller one")
         if options.min_cosine is not None:  # not in the request, where it would hide that there were too many
@@ -168,11 +164,27 @@ class Searcher:
         found, scored = self.index.search(queries.explained(request), queries.recalled_scores(recalled, most))
         return [self._explained(hit, query.code, terms, self._distances(scored)) for hit in found["hits"]["hits"]]
 
+    def _inside(
+        self, query: EncodedQuery, radius: int, filters: list[queries.Body], sieve: list[queries.Body]
+    ) -> list[Hit]:
+        """All images within the radius, or MAX_CANDIDATES; the sieve holds for each of them."""
+        if self.index.graph:  # its knn is approximate, so the codes are compared here
+            return self._reranked(query, queries.ids(self._walk(query.code, radius, filters + sieve)))
+        code = query.code.tobytes().hex()
+        # Keeping the nearest in order is a quarter of a scan's time if so many are kept. A sieve lets few through.
+        for most in (MAX_CANDIDATES,) if sieve else (_FIRST_KEPT, MAX_CANDIDATES):
+            hits = self._reranked(query, queries.within(code, radius, most, filters + sieve))
+            if len(hits) < most:
+                break
+        return hits
+
+    def _reranked(self, query: EncodedQuery, inside: queries.Body) -> list[Hit]:
+        request = queries.rerank(query, inside, MAX_CANDIDATES, MAX_CANDIDATES, None)
+        (answer,) = self.index.search(queries.explained(request))
+        return [self._explained(hit, query.code, [], None) for hit in answer["hits"]["hits"]]
+
     def _walk(self, code: Codes, radius: int, clauses: list[queries.Body]) -> list[str]:
-        """Ids of all images within the radius, by comparing codes here; blocks spare those that cannot be."""
-        blocks = self.encoder.sub_codes
-        if isinstance(blocks, Blocks) and blocks.neighbour_count(radius) <= MOST_TERMS:
-            clauses = [*clauses, queries.sub_codes(blocks.neighbours(code, radius))]
+        """Ids of all images within the radius, by comparing here the codes that the clauses let through."""
         inside: list[str] = []
         for image_ids, codes in self.index.codes(clauses):
             near = np.flatnonzero(hamming(code[np.newaxis], codes)[0] <= radius)

@@ -18,7 +18,7 @@ JOBS = PACKAGE.parent / "jobs"
 # Each room may use itself and those before it.
 ROOMS = (
     "errors images fetching config overlap embedders hashing encoder embedding baselines index catalog checkpoint "
-    "indexing search evaluation training web demo tour options cli jobs"
+    "indexing recall radius search evaluation training web demo tour options cli jobs"
 ).split()
 
 # Who may use what is not ours; everything else is open to all.

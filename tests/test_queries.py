@@ -34,9 +34,22 @@ def test_recall_is_knn_on_the_code(beam: int) -> None:
 
 
 def test_within_keeps_what_is_as_near_as_the_radius() -> None:
-    knn = {"field": "code", "query_vector": "ab", "k": 10_000, "num_candidates": 10_000, "similarity": 3}
-    assert queries.within("ab", 3, []) == {"knn": knn}
-    assert queries.within("ab", 3, [CATEGORY]) == {"knn": {**knn, "filter": [CATEGORY]}}
+    knn = {"field": "code", "query_vector": "ab", "k": 700, "num_candidates": 700, "similarity": 3}
+    assert queries.within("ab", 3, 700, []) == {"knn": knn}
+    assert queries.within("ab", 3, 700, [CATEGORY]) == {"knn": {**knn, "filter": [CATEGORY]}}
+
+
+def test_near_blocks() -> None:
+    groups = [["b00:abab"], ["b01:0000", "b01:0001"]]
+    assert queries.near_blocks(groups, 1) == {"terms": {"sub_codes": ["b00:abab", "b01:0000", "b01:0001"]}}
+    should = [{"terms": {"sub_codes": group}} for group in groups]
+    assert queries.near_blocks(groups, 2) == {"bool": {"should": should, "minimum_should_match": 2}}
+
+
+def test_sampled_codes_bring_nothing_but_codes_and_the_number_of_images() -> None:
+    body = queries.sampled_codes(7)
+    assert body.pop("query") == {"function_score": {"query": {"match_all": {}}, "random_score": {}}}
+    assert body == {"size": 7, "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": ["code"]}
 
 
 @pytest.mark.parametrize("min_cosine", [None, 0.0, 0.5, -1.0])

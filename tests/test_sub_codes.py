@@ -6,11 +6,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from vectors import clustered, flipped, random_codes
 
 from hashsearch.errors import HashingError, SearchError
 from hashsearch.hashing.binarizers import RandomHyperplanes
-from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.hashing.bits import Codes, Vectors, hamming
 from hashsearch.hashing.sub_codes import (
     BLOCK_BITS,
     SUB_CODES,
@@ -53,31 +55,93 @@ class TestBlocks:
     def test_no_codes_have_no_terms(self) -> None:
         assert blocks_of(64).terms(NO_VECTORS, random_codes(0, 64)).shape == (0, 4)
 
-    @pytest.mark.parametrize("radius", [0, 1, 3, 4, 5, 7, 8, 9, 11, 12, 15])
-    def test_two_codes_within_the_radius_share_a_term_guaranteed(self, radius: int) -> None:
-        """Random flips, and the worst: flips spread evenly over the blocks."""
-        blocks, generator = blocks_of(64, seed=radius), np.random.default_rng(radius)
-        spread = blocks.permutation_.reshape(blocks.count, BLOCK_BITS)
-        for code in random_codes(40, 64, seed=radius + 1):
-            asked = set(blocks.neighbours(code, radius))
-            even = [int(spread[flip % blocks.count, flip // blocks.count]) for flip in range(radius)]
-            for positions in (generator.permutation(64)[:radius], np.array(even, np.intp)):
-                other = flipped(code, positions)
-                assert asked & set(blocks.terms(NO_VECTORS, other[np.newaxis])[0].tolist())
+    @pytest.mark.parametrize("required", [1, 2, 3, 4])
+    @pytest.mark.parametrize("radius", [*range(18), 31, 32, 48, 63, 64])
+    def test_the_least_favourable_flips_leave_as_many_blocks_near_as_required(self, radius: int, required: int) -> None:
+        """Who flips to leave few blocks near takes those of small reach first: with `radius` flips it is not enough."""
+        reaches = blocks_of(64).reaches(radius, required)
+        spent = np.cumsum(np.sort(reaches))
+        assert 4 - np.count_nonzero(spent <= radius) >= required
+        assert reaches.max() - reaches.min() <= 1
 
-    @pytest.mark.parametrize("radius", [0, 3, 7, 11])
-    def test_the_guarantee_ends_at_the_next_flip_of_every_block(self, radius: int) -> None:
-        """So `neighbours` asks for no more than it has to."""
-        blocks, code = blocks_of(64), random_codes(1, 64)[0]
-        flips = radius // blocks.count + 1
-        other = flipped(code, blocks.permutation_.reshape(blocks.count, BLOCK_BITS)[:, :flips].ravel())
-        assert not set(blocks.neighbours(code, radius)) & set(blocks.terms(NO_VECTORS, other[np.newaxis])[0].tolist())
+    @pytest.mark.parametrize("required", [1, 2, 3, 4])
+    @pytest.mark.parametrize("radius", [0, 3, 7, 8, 11, 13])
+    def test_less_would_not_do(self, radius: int, required: int) -> None:
+        """Each smaller reach of a block breaks the guarantee, so no more is asked for than must be."""
+        reaches = blocks_of(64).reaches(radius, required)
+        for block in np.flatnonzero(reaches):
+            less = reaches.copy()
+            less[block] -= 1
+            assert 4 - np.count_nonzero(np.cumsum(np.sort(less)) <= radius) < required
+
+    @pytest.mark.parametrize("required", [1, 2, 3])
+    @pytest.mark.parametrize("radius", range(20))
+    def test_all_codes_within_the_radius_are_near_in_as_many_blocks_as_required(
+        self, radius: int, required: int
+    ) -> None:
+        """Against numpy, on codes at every distance; and no code whose blocks are too far passes."""
+        blocks, generator = blocks_of(48, seed=radius), np.random.default_rng(radius)
+        code = random_codes(1, 48, seed=radius + 1)[0]
+        others = np.stack([flipped(code, generator.permutation(48)[: row % 24]) for row in range(2400)])
+        distances = blocks.distances(code, blocks.values(others))
+        assert (distances.sum(axis=1) == hamming(code[np.newaxis], others)[0]).all()
+        reaches = blocks.reaches(radius, required, distances)
+        groups = blocks.neighbours(code, reaches)
+        terms = blocks.terms(NO_VECTORS, others)
+        found = sum((np.isin(terms, group).any(axis=1) for group in groups), np.zeros(len(others), int))
+        assert (found == (distances < reaches).sum(axis=1)).all()
+        assert (found[distances.sum(axis=1) <= radius] >= required).all()
+
+    @settings(max_examples=200, deadline=None)
+    @given(radius=st.integers(0, 4096), count=st.integers(1, 256), required=st.integers(1, 8), data=st.data())
+    def test_the_guarantee_for_any_number_of_blocks(
+        self, radius: int, count: int, required: int, data: st.DataObject
+    ) -> None:
+        """Flips strewn anyhow: of at most `radius` of them, `required` blocks have fewer than their reach."""
+        assume(required <= count and radius <= BLOCK_BITS * count)
+        blocks = Blocks().restore({"permutation_": np.arange(BLOCK_BITS * count)})
+        flips = data.draw(st.lists(st.integers(0, BLOCK_BITS), min_size=count, max_size=count))
+        while sum(flips) > radius:
+            flips[int(np.argmax(flips))] -= min(max(flips), sum(flips) - radius)
+        assert np.count_nonzero(np.array(flips) < blocks.reaches(radius, required)) >= required
+
+    def test_a_radius_below_the_number_of_blocks_asks_for_the_values_of_one_block_more_than_flips(self) -> None:
+        blocks, code = blocks_of(1024), random_codes(1, 1024)[0]
+        reaches = blocks.reaches(8)
+        own = blocks.terms(NO_VECTORS, code[np.newaxis])[0]
+        assert blocks.neighbours(code, reaches) == [[term] for term in own[np.flatnonzero(reaches)]]
+        assert sorted(reaches.tolist()) == [0] * 55 + [1] * 9
+
+    @pytest.mark.parametrize(
+        ("radius", "required", "expected"),
+        [
+            (63, 1, {1: 64}),
+            (64, 1, {1: 63, 2: 1}),
+            (127, 1, {2: 64}),
+            (128, 1, {2: 63, 3: 1}),
+            (8, 2, {0: 54, 1: 10}),
+            (63, 2, {1: 62, 2: 2}),
+            (127, 2, {2: 61, 3: 3}),
+        ],
+    )
+    def test_reaches_of_a_thousand_bits(self, radius: int, required: int, expected: dict[int, int]) -> None:
+        reaches = blocks_of(1024).reaches(radius, required)
+        assert dict(zip(*np.unique(reaches, return_counts=True))) == expected
+
+    def test_the_larger_reaches_go_to_the_blocks_that_let_the_fewest_through(self) -> None:
+        sampled = np.full((10, 4), 9, np.uint8)
+        sampled[:3, 0] = sampled[:1, 1] = sampled[:2, 2] = 1
+        assert blocks_of(64).reaches(5, 1, sampled).tolist() == [1, 2, 1, 2]
+        sampled[0, 1] = 0
+        assert blocks_of(64).reaches(2, 1, sampled).tolist() == [1, 0, 1, 1]
 
     @pytest.mark.parametrize("radius", [0, 4, 8, 13])
-    def test_neighbours_are_counted_beforehand(self, radius: int) -> None:
+    @pytest.mark.parametrize("required", [1, 2])
+    def test_neighbours_are_counted_beforehand(self, radius: int, required: int) -> None:
         blocks = blocks_of(64)
-        neighbours = blocks.neighbours(random_codes(1, 64)[0], radius)
-        assert len(set(neighbours)) == len(neighbours) == blocks.neighbour_count(radius)
+        reaches = blocks.reaches(radius, required)
+        neighbours = [term for group in blocks.neighbours(random_codes(1, 64)[0], reaches) for term in group]
+        assert len(set(neighbours)) == len(neighbours) == blocks.neighbour_count(reaches)
 
     @pytest.mark.parametrize("probes", [1, 2, 16, 17, 200, 697])
     def test_probes_are_the_cheapest_flips_of_each_block(self, probes: int) -> None:

@@ -1,7 +1,9 @@
 """Codes to sub-codes: the terms that Elasticsearch's inverted index holds, and the terms a query asks for.
 
-`Blocks` cut the code into pieces of 16 bits. They give a guarantee: two codes within r flips of each other have, of m
-blocks, one within r // m flips (pigeonhole; multi-index hashing, Norouzi et al., CVPR 2012, prop. 1).
+`Blocks` cut the code into pieces of 16 bits. They give a guarantee. Let block i of m be near when it differs in fewer
+than u_i bits. Of a code within r flips at least c blocks are near, if the u_i, less the c - 1 largest, come to more
+than r: were fewer near, the others would differ in all those bits together. With c = 1 it is the general pigeonhole
+principle (GPH: Qin et al., ICDE 2018), with u_i = 1 + r // m also multi-index hashing's (Norouzi et al., CVPR 2012).
 `Cells` are learned regions of the embedding space. They find far more similar images per document touched, without a
 guarantee. The nearest centre is that of the largest `vector . centre - |centre|^2 / 2`.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import chain
 from math import comb
 from typing import Any, Protocol
 
@@ -90,22 +93,45 @@ class Blocks:
         squared = (margins[self.permutation_] ** 2).reshape(self.count, BLOCK_BITS)
         costs = squared @ masks.T.astype(np.float32)
         chosen = np.argpartition(costs, probes - 1, axis=1)[:, :probes]
-        return self._probe(code, chosen, masks)
+        return list(chain.from_iterable(self._probe(code, np.arange(self.count), chosen, masks)))
 
-    def neighbours(self, code: Codes, radius: int) -> list[str]:
-        """Terms of which every code within the Hamming radius has one, guaranteed; for one code `(bits // 8,)`."""
-        masks = _masks(radius // self.count)
-        return self._probe(code, np.tile(np.arange(len(masks)), (self.count, 1)), masks)
+    def distances(self, code: Codes, values: NDArray[np.uint16]) -> NDArray[np.uint8]:
+        """In how many bits a code `(bits // 8,)` and others differ, by block: `values (n, blocks) -> (n, blocks)`."""
+        return np.bitwise_count(values ^ self.values(code[np.newaxis]))
 
-    def neighbour_count(self, radius: int) -> int:
-        """How many terms `neighbours` gives."""
-        return self.count * sum(comb(BLOCK_BITS, flips) for flips in range(radius // self.count + 1))
+    def reaches(self, radius: int, required: int = 1, sampled: NDArray[np.uint8] | None = None) -> NDArray[np.int64]:
+        """The u_i of the guarantee, `(blocks,)`: every code within the radius has `required` blocks that are near.
 
-    def _probe(self, code: Codes, chosen: NDArray[np.intp], masks: NDArray[np.bool_]) -> list[str]:
+        0 for a block that is not asked. As even as can be, for a block's terms grow tenfold with each flip. `sampled
+        (n, blocks)`, the distances of some codes by block, tell where a larger reach lets the fewest through.
+        """
+        reach, wider = divmod(radius + 1, self.count - required + 1)
+        reaches = np.full(self.count, reach)
+        if wider:
+            crowd = np.zeros(self.count) if sampled is None else (sampled <= reach).sum(axis=0)
+            reaches[np.argsort(crowd, kind="stable")[: wider + required - 1]] += 1
+        return reaches
+
+    def neighbours(self, code: Codes, reaches: NDArray[np.int64]) -> list[list[str]]:
+        """The terms of all values that are near to those of one code `(bits // 8,)`, by block, of the blocks asked."""
+        terms: list[list[str]] = []
+        for reach in np.unique(reaches[reaches > 0]):
+            blocks, masks = np.flatnonzero(reaches == reach), _masks(int(reach) - 1)
+            terms += self._probe(code, blocks, np.tile(np.arange(len(masks)), (len(blocks), 1)), masks)
+        return terms
+
+    def neighbour_count(self, reaches: NDArray[np.int64]) -> int:
+        """How many terms `neighbours` gives, all blocks together."""
+        return sum(comb(BLOCK_BITS, flips) for reach in reaches.tolist() for flips in range(reach))
+
+    def _probe(
+        self, code: Codes, blocks: NDArray[np.intp], chosen: NDArray[np.intp], masks: NDArray[np.bool_]
+    ) -> list[list[str]]:
+        """The terms of these blocks with the bits of the chosen masks `(blocks, probes)` flipped."""
         flipped = np.packbits(masks, axis=1).view(">u2").astype(np.uint16).ravel()[chosen]
-        values = self.values(code[np.newaxis])[0][:, np.newaxis] ^ flipped
-        blocks = np.arange(self.count, dtype=np.uint16)[:, np.newaxis]
-        return list(map(str, _terms("b", blocks, values).ravel()))
+        values = self.values(code[np.newaxis])[0][blocks, np.newaxis] ^ flipped
+        terms: list[list[str]] = _terms("b", blocks[:, np.newaxis].astype(np.uint16), values).tolist()
+        return terms
 
     def parameters(self) -> dict[str, Any]:
         return {}

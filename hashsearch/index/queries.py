@@ -33,6 +33,13 @@ def sub_codes(terms: Sequence[str]) -> Body:
     return {"terms": {"sub_codes": list(terms)}}
 
 
+def near_blocks(terms: Sequence[Sequence[str]], required: int) -> Body:
+    """A clause: at least `required` of these groups of terms, one a block, have one among the image's sub-codes."""
+    if required == 1:
+        return sub_codes([term for group in terms for term in group])
+    return {"bool": {"should": [sub_codes(group) for group in terms], "minimum_should_match": required}}
+
+
 def recall(code_hex: str, candidates: int, beam: int, clauses: Sequence[Body]) -> Body:
     """The `candidates` nearest codes by Hamming distance, of each shard; a graph's walk keeps `beam` codes in sight."""
     knn: Body = {"field": "code", "query_vector": code_hex, "k": candidates, "num_candidates": beam}
@@ -67,9 +74,13 @@ def recalled_scores(recalled: Body, size: int) -> Body:
     return {"query": recalled, "size": size, "stored_fields": "_none_"}
 
 
-def within(code_hex: str, radius: int, clauses: Sequence[Body]) -> Body:
-    """Every code within the Hamming radius, by exact scan of a flat `code` field."""
-    body = recall(code_hex, MAX_CANDIDATES, MAX_CANDIDATES, clauses)
+def within(code_hex: str, radius: int, most: int, clauses: Sequence[Body]) -> Body:
+    """The codes within the Hamming radius, of each shard the `most` nearest, by comparing those of a flat field.
+
+    Elasticsearch compares just the codes that the clauses let through while they are no more than `most`; else it
+    walks past all others too.
+    """
+    body = recall(code_hex, most, most, clauses)
     body["knn"]["similarity"] = radius
     return body
 
@@ -99,6 +110,11 @@ def sub_code_counts(size: int) -> Body:
 def sample(size: int, clauses: Sequence[Body]) -> Body:
     """Images that the clauses let through, picked at random, others each time."""
     return {"query": {"function_score": {"query": _all_of(clauses), "random_score": {}}}, "size": size}
+
+
+def sampled_codes(size: int) -> Body:
+    """The codes of `size` images picked at random, and the number of all images."""
+    return {**sample(size, []), "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": ["code"]}
 
 
 def page(clauses: Sequence[Body], pit: str, after: Sequence[Any] | None) -> Body:

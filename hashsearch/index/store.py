@@ -222,6 +222,12 @@ class ImageIndex:
         (answer,) = self.search(queries.sample(count, queries.filters(category, {})))
         return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
 
+    def sampled_codes(self, count: int) -> tuple[int, Codes]:
+        """How many images a search can find now, and the codes `(n, bits // 8)` of at most `count` picked at random."""
+        (answer,) = self.search(queries.sampled_codes(count))
+        codes = [code_of(hit) for hit in answer["hits"]["hits"]]
+        return int(answer["hits"]["total"]["value"]), np.array(codes, np.uint8)
+
     def codes(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], Codes]]:
         """Ids and codes of every image that the clauses let through, in pages, as of one moment."""
         with store_errors(self.alias):

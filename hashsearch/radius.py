@@ -1,0 +1,128 @@
+"""Search within a Hamming radius: whether all codes are compared, or those that the blocks of the code let through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.encoder import Encoder
+from hashsearch.hashing.bits import Codes
+from hashsearch.hashing.sub_codes import Blocks
+from hashsearch.index import queries
+from hashsearch.index.queries import MAX_CANDIDATES
+from hashsearch.index.store import ImageIndex
+from hashsearch.recall import MOST_TERMS
+
+_SAMPLE = 4096  # codes; 20 ms for a million images, and the expected costs come within a tenth of the true ones
+_KNOWN_FOR = 600.0  # seconds
+_REQUIRED = (1, 2, 3, 4, 6, 8)  # blocks that must be near
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Nanoseconds, as fitted to searches on the local node at a million codes; only their ratios decide."""
+
+    code: float = 18.0  # to compare one of all codes, in the order of memory
+    bit: float = 0.01  # and for each of its bits
+    term: float = 2500.0  # to look up
+    posting: float = 100.0  # to read and count an image with a term
+    single: float = 450.0  # to compare one code here and there
+    passed_over: float = 2.0  # for each code, once more than MAX_CANDIDATES are compared
+    paged: float = 15_000.0  # to fetch one code and compare it here, with a graph
+    planning: float = 1_500_000.0  # a cheaper search is not planned
+
+
+MEASURED = Costs()
+
+
+@dataclass(frozen=True)
+class Sieve:
+    """A question to the blocks that no code within the radius fails, and what is expected of it.
+
+    The `reaches (blocks,)` of near blocks and how many must be near; terms asked for, images counted (once for each
+    near block), images that pass.
+    """
+
+    reaches: NDArray[np.int64]
+    required: int
+    terms: int
+    postings: float
+    passing: float
+
+
+def sieves(blocks: Blocks, radius: int, sampled: NDArray[np.uint8], images: int) -> Iterable[Sieve]:
+    """The questions that may be asked, given the block distances `(n, blocks)` of n of the images."""
+    for required in _REQUIRED:
+        if required > blocks.count:
+            return
+        reaches = blocks.reaches(radius, required, sampled)
+        near = (sampled < reaches).sum(axis=1)
+        share = images / len(sampled)
+        terms, passing = blocks.neighbour_count(reaches), np.count_nonzero(near >= required)
+        yield Sieve(reaches, required, terms, share * float(near.sum()), share * passing)
+
+
+def cheapest(asked: Iterable[Sieve], images: int, bits: int, *, graph: bool, costs: Costs = MEASURED) -> Sieve | None:
+    """The sieve of the least expected cost, None if comparing all codes costs no more. Pure.
+
+    With a graph all codes that pass are fetched in pages and compared here, for its own answer would be approximate.
+    """
+    everything = images * _each(bits, graph=graph, costs=costs)
+    priced = [(_price(sieve, images, graph=graph, costs=costs), sieve) for sieve in asked if sieve.terms <= MOST_TERMS]
+    price, best = min(priced, key=lambda pair: pair[0], default=(everything, None))
+    return best if price < everything else None
+
+
+def _each(bits: int, *, graph: bool, costs: Costs) -> float:
+    return costs.paged if graph else costs.code + costs.bit * bits
+
+
+def _price(sieve: Sieve, images: int, *, graph: bool, costs: Costs) -> float:
+    asking = sieve.terms * costs.term + sieve.postings * costs.posting
+    if graph:  # each page asks again
+        return asking * (1 + sieve.passing // MAX_CANDIDATES) + sieve.passing * costs.paged
+    walk = images * costs.passed_over if sieve.passing > MAX_CANDIDATES else 0.0
+    return asking + sieve.passing * costs.single + walk
+
+
+@dataclass(frozen=True)
+class _Census:
+    """How many images an index has, and the block values `(n, blocks)` of some, as of a time."""
+
+    images: int
+    values: NDArray[np.uint16]
+    at: float
+
+
+class Radius:
+    """Plans searches within a radius on one index; what it knows of the index's codes is at most ten minutes old."""
+
+    def __init__(self, encoder: Encoder, index: ImageIndex, costs: Costs = MEASURED) -> None:
+        self.encoder = encoder
+        self.index = index
+        self.costs = costs
+        self._known: _Census | None = None
+
+    def clauses(self, code: Codes, radius: int) -> list[queries.Body]:
+        """What every image within the radius of a code `(bits // 8,)` fulfils; empty where that would save nothing."""
+        blocks = self.encoder.sub_codes
+        if not isinstance(blocks, Blocks):
+            return []
+        census = self._census(blocks)
+        if not len(census.values):
+            return []
+        asked = sieves(blocks, radius, blocks.distances(code, census.values), census.images)
+        best = cheapest(asked, census.images, self.encoder.bits, graph=self.index.graph, costs=self.costs)
+        return [queries.near_blocks(blocks.neighbours(code, best.reaches), best.required)] if best else []
+
+    def _census(self, blocks: Blocks) -> _Census:
+        if self._known is None or monotonic() - self._known.at > _KNOWN_FOR:
+            images, codes = self.index.count(), np.empty((0, self.encoder.bits // 8), np.uint8)
+            if images * _each(self.encoder.bits, graph=self.index.graph, costs=self.costs) > self.costs.planning:
+                images, codes = self.index.sampled_codes(_SAMPLE)
+            self._known = _Census(images, blocks.values(codes), monotonic())
+        return self._known
