@@ -1,0 +1,185 @@
+"""Which codes a query is compared with, on real indices: the default by size, the budget, what is counted when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from elasticsearch import Elasticsearch
+from indices import documents_of, filled, fresh_index_name
+from vectors import clustered, cosines, toy_encoder
+
+from hashsearch.encoder import EncodedQuery, Encoder
+from hashsearch.errors import SearchError
+from hashsearch.index.store import ImageIndex
+from hashsearch.index.writing import BulkWriter
+from hashsearch.recall import COMPARED_AT_LEAST, MOST_TERMS, SCANNED_UP_TO, Recall, budget
+from hashsearch.search import Searcher, SearchOptions
+
+COUNT, DIMS = 300, 16
+VECTORS = clustered(COUNT, DIMS)
+BLOCKS = toy_encoder(VECTORS, 64, "blocks")
+CELLS = toy_encoder(VECTORS, 64, "cells", cells=20)
+ENCODERS = {"blocks": BLOCKS, "cells": CELLS}
+QUERY = CELLS.encode_query(VECTORS[7])
+
+
+@pytest.fixture(scope="module")
+def indices(client: Elasticsearch) -> Iterator[dict[str, ImageIndex]]:
+    """By the kind of sub-codes, without and with a graph."""
+    with fresh_index_name(client) as name:
+        made = {}
+        for kind, encoder in ENCODERS.items():
+            made[kind] = filled(client, f"{name}-{kind}", encoder, VECTORS)
+            made[f"{kind}-graph"] = filled(client, f"{name}-{kind}-graph", encoder, VECTORS, graph=True)
+        yield made
+
+
+def encoder_of(kind: str) -> Encoder:
+    return ENCODERS[kind.removesuffix("-graph")]
+
+
+def more(index: ImageIndex, encoder: Encoder) -> None:
+    """The index's images anew and as many others."""
+    twice = clustered(2 * COUNT, DIMS, seed=3)
+    assert BulkWriter(index.client, index.alias).write(documents_of(encoder, twice)) == []
+    index.refresh()
+
+
+class TestStrategy:
+    @pytest.mark.parametrize(
+        ("kind", "scanned_up_to", "expected"),
+        [
+            ("cells", SCANNED_UP_TO, "scan"),
+            ("cells", COUNT, "scan"),
+            ("cells", COUNT - 1, "sub_codes"),
+            ("blocks", COUNT - 1, "scan"),
+            ("cells-graph", SCANNED_UP_TO, "graph"),
+            ("cells-graph", 0, "graph"),
+            ("blocks-graph", 0, "graph"),
+        ],
+    )
+    def test_the_default_goes_by_the_index(
+        self, indices: dict[str, ImageIndex], kind: str, scanned_up_to: int, expected: str
+    ) -> None:
+        assert Recall(encoder_of(kind), indices[kind], scanned_up_to).strategy(None) == expected
+
+    def test_a_search_takes_the_default(self, indices: dict[str, ImageIndex]) -> None:
+        """Of a large index it compares only cells, and says which were shared."""
+        searcher = Searcher(CELLS, indices["cells"])
+        assert not any(hit.sub_codes for hit in searcher.by_vector(VECTORS[7]))
+        searcher.recall = Recall(CELLS, indices["cells"], scanned_up_to=COUNT - 1)
+        hits = searcher.by_vector(VECTORS[7], SearchOptions(k=5, compared=60))
+        assert hits == searcher.by_vector(VECTORS[7], SearchOptions(k=5, compared=60, strategy="sub_codes"))
+        assert all(hit.sub_codes for hit in hits)
+        assert hits[0].id == "0007"
+        best = np.argsort(-cosines(VECTORS, VECTORS[7]))[:5]
+        assert len({int(hit.id) for hit in hits} & set(best.tolist())) >= 4
+
+    @pytest.mark.parametrize(
+        ("kind", "asked"), [("cells", "scan"), ("cells", "sub_codes"), ("blocks-graph", "graph"), ("blocks", "scan")]
+    )
+    def test_what_is_asked_for_is_taken(self, indices: dict[str, ImageIndex], kind: str, asked: str) -> None:
+        assert Recall(encoder_of(kind), indices[kind], scanned_up_to=0).strategy(asked) == asked
+
+    @pytest.mark.parametrize(
+        ("kind", "asked", "made"), [("cells", "graph", "without a graph"), ("cells-graph", "scan", "with a graph")]
+    )
+    def test_another_than_the_index_was_made_for(
+        self, indices: dict[str, ImageIndex], kind: str, asked: str, made: str
+    ) -> None:
+        told = f"strategy '{asked}' does not fit '{indices[kind].alias}', which was made {made}"
+        with pytest.raises(SearchError, match=told):
+            Recall(encoder_of(kind), indices[kind]).strategy(asked)
+
+
+class TestBudget:
+    @pytest.mark.parametrize(
+        ("images", "cells", "compared"),
+        [
+            (0, 256, 10_000),
+            (50_001, 256, 10_000),
+            (400_000, 4096, 10_000),
+            (400_040, 4096, 10_001),
+            (1_000_000, 4096, 25_000),
+            (1_000_000, 256, 62_500),
+            (1_000_000, 640, 25_000),
+            (10_000_000, 4096, 250_000),
+        ],
+    )
+    def test_the_largest_of_three(self, images: int, cells: int, compared: int) -> None:
+        assert budget(images, cells) == compared
+
+    @pytest.mark.parametrize("compared", [1, 40, 41, 150, 10**9])
+    def test_nearest_cells_are_added_while_it_lasts(self, indices: dict[str, ImageIndex], compared: int) -> None:
+        terms, centres = CELLS.encode(VECTORS).sub_codes[:, 0], CELLS.sub_codes.arrays()["centres_"]
+        recall = Recall(CELLS, indices["cells"])
+        for vector in VECTORS[::30]:
+            query = CELLS.encode_query(vector)
+            asked = recall.terms(query, None, compared)
+            order = [f"c00:{cell:04x}" for cell in np.argsort(((centres - query.embedding) ** 2).sum(axis=1))]
+            assert asked == order[: len(asked)] != []
+            assert len(asked) == 1 or np.isin(terms, asked).sum() <= compared
+            assert len(asked) == 20 or np.isin(terms, order[: len(asked) + 1]).sum() > compared
+
+    def test_one_cell_is_asked_for_at_least(self, indices: dict[str, ImageIndex]) -> None:
+        asked = Recall(CELLS, indices["cells"]).terms(QUERY, None, 1)
+        assert asked == CELLS.encode(VECTORS[7:8]).sub_codes[0].tolist()
+        assert np.count_nonzero(CELLS.encode(VECTORS).sub_codes == asked[0]) > 1
+
+    def test_the_default_is_more_than_a_small_index_holds(self, indices: dict[str, ImageIndex]) -> None:
+        assert COUNT < COMPARED_AT_LEAST
+        assert len(Recall(CELLS, indices["cells"]).terms(QUERY, None, None)) == 20
+
+    def test_blocks_are_probed(self, indices: dict[str, ImageIndex]) -> None:
+        recall, query = Recall(BLOCKS, indices["blocks"]), BLOCKS.encode_query(VECTORS[7])
+        assert len(set(recall.terms(query, 3, None))) == 3 * 4
+        assert set(recall.terms(query, None, None)) == set(recall.terms(query, 16, None))
+
+    def test_what_goes_with_the_other_kind_is_refused(self, indices: dict[str, ImageIndex]) -> None:
+        with pytest.raises(SearchError, match="probes go with blocks, and this encoder has cells; got 7"):
+            Recall(CELLS, indices["cells"]).terms(QUERY, 7, None)
+        with pytest.raises(SearchError, match="compared goes with cells, and this encoder has blocks; got 7"):
+            Recall(BLOCKS, indices["blocks"]).terms(BLOCKS.encode_query(VECTORS[7]), None, 7)
+
+    def test_more_terms_than_elasticsearch_takes(self, indices: dict[str, ImageIndex]) -> None:
+        long = toy_encoder(VECTORS, 2048)
+        with pytest.raises(SearchError, match=f"probes may come to {MOST_TERMS} sub-codes, 697 are {697 * 128}"):
+            Recall(long, indices["blocks"]).terms(long.encode_query(VECTORS[7]), 697, None)
+
+
+class TestCensus:
+    def plan(self, recall: Recall, query: EncodedQuery) -> tuple[str, int]:
+        """The default strategy, and how many cells hold at most so many images as there were at first."""
+        return recall.strategy(None), len(recall.terms(query, None, COUNT))
+
+    def test_it_is_taken_once_and_renewed_when_it_is_old(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = filled(client, fresh_name, CELLS, VECTORS)
+        remembering = Recall(CELLS, index, scanned_up_to=COUNT)
+        forgetting = Recall(CELLS, index, scanned_up_to=COUNT, counted_for=0)
+        for recall in (remembering, forgetting):
+            assert self.plan(recall, QUERY) == ("scan", 20)
+        more(index, CELLS)
+        assert self.plan(remembering, QUERY) == ("scan", 20)
+        strategy, cells = self.plan(forgetting, QUERY)
+        assert strategy == "sub_codes"
+        assert 1 <= cells < 20
+        remembering.counted_for = 0
+        assert self.plan(remembering, QUERY) == (strategy, cells)
+
+    def test_an_index_that_fills_while_it_is_searched(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, CELLS)
+        searcher, options = Searcher(CELLS, index), SearchOptions(strategy="sub_codes", candidates=COUNT)
+        assert searcher.by_vector(VECTORS[7], options) == []
+        assert BulkWriter(client, index.alias).write(documents_of(CELLS, VECTORS)) == []
+        index.refresh()
+        best = np.argsort(-cosines(VECTORS, VECTORS[7]))[:10]
+        assert [int(hit.id) for hit in searcher.by_vector(VECTORS[7], options)] == best.tolist()
+
+    def test_a_graph_needs_none(self, indices: dict[str, ImageIndex], client: Elasticsearch, fresh_name: str) -> None:
+        """Nor does a strategy that was asked for: no request is made of an index that is gone."""
+        gone = ImageIndex.create(client, fresh_name, CELLS).with_graph()
+        client.indices.delete(index=",".join(gone.indices))
+        assert Recall(CELLS, gone).strategy(None) == "graph"
+        assert Recall(CELLS, gone).strategy("sub_codes") == "sub_codes"
