@@ -339,6 +339,44 @@ class TestRejects:
         assert run(write(tmp_path, fine), indexer, tmp_path)[0] == Summary(indexed=1, updated=1, unchanged=3)
 
 
+def segments(index: ImageIndex) -> int:
+    """Of the index's one shard."""
+    (described,) = index.client.indices.segments(index=index.alias)["indices"].values()
+    return len(described["shards"]["0"][0]["segments"])
+
+
+class TestAfterwards:
+    def some(self, tmp_path: Path, count: int) -> Catalog:
+        """The first so many of a catalog's pictures."""
+        for number in range(count):
+            draw(tmp_path / "some" / f"{number}.bmp", number)
+        rows = [{"id": f"{number}", "path": f"some/{number}.bmp"} for number in range(count)]
+        return write(tmp_path, rows)
+
+    def test_where_much_is_new_the_index_is_merged(self, tmp_path: Path, indexer: Indexer) -> None:
+        for count, merged in ((60, True), (66, False), (66, False), (74, True)):
+            run(self.some(tmp_path, count), indexer, tmp_path / "state")
+            assert indexer.index.count() == count
+            assert (segments(indexer.index) == 1) == merged, count
+
+    @pytest.mark.parametrize("before", [0, 60])
+    def test_it_is_given_a_graph_once(
+        self, tmp_path: Path, indexer: Indexer, encoder: Encoder, fresh_name: str, before: int
+    ) -> None:
+        index, state = indexer.index, tmp_path / "state"
+        index_catalog(self.some(tmp_path, before), indexer, state)
+        assert not ImageIndex.open(index.client, fresh_name, encoder).graph
+        index_catalog(self.some(tmp_path, 66), indexer, state, graph=True)
+        opened = ImageIndex.open(index.client, fresh_name, encoder)
+        assert (opened.graph, segments(index), index.count()) == (True, 1, 66)
+        again = replace(indexer, index=opened)
+        index_catalog(self.some(tmp_path, 70), again, state, graph=True)
+        assert segments(index) > 1, "the few new images have a small graph of their own"
+        index_catalog(self.some(tmp_path, 80), again, state)
+        assert (segments(index), index.count()) == (1, 80)
+        assert ImageIndex.open(index.client, fresh_name, encoder) == opened
+
+
 def many(tmp_path: Path, batches: float) -> Catalog:
     """So many batches of images, one unreadable in each tenth."""
     count = int(batches * BATCH)
