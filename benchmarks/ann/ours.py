@@ -31,6 +31,7 @@ class Variant:
     settings: Sequence[Setting]
     sub_codes: str = "cells"
     bits: int = 2048
+    segments: int = 1
 
     def counted(self) -> dict[str, str]:
         """The fields that recall reads, with the kind of data that counts as memory."""
@@ -58,8 +59,8 @@ _WALKED: Sequence[Setting] = [
 VARIANTS: dict[str, Variant] = {
     "hashsearch-scan": Variant("scan", _SCANNED),
     "hashsearch-blocks": Variant("sub_codes", _PROBED, sub_codes="blocks"),
-    "hashsearch-cells": Variant("sub_codes", _COMPARED),
-    "hashsearch-cells-1024": Variant("sub_codes", _COMPARED, bits=1024),
+    "hashsearch-cells": Variant("sub_codes", _COMPARED, segments=2),
+    "hashsearch-cells-one-segment": Variant("sub_codes", _COMPARED),
     "hashsearch-graph": Variant("graph", _WALKED),
     "hashsearch-graph-1024": Variant("graph", _WALKED, bits=1024),
 }
@@ -86,7 +87,7 @@ class Ours:
         seconds = perf_counter() - began
         self.server.start()
         index = ImageIndex.create(self.server.client, _NAME, encoder)
-        merge = index.with_graph if self.variant.strategy == "graph" else index.merge
+        merge = index.with_graph if self.variant.strategy == "graph" else partial(index.merge, self.variant.segments)
         return {"fit": seconds, **self.server.load(_documents(encoder, vectors), merge)}
 
     def connect(self) -> None:

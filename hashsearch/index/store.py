@@ -125,12 +125,12 @@ class ImageIndex:
         with store_errors(self.alias):
             self.client.indices.refresh(index=self.alias)
 
-    def merge(self) -> None:
-        """Make one segment of each shard, which is searched fastest; returns when that is done, after hours perhaps."""
+    def merge(self, segments: int = 1) -> None:
+        """Make at most so many segments of each shard; returns when that is done, after hours perhaps."""
         patient = self.client.options(request_timeout=_MERGED_WITHIN_SECONDS)
         with store_errors(self.alias):
             patient.indices.flush(index=self.alias)
-            patient.indices.forcemerge(index=self.alias, max_num_segments=1)
+            patient.indices.forcemerge(index=self.alias, max_num_segments=segments)
             patient.indices.refresh(index=self.alias)
 
     def with_graph(self) -> ImageIndex:
@@ -223,7 +223,7 @@ class ImageIndex:
         return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
 
     def sampled_codes(self, count: int) -> tuple[int, Codes]:
-        """How many images a search can find now, and the codes `(n, bits // 8)` of at most `count` picked at random."""
+        """How many codes a search can find now, and those `(n, bits // 8)` of at most `count` images at random."""
         (answer,) = self.search(queries.sampled_codes(count))
         codes = [code_of(hit) for hit in answer["hits"]["hits"]]
         return int(answer["hits"]["total"]["value"]), np.array(codes, np.uint8)
