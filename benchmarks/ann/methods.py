@@ -106,6 +106,7 @@ METHODS: dict[str, str] = {
     "faiss-flat": "libraries",
     "faiss-binary-flat": "libraries",
     "faiss-binary-multihash": "libraries",
+    "faiss-ivf-flat": "libraries",
     "faiss-ivf-pq": "libraries",
     "usearch-hnsw": "libraries",
     "usearch-binary": "libraries",
