@@ -17,7 +17,7 @@ from hashsearch.index.queries import MAX_CANDIDATES
 from hashsearch.index.store import ImageIndex
 from hashsearch.recall import MOST_TERMS
 
-_SAMPLE = 4096  # codes; 20 ms for a million images, and the expected costs come within a tenth of the true ones
+_SAMPLE = 1024  # codes
 _KNOWN_FOR = 600.0  # seconds
 _REQUIRED = (1, 2, 3, 4, 6, 8)  # blocks that must be near
 

@@ -46,9 +46,10 @@ def test_near_blocks() -> None:
     assert queries.near_blocks(groups, 2) == {"bool": {"should": should, "minimum_should_match": 2}}
 
 
-def test_sampled_codes_bring_nothing_but_codes_and_the_number_of_images() -> None:
+def test_sampled_codes_bring_nothing_but_codes_and_their_number() -> None:
     body = queries.sampled_codes(7)
-    assert body.pop("query") == {"function_score": {"query": {"match_all": {}}, "random_score": {}}}
+    coded = {"bool": {"filter": [{"exists": {"field": "code"}}]}}
+    assert body.pop("query") == {"function_score": {"query": coded, "random_score": {}}}
     assert body == {"size": 7, "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": ["code"]}
 
 

@@ -166,6 +166,16 @@ class TestRead:
         assert (fields.pop("embedding") == encoded.pop("embedding")).all()
         assert fields == {"code": encoded["code"], "sub_codes": sorted(encoded["sub_codes"])}
 
+    def test_sampled_codes(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
+        codes = sorted(map(bytes, ENCODER.encode(VECTORS).codes))
+        count, sampled = index.sampled_codes(100)
+        assert (count, sorted(map(bytes, sampled))) == (30, codes)
+        client.index(index=index.alias, id="elsewhere", document={"title": "without a code"}, refresh=True)
+        count, sampled = index.sampled_codes(7)
+        assert (count, sampled.shape, sampled.dtype) == (30, (7, 2), np.uint8)
+        assert set(map(bytes, sampled)) <= set(codes)
+
     def test_an_image_that_is_not_there(self, index: ImageIndex) -> None:
         for read in (index.record, index.vectors_of):
             with pytest.raises(ImageNotFound, match=f"no image with id 'missing' in '{index.alias}'"):

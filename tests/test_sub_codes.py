@@ -88,7 +88,7 @@ class TestBlocks:
         reaches = blocks.reaches(radius, required, distances)
         groups = blocks.neighbours(code, reaches)
         terms = blocks.terms(NO_VECTORS, others)
-        found = sum((np.isin(terms, group).any(axis=1) for group in groups), np.zeros(len(others), int))
+        found = np.array([np.isin(terms, group).any(axis=1) for group in groups]).sum(axis=0)
         assert (found == (distances < reaches).sum(axis=1)).all()
         assert (found[distances.sum(axis=1) <= radius] >= required).all()
 

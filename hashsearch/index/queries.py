@@ -113,8 +113,9 @@ def sample(size: int, clauses: Sequence[Body]) -> Body:
 
 
 def sampled_codes(size: int) -> Body:
-    """The codes of `size` images picked at random, and the number of all images."""
-    return {**sample(size, []), "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": ["code"]}
+    """The codes of `size` images picked at random, and how many images have one."""
+    picked = sample(size, [{"exists": {"field": "code"}}])
+    return {**picked, "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": ["code"]}
 
 
 def page(clauses: Sequence[Body], pit: str, after: Sequence[Any] | None) -> Body:

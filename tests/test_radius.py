@@ -1,0 +1,176 @@
+"""Blocks or a scan: the choice as a table, what is expected of it against numpy, its answers on real indices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from elasticsearch import Elasticsearch
+from indices import filled, fresh_index_name
+from vectors import clustered, toy_encoder
+
+from hashsearch.encoder import EncodedQuery, Encoder
+from hashsearch.hashing.bits import hamming
+from hashsearch.hashing.sub_codes import Blocks
+from hashsearch.index import queries
+from hashsearch.index.queries import MAX_CANDIDATES
+from hashsearch.index.store import ImageIndex
+from hashsearch.radius import MEASURED, Radius, Sieve, cheapest, sieves
+from hashsearch.search import Searcher, SearchOptions
+
+COUNT, DIMS, BITS = 1500, 24, 112
+VECTORS = clustered(COUNT, DIMS, spread=0.3)
+BLOCKS, CELLS = toy_encoder(VECTORS, BITS, "blocks"), toy_encoder(VECTORS, BITS, "cells", cells=20)
+ENCODERS = {"blocks": BLOCKS, "cells": CELLS}
+CODES = BLOCKS.encode(VECTORS).codes
+assert isinstance(BLOCKS.sub_codes, Blocks)
+CUT: Blocks = BLOCKS.sub_codes
+QUERIES = [BLOCKS.encode_query(vector) for vector in (VECTORS[3], VECTORS[77], VECTORS[5] + VECTORS[150])]
+RADII = (0, 1, 5, 6, 7, 13, 20, 33, 40, 69, BITS)
+DEAR_SCAN = replace(MEASURED, code=1e12, planning=0.0)  # any sieve is cheaper
+DEAR_PAGES = replace(MEASURED, paged=1e12, planning=0.0)
+
+
+def sieve(terms: int, postings: float, passing: float, required: int = 1) -> Sieve:
+    return Sieve(np.zeros(0, np.int64), required, terms, postings, passing)
+
+
+class TestCheapest:
+    @pytest.mark.parametrize(
+        ("images", "bits", "terms", "postings", "passing", "graph", "expected"),
+        [
+            # at a million codes of 1024 bits, as expected for real photos: radius 8, 63, 127, 160, 191
+            (1_000_000, 1024, 10, 300, 0, False, "blocks"),
+            (1_000_000, 1024, 128, 4_000, 10, False, "blocks"),
+            (1_000_000, 1024, 1808, 47_000, 1_400, False, "blocks"),
+            (1_000_000, 1024, 6128, 130_000, 3_000, False, "scan"),
+            (1_000_000, 1024, 15_488, 320_000, 12_000, False, "scan"),
+            # more images: terms cost the same
+            (10_000_000, 1024, 6128, 1_300_000, 30_000, False, "blocks"),
+            # fewer: a scan costs less
+            (10_000, 1024, 1808, 470, 14, False, "scan"),
+            (100_000, 1024, 1808, 4_700, 140, False, "scan"),
+            (100_000, 1024, 128, 400, 1, False, "blocks"),
+            # short codes are scanned faster
+            (1_000_000, 64, 6_000, 55_000, 800, False, "scan"),
+            # nearly everything passes
+            (1_000_000, 1024, 1088, 2_000_000, 900_000, False, "scan"),
+            # as many as are compared one by one, and so many that all others are walked past
+            (400_000, 1024, 64, 10_000, 10_000, False, "blocks"),
+            # with a graph codes are fetched, which costs far more
+            (1_000_000, 1024, 15_488, 320_000, 12_000, True, "blocks"),
+            (10_000, 1024, 1808, 470, 14, True, "blocks"),
+            (10_000, 1024, 1808, 10_000, 10_000, True, "scan"),
+            # more terms than Elasticsearch takes
+            (10_000_000, 1024, 65_537, 0, 0, False, "scan"),
+            (10_000_000, 1024, 65_536, 0, 0, False, "blocks"),
+            (0, 1024, 64, 0, 0, False, "scan"),
+        ],
+    )
+    def test_of_blocks_and_scan(
+        self, images: int, bits: int, terms: int, postings: float, passing: float, graph: bool, expected: str
+    ) -> None:
+        found = cheapest([sieve(terms, postings, passing)], images, bits, graph=graph)
+        assert ("scan" if found is None else "blocks") == expected
+
+    def test_of_several_sieves_the_least_cost(self) -> None:
+        loose, fitting, strict = sieve(1088, 39e3, 33e3), sieve(2168, 51e3, 500.0, 4), sieve(3608, 75e3, 40.0, 8)
+        assert cheapest([loose, fitting, strict], 1_000_000, 1024, graph=False) is fitting
+        assert cheapest([], 1_000_000, 1024, graph=False) is None
+
+    def test_many_that_pass_cost_a_walk_past_all_others(self) -> None:
+        few, many = sieve(0, 0, MAX_CANDIDATES), sieve(0, 0, MAX_CANDIDATES + 1)
+        costs = replace(MEASURED, single=1.0, code=3.0, bit=0.0)
+        assert cheapest([few], 100_000, 1024, graph=False, costs=replace(costs, passed_over=5.0)) is few
+        assert cheapest([many], 100_000, 1024, graph=False, costs=replace(costs, passed_over=5.0)) is None
+
+
+@pytest.mark.parametrize("radius", RADII)
+@pytest.mark.parametrize("query", QUERIES)
+def test_what_is_expected_of_a_sieve_is_what_the_sample_says(query: EncodedQuery, radius: int) -> None:
+    """With all images as the sample it is so; and none within the radius fails."""
+    distances = CUT.distances(query.code, CUT.values(CODES))
+    made = list(sieves(CUT, radius, distances, 10 * COUNT))
+    assert [one.required for one in made] == [1, 2, 3, 4, 6]  # of 7 blocks
+    terms = BLOCKS.encode(VECTORS).sub_codes
+    inside = hamming(query.code[np.newaxis], CODES)[0] <= radius
+    for one in made:
+        groups = CUT.neighbours(query.code, one.reaches)
+        near = np.array([np.isin(terms, group).any(axis=1) for group in groups]).sum(axis=0)
+        assert one.terms == sum(map(len, groups))
+        assert one.postings == pytest.approx(10 * near.sum())
+        assert one.passing == pytest.approx(10 * np.count_nonzero(near >= one.required))
+        assert (near >= one.required)[inside].all()
+
+
+@pytest.fixture(scope="module")
+def indices(client: Elasticsearch) -> Iterator[dict[str, ImageIndex]]:
+    """By the kind of sub-codes, without and with a graph."""
+    with fresh_index_name(client) as name:
+        made = {}
+        for kind, encoder in ENCODERS.items():
+            made[kind] = filled(client, f"{name}-{kind}", encoder, VECTORS)
+            made[f"{kind}-graph"] = filled(client, f"{name}-{kind}-graph", encoder, VECTORS, graph=True)
+        yield made
+
+
+def encoder_of(kind: str) -> Encoder:
+    return ENCODERS[kind.removesuffix("-graph")]
+
+
+class TestOnAnIndex:
+    @pytest.mark.parametrize("kind", ["blocks", "blocks-graph"])
+    @pytest.mark.parametrize("radius", RADII)
+    def test_blocks_miss_none(self, indices: dict[str, ImageIndex], kind: str, radius: int) -> None:
+        searcher = Searcher(BLOCKS, indices[kind])
+        searcher.radius = Radius(BLOCKS, indices[kind], DEAR_PAGES if indices[kind].graph else DEAR_SCAN)
+        for query, vector in zip(QUERIES, (VECTORS[3], VECTORS[77], VECTORS[5] + VECTORS[150])):
+            if radius <= 40:  # above that there are more terms than Elasticsearch takes
+                assert searcher.radius.clauses(query.code, radius)
+            distances = hamming(query.code[np.newaxis], CODES)[0]
+            hits = searcher.within_radius(vector, radius)
+            assert {int(hit.id) for hit in hits} == set(np.flatnonzero(distances <= radius).tolist())
+            assert [hit.hamming for hit in hits] == np.sort(distances)[: len(hits)].tolist()
+
+    @pytest.mark.parametrize("radius", RADII[:-1])
+    def test_every_sieve_passes_what_is_expected_and_all_within(
+        self, indices: dict[str, ImageIndex], radius: int
+    ) -> None:
+        index, query = indices["blocks"], QUERIES[2]
+        distances = hamming(query.code[np.newaxis], CODES)[0]
+        for one in sieves(CUT, radius, CUT.distances(query.code, CUT.values(CODES)), COUNT):
+            if one.terms > 20_000:
+                continue
+            clause = queries.near_blocks(CUT.neighbours(query.code, one.reaches), one.required)
+            within = queries.within(query.code.tobytes().hex(), radius, MAX_CANDIDATES, [clause])
+            passing, inside = index.search(
+                {"query": clause, "size": 0, "track_total_hits": True}, {"query": within, "size": COUNT}
+            )
+            assert passing["hits"]["total"]["value"] == one.passing
+            found = {int(hit["_id"]) for hit in inside["hits"]["hits"]}
+            assert found == set(np.flatnonzero(distances <= radius).tolist())
+
+    def test_filters_hold_beside_blocks(self, client: Elasticsearch, fresh_name: str) -> None:
+        texts = [{"category": ("mugs", "pens")[row % 2]} for row in range(COUNT)]
+        index = filled(client, fresh_name, BLOCKS, VECTORS, texts)
+        searcher = Searcher(BLOCKS, index)
+        searcher.radius = Radius(BLOCKS, index, DEAR_SCAN)
+        hits = searcher.within_radius(VECTORS[3], 30, SearchOptions(category=["pens"]))
+        inside = np.flatnonzero(hamming(QUERIES[0].code[np.newaxis], CODES)[0] <= 30)
+        assert {int(hit.id) for hit in hits} == {row for row in inside.tolist() if row % 2}
+
+    @pytest.mark.parametrize("kind", ["blocks", "cells", "cells-graph"])
+    def test_a_scan_where_blocks_save_nothing_or_there_are_none(
+        self, indices: dict[str, ImageIndex], kind: str
+    ) -> None:
+        assert Radius(encoder_of(kind), indices[kind]).clauses(QUERIES[0].code, 6) == []
+
+    def test_no_blocks_at_any_price(self, indices: dict[str, ImageIndex]) -> None:
+        assert Radius(CELLS, indices["cells"], DEAR_SCAN).clauses(QUERIES[0].code, 6) == []
+
+    def test_an_index_without_images(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, BLOCKS)
+        assert Radius(BLOCKS, index, DEAR_SCAN).clauses(QUERIES[0].code, 6) == []
+        assert Searcher(BLOCKS, index).within_radius(VECTORS[0], 6) == []
