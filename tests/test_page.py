@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import Browser, find_chromium
@@ -15,8 +18,9 @@ from shop import ADDRESS, Shop
 
 from hashsearch.config import Settings
 from hashsearch.index.store import ImageIndex
-from hashsearch.search import Searcher
+from hashsearch.search import Searcher, SearchOptions
 from hashsearch.web import create_app, server
+from hashsearch.web.pages import Card
 
 RED_MUG = "mugs/red.png"
 
@@ -84,6 +88,27 @@ class TestPageWithoutScripts:
         answer = web.post("/", data={"image": empty, "id": RED_MUG, "k": "24", "category": "mugs", "strategy": ""})
         assert (answer.status_code, answer.headers["Location"]) == (303, f"/?id={RED_MUG}&category=mugs")
         assert web.post("/", data={}).headers["Location"] == "/"
+
+    def test_it_leaves_the_strategy_to_the_product_unless_told(self, web: FlaskClient) -> None:
+        page = web.get(f"/?id={RED_MUG}")
+        offered = re.findall(r'<option value="(\w*)"( selected)?>\s*(?:what|every|codes)', page.text)
+        assert offered == [("", ""), ("scan", ""), ("sub_codes", "")]
+        assert "strategy=" not in page.text
+        chosen = web.get(f"/?id={RED_MUG}&strategy=scan")
+        assert '<option value="scan" selected>' in chosen.text
+        assert "&amp;strategy=scan" in chosen.text
+        assert chosen.text.count('class="card"') == page.text.count('class="card"')
+
+    def test_a_hit_without_a_distance_shows_none(self, shop: Shop, options: Settings) -> None:
+        app = create_app(shop.searcher, options)
+        (told,) = shop.searcher.by_id(RED_MUG, SearchOptions(k=1))
+        silent = replace(told, hamming=None, hamming_rank=None)
+        with app.app_context():
+            parts: Any = app.jinja_env.get_template("parts.html").module
+        for hit, bits in ((told, 1), (silent, 0)):
+            shown = parts.card_of(Card(hit.id, "cup", None, "/", None, hit, rank=1), 64)
+            assert f"{hit.cosine:.3f}" in shown
+            assert (shown.count("64 bits"), shown.count("None")) == (bits, 0)
 
     def test_names_are_text(self, web: FlaskClient) -> None:
         page = web.get("/?id=<b>bold</b>")
