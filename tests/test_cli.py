@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -24,6 +24,8 @@ from PIL import Image
 from hashsearch.cli import commands
 from hashsearch.demo import draw_catalog
 from hashsearch.index.node import LocalNode
+from hashsearch.recall import CELLS_AT_LEAST, COMPARED_AT_LEAST, COMPARED_SHARE, PROBES, SCANNED_UP_TO
+from hashsearch.search import BEAM
 from jobs import fit_encoder, index_catalog, train_embedder
 
 if TYPE_CHECKING:
@@ -122,6 +124,37 @@ def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, s
     assert {hit["id"] for hit in near} == {hit["id"] for hit in every if hit["hamming"] <= radius}
 
 
+def test_strategies_and_what_goes_with_them(
+    pictures: Path, indexed: dict[str, str], client: Elasticsearch, fresh_name: str
+) -> None:
+    question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
+
+    def found(*words: str, environment: dict[str, str] = indexed) -> list[dict[str, Any]]:
+        done = hashsearch(["search", question, "-k", "12", "--json", *words], environment)
+        assert done.returncode == 0, done.stderr
+        hits: list[dict[str, Any]] = json.loads(done.stdout)
+        return hits
+
+    every = found()
+    assert len(every) == 12
+    near = found("--strategy", "sub_codes", "--compared", "1")
+    assert near[0]["id"] == every[0]["id"]
+    assert all(hit["sub_codes"] for hit in near)
+    assert [hit["id"] for hit in found("--strategy", "sub_codes")] == [hit["id"] for hit in every]
+    graph = {**indexed, "HASHSEARCH_INDEX": fresh_name}
+    assert "12 indexed" in run(["-m", "jobs.index_catalog", str(pictures), "--graph"], graph).stderr
+    assert found("--strategy", "graph", "--beam", "600", environment=graph) == every
+    assert found(environment=graph) == every
+
+
+def test_the_help_of_a_search_tells_the_defaults() -> None:
+    said = " ".join(hashsearch(["search", "--help"]).stdout.split())
+    assert f"sub_codes above {SCANNED_UP_TO:,} images" in said
+    assert f"a {COMPARED_SHARE}th of the index, {COMPARED_AT_LEAST:,} and {CELLS_AT_LEAST} average cells" in said
+    assert f"with blocks. [default: {PROBES}]" in said
+    assert f"[default: {BEAM}, but the candidates at least]" in said
+
+
 def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: Path, indexed: dict[str, str]) -> None:
     again = run(["-m", "jobs.index_catalog", str(pictures)], indexed)
     assert again.returncode == 3
@@ -137,6 +170,8 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
         (["search"], 2, "give either IMAGE or --id"),
         (["search", "--id", "nothing"], 1, "image_not_found: no image with id 'nothing'"),
         (["search", "--id", "x", "-k", "0"], 1, "search_error: k must be 1 to the number of candidates, 500, got 0"),
+        (["search", "--id", "x", "--compared", "0"], 1, "search_error: compared must be at least 1, got 0"),
+        (["search", "--id", "x", "--beam", "9"], 1, "search_error: beam must be the candidates, 500, to 10000, got 9"),
         (["search", "--id", "x", "--index", "Ä"], 1, "config_error: an index is named with"),
         (["search", "--id", "x", "--index", "absent"], 1, "index_not_found: there is no index 'hashsearch-absent'"),
         (["search", "--id", "x", "--es-url", "http://127.0.0.1:9"], 1, "store_unavailable: Elasticsearch does not"),
@@ -174,6 +209,19 @@ def test_a_fitted_encoder_indexes_and_no_other_reads_its_index(
     assert refused.returncode == 1
     assert refused.stderr.startswith("encoder_mismatch: index 'hashsearch-test-cli-")
     assert re.search(r"encoder [0-9a-f]{16} .* is [0-9a-f]{16}$", refused.stderr.strip())
+
+
+@pytest.mark.parametrize(
+    ("images", "cells"), [(2, 16), (271, 16), (272, 17), (20_000, 1250), (65_536, 4096), (10**6, 4096)]
+)
+def test_cells_are_learned_from_sixteen_images_each(images: int, cells: int) -> None:
+    assert fit_encoder.cells_for(images) == cells
+
+
+def test_an_encoder_of_too_few_images(pictures: Path, tmp_path: Path) -> None:
+    failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none")])
+    assert failed.returncode == 1
+    assert "hashing_error: 16 cells need at least as many vectors to learn from, got 12" in failed.stderr
 
 
 def test_an_encoder_of_smaller_re_rank_vectors_searches(
