@@ -47,7 +47,7 @@ class Sieve:
     near block), images that pass.
     """
 
-    reaches: NDArray[np.int64]
+    reaches: NDArray[np.uint8]
     required: int
     terms: int
     postings: float
@@ -55,15 +55,15 @@ class Sieve:
 
 
 def sieves(blocks: Blocks, radius: int, sampled: NDArray[np.uint8], images: int) -> Iterable[Sieve]:
-    """The questions that may be asked, given the block distances `(n, blocks)` of n of the images."""
+    """The questions that may be asked, given the block distances `(blocks, n)` of n of the images."""
+    share = images / sampled.shape[1]
     for required in _REQUIRED:
         if required > blocks.count:
             return
         reaches = blocks.reaches(radius, required, sampled)
-        near = (sampled < reaches).sum(axis=1)
-        share = images / len(sampled)
-        terms, passing = blocks.neighbour_count(reaches), np.count_nonzero(near >= required)
-        yield Sieve(reaches, required, terms, share * float(near.sum()), share * passing)
+        near = (sampled < reaches[:, np.newaxis]).sum(axis=0, dtype=np.uint16)
+        passing = np.count_nonzero(near >= required)
+        yield Sieve(reaches, required, blocks.neighbour_count(reaches), share * int(near.sum()), share * passing)
 
 
 def cheapest(asked: Iterable[Sieve], images: int, bits: int, *, graph: bool, costs: Costs = MEASURED) -> Sieve | None:
@@ -107,22 +107,28 @@ class Radius:
         self.costs = costs
         self._known: _Census | None = None
 
-    def clauses(self, code: Codes, radius: int) -> list[queries.Body]:
-        """What every image within the radius of a code `(bits // 8,)` fulfils; empty where that would save nothing."""
+    def sieve(self, code: Codes, radius: int) -> Sieve | None:
+        """What to ask the blocks about images within the radius of a code `(bits // 8,)`; None to compare all codes."""
         blocks = self.encoder.sub_codes
         if not isinstance(blocks, Blocks):
-            return []
+            return None
         census = self._census(blocks)
         if not len(census.values):
-            return []
+            return None
         asked = sieves(blocks, radius, blocks.distances(code, census.values), census.images)
-        best = cheapest(asked, census.images, self.encoder.bits, graph=self.index.graph, costs=self.costs)
-        return [queries.near_blocks(blocks.neighbours(code, best.reaches), best.required)] if best else []
+        return cheapest(asked, census.images, self.encoder.bits, graph=self.index.graph, costs=self.costs)
+
+    def clauses(self, code: Codes, radius: int) -> list[queries.Body]:
+        """What all images within the radius of a code `(bits // 8,)` fulfil; empty where that would save nothing."""
+        blocks, sieve = self.encoder.sub_codes, self.sieve(code, radius)
+        if sieve is None or not isinstance(blocks, Blocks):
+            return []
+        return [queries.near_blocks(blocks.neighbours(code, sieve.reaches), sieve.required)]
 
     def _census(self, blocks: Blocks) -> _Census:
         if self._known is None or monotonic() - self._known.at > _KNOWN_FOR:
             images, codes = self.index.count(), np.empty((0, self.encoder.bits // 8), np.uint8)
             if images * _each(self.encoder.bits, graph=self.index.graph, costs=self.costs) > self.costs.planning:
                 images, codes = self.index.sampled_codes(_SAMPLE)
-            self._known = _Census(images, blocks.values(codes), monotonic())
+            self._known = _Census(images, np.asfortranarray(blocks.values(codes)), monotonic())
         return self._known

@@ -34,7 +34,7 @@ DEAR_PAGES = replace(MEASURED, paged=1e12, planning=0.0)
 
 
 def sieve(terms: int, postings: float, passing: float, required: int = 1) -> Sieve:
-    return Sieve(np.zeros(0, np.int64), required, terms, postings, passing)
+    return Sieve(np.zeros(0, np.uint8), required, terms, postings, passing)
 
 
 class TestCheapest:

@@ -84,13 +84,13 @@ class TestBlocks:
         code = random_codes(1, 48, seed=radius + 1)[0]
         others = np.stack([flipped(code, generator.permutation(48)[: row % 24]) for row in range(2400)])
         distances = blocks.distances(code, blocks.values(others))
-        assert (distances.sum(axis=1) == hamming(code[np.newaxis], others)[0]).all()
+        assert (distances.sum(axis=0) == hamming(code[np.newaxis], others)[0]).all()
         reaches = blocks.reaches(radius, required, distances)
         groups = blocks.neighbours(code, reaches)
         terms = blocks.terms(NO_VECTORS, others)
         found = np.array([np.isin(terms, group).any(axis=1) for group in groups]).sum(axis=0)
-        assert (found == (distances < reaches).sum(axis=1)).all()
-        assert (found[distances.sum(axis=1) <= radius] >= required).all()
+        assert (found == (distances < reaches[:, np.newaxis]).sum(axis=0)).all()
+        assert (found[distances.sum(axis=0) <= radius] >= required).all()
 
     @settings(max_examples=200, deadline=None)
     @given(radius=st.integers(0, 4096), count=st.integers(1, 256), required=st.integers(1, 8), data=st.data())
@@ -129,10 +129,10 @@ class TestBlocks:
         assert dict(zip(*np.unique(reaches, return_counts=True))) == expected
 
     def test_the_larger_reaches_go_to_the_blocks_that_let_the_fewest_through(self) -> None:
-        sampled = np.full((10, 4), 9, np.uint8)
-        sampled[:3, 0] = sampled[:1, 1] = sampled[:2, 2] = 1
+        sampled = np.full((4, 10), 9, np.uint8)
+        sampled[0, :3] = sampled[1, :1] = sampled[2, :2] = 1
         assert blocks_of(64).reaches(5, 1, sampled).tolist() == [1, 2, 1, 2]
-        sampled[0, 1] = 0
+        sampled[1, 0] = 0
         assert blocks_of(64).reaches(2, 1, sampled).tolist() == [1, 0, 1, 1]
 
     @pytest.mark.parametrize("radius", [0, 4, 8, 13])

@@ -96,23 +96,23 @@ class Blocks:
         return list(chain.from_iterable(self._probe(code, np.arange(self.count), chosen, masks)))
 
     def distances(self, code: Codes, values: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """In how many bits a code `(bits // 8,)` and others differ, by block: `values (n, blocks) -> (n, blocks)`."""
-        return np.bitwise_count(values ^ self.values(code[np.newaxis]))
+        """Bits that differ, by block, between a code `(bits // 8,)` and others: `values (n, blocks) -> (blocks, n)`."""
+        return np.bitwise_count(values.T ^ self.values(code[np.newaxis]).T)
 
-    def reaches(self, radius: int, required: int = 1, sampled: NDArray[np.uint8] | None = None) -> NDArray[np.int64]:
+    def reaches(self, radius: int, required: int = 1, sampled: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """The u_i of the guarantee, `(blocks,)`: every code within the radius has `required` blocks that are near.
 
         0 for a block that is not asked. As even as can be, for a block's terms grow tenfold with each flip. `sampled
-        (n, blocks)`, the distances of some codes by block, tell where a larger reach lets the fewest through.
+        (blocks, n)`, the distances of some codes, tell in which blocks a larger reach lets the fewest through.
         """
         reach, wider = divmod(radius + 1, self.count - required + 1)
-        reaches = np.full(self.count, reach)
+        reaches = np.full(self.count, reach, dtype=np.uint8)
         if wider:
-            crowd = np.zeros(self.count) if sampled is None else (sampled <= reach).sum(axis=0)
+            crowd = np.zeros(self.count) if sampled is None else (sampled <= reach).sum(axis=1, dtype=np.uint32)
             reaches[np.argsort(crowd, kind="stable")[: wider + required - 1]] += 1
         return reaches
 
-    def neighbours(self, code: Codes, reaches: NDArray[np.int64]) -> list[list[str]]:
+    def neighbours(self, code: Codes, reaches: NDArray[np.uint8]) -> list[list[str]]:
         """The terms of all values that are near to those of one code `(bits // 8,)`, by block, of the blocks asked."""
         terms: list[list[str]] = []
         for reach in np.unique(reaches[reaches > 0]):
@@ -120,7 +120,7 @@ class Blocks:
             terms += self._probe(code, blocks, np.tile(np.arange(len(masks)), (len(blocks), 1)), masks)
         return terms
 
-    def neighbour_count(self, reaches: NDArray[np.int64]) -> int:
+    def neighbour_count(self, reaches: NDArray[np.uint8]) -> int:
         """How many terms `neighbours` gives, all blocks together."""
         return sum(comb(BLOCK_BITS, flips) for reach in reaches.tolist() for flips in range(reach))
 
