@@ -87,8 +87,7 @@ class ElasticVectors:
         return np.array([int(hit["_id"]) for hit in answer["hits"]["hits"]], dtype=np.int64)
 
     def sizes(self) -> Sizes:
-        disk, fields = self.server.field_bytes()
-        vectors = fields[_FIELD]["knn_vectors_in_bytes"]
+        disk, vectors = self.server.file_bytes(), self.server.file_bytes(".ve")
         if self.kind not in _QUANTISED:
             return Sizes(disk, vectors, "all of the vector field: the floats, which are searched, and the graph if any")
         (mapping,) = self.server.client.indices.get_mapping(index=_ALIAS).body.values()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.ann.methods import Method, Place, Setting, Sizes
-from benchmarks.ann.served import BATCH, Document, Server
+from benchmarks.ann.served import BATCH, POSTINGS, Document, Server
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.bits import Vectors
@@ -32,11 +32,6 @@ class Variant:
     sub_codes: str = "cells"
     bits: int = 2048
     segments: int = 1
-
-    def counted(self) -> dict[str, str]:
-        """The fields that recall reads, with the kind of data that counts as memory."""
-        terms = {"sub_codes": "inverted_index"} if self.strategy == "sub_codes" else {}
-        return {"code": "knn_vectors_in_bytes", **terms}
 
 
 # What a cell's images cost grows with the index; the shares are those of the product's default and around it.
@@ -104,14 +99,10 @@ class Ours:
         return np.array([int(hit.id) for hit in self.searcher.by_vector(vector, options)], dtype=np.int64)
 
     def sizes(self) -> Sizes:
-        disk, fields = self.server.field_bytes()
-        memory = 0
-        for field, kind in self.variant.counted().items():
-            told = fields[field][kind]
-            memory += told if isinstance(told, int) else told["total_in_bytes"]
-        return Sizes(
-            disk, memory, f"{' and '.join(self.variant.counted())}: codes, their graph if any, postings if any"
-        )
+        postings = POSTINGS if self.variant.strategy == "sub_codes" else ()
+        memory = self.server.file_bytes("BitVectors", "BitFlatVector", *postings)
+        counted = "codes, their graph if any, and with sub-codes all postings, those of the ids too"
+        return Sizes(self.server.file_bytes(), memory, counted)
 
     def restart(self) -> None:
         self.server.restart()
