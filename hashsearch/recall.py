@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from hashsearch.encoder import EncodedQuery, Encoder
 from hashsearch.errors import SearchError
 from hashsearch.hashing.sub_codes import Blocks, Cells
+from hashsearch.index.queries import Body
 from hashsearch.index.store import ImageIndex
 
 STRATEGIES = ("scan", "sub_codes", "graph")
@@ -22,11 +25,12 @@ CELLS_AT_LEAST = 16  # with few, large cells a share would be too few of them
 PROBES = 16
 MOST_TERMS = 65_536  # Elasticsearch's limit for one terms clause
 COUNTED_FOR = 60.0  # seconds
+_FILTERS_KNOWN = 256  # counts kept, one of each filter asked for
 
 
 @dataclass(frozen=True)
 class _Census:
-    """How many images an index has, and how many each cell, as counted at a time."""
+    """How many images pass a filter, and how many of each cell `(cells,)`, as counted at a time."""
 
     images: int
     cells: NDArray[np.int64]
@@ -36,8 +40,8 @@ class _Census:
 class Recall:
     """Plans the recall of queries on one index.
 
-    With more than `scanned_up_to` images the default is cells; what is known of the index's size is at most
-    `counted_for` seconds old.
+    With more than `scanned_up_to` images the default is cells. What counts is how many pass the query's filter: of a
+    hundredth of the index, a query's nearest cells would hold next to nothing. It is known for `counted_for` seconds.
     """
 
     def __init__(
@@ -51,9 +55,9 @@ class Recall:
         self.index = index
         self.scanned_up_to = scanned_up_to
         self.counted_for = counted_for
-        self._counted: _Census | None = None
+        self._counted: dict[str, _Census] = {}
 
-    def strategy(self, asked: str | None) -> str:
+    def strategy(self, asked: str | None, filters: Sequence[Body] = ()) -> str:
         """The strategy asked for, or the best for this index; SearchError for one that it was not made for.
 
         A graph where there is one; else cells, where there are any, from a size on at which they are worth it.
@@ -62,13 +66,15 @@ class Recall:
             if self.index.graph:
                 return "graph"
             cells = isinstance(self.encoder.sub_codes, Cells)
-            return "sub_codes" if cells and self._census().images > self.scanned_up_to else "scan"
+            return "sub_codes" if cells and self._census(filters).images > self.scanned_up_to else "scan"
         if asked != "sub_codes" and (asked == "graph") != self.index.graph:
             made = "with a graph" if self.index.graph else "without a graph"
             raise SearchError(f"strategy '{asked}' does not fit '{self.index.alias}', which was made {made}")
         return asked
 
-    def terms(self, query: EncodedQuery, probes: int | None, compared: int | None) -> list[str]:
+    def terms(
+        self, query: EncodedQuery, probes: int | None, compared: int | None, filters: Sequence[Body] = ()
+    ) -> list[str]:
         """The sub-codes to ask for. SearchError for `probes` with cells and `compared` with blocks, or too many."""
         sub_codes = self.encoder.sub_codes
         if isinstance(sub_codes, Blocks):
@@ -81,20 +87,24 @@ class Recall:
             return terms
         if probes is not None:
             raise SearchError(f"probes go with blocks, and this encoder has cells; got {probes}")
-        census = self._census()
+        census = self._census(filters)
         most = budget(census.images, sub_codes.cells) if compared is None else compared
         return sub_codes.query_terms(query.embedding, census.cells, most)
 
-    def _census(self) -> _Census:
-        if self._counted is None or monotonic() - self._counted.at > self.counted_for:
-            self._counted = self._count()
-        return self._counted
+    def _census(self, filters: Sequence[Body]) -> _Census:
+        key = json.dumps(filters, sort_keys=True)
+        known = self._counted.get(key)
+        if known is None or monotonic() - known.at > self.counted_for:
+            for oldest in list(self._counted)[: 1 - _FILTERS_KNOWN]:
+                self._counted.pop(oldest, None)
+            known = self._counted[key] = self._count(filters)
+        return known
 
-    def _count(self) -> _Census:
+    def _count(self, filters: Sequence[Body]) -> _Census:
         names = self.encoder.sub_codes.names() if isinstance(self.encoder.sub_codes, Cells) else []
-        counts = self.index.sub_code_counts(len(names)) if names else {}
+        images, counts = self.index.sub_code_counts(max(1, len(names)), filters)
         cells = np.array([counts.get(name, 0) for name in names], dtype=np.int64)
-        return _Census(self.index.count(), cells, monotonic())
+        return _Census(images, cells, monotonic())
 
 
 def budget(images: int, cells: int) -> int:

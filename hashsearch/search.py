@@ -149,10 +149,11 @@ class Searcher:
         return sorted(hits, key=lambda hit: (hit.hamming or 0, -hit.cosine, hit.id))
 
     def _search(self, query: EncodedQuery, options: SearchOptions, clauses: list[queries.Body]) -> list[Hit]:
-        clauses = clauses + queries.filters(options.category, options.attributes)
-        strategy, terms = self.recall.strategy(options.strategy), []
+        filters = queries.filters(options.category, options.attributes)
+        clauses = clauses + filters
+        strategy, terms = self.recall.strategy(options.strategy, filters), []
         if strategy == "sub_codes":
-            terms = self.recall.terms(query, options.probes, options.compared)
+            terms = self.recall.terms(query, options.probes, options.compared, filters)
             clauses.append(queries.sub_codes(terms))
         beam = (options.beam or max(BEAM, options.candidates)) if strategy == "graph" else options.candidates
         recalled = queries.recall(query.code.tobytes().hex(), options.candidates, beam, clauses)

@@ -85,9 +85,10 @@ def test_recalled_scores_bring_nothing_but_scores() -> None:
 
 
 def test_counts_of_sub_codes_bring_no_hits() -> None:
-    assert queries.sub_code_counts(256) == {
+    assert queries.sub_code_counts(256, [CATEGORY]) == {
+        "query": {"bool": {"filter": [CATEGORY]}},
         "size": 0,
-        "track_total_hits": False,
+        "track_total_hits": True,
         "aggs": {"sub_codes": {"terms": {"field": "sub_codes", "size": 256}}},
     }
 

@@ -12,6 +12,7 @@ from vectors import clustered, cosines, toy_encoder
 
 from hashsearch.encoder import EncodedQuery, Encoder
 from hashsearch.errors import SearchError
+from hashsearch.index import queries
 from hashsearch.index.store import ImageIndex
 from hashsearch.index.writing import BulkWriter
 from hashsearch.recall import COMPARED_AT_LEAST, MOST_TERMS, SCANNED_UP_TO, Recall, budget
@@ -147,6 +148,46 @@ class TestBudget:
         long = toy_encoder(VECTORS, 2048)
         with pytest.raises(SearchError, match=f"probes may come to {MOST_TERMS} sub-codes, 697 are {697 * 128}"):
             Recall(long, indices["blocks"]).terms(long.encode_query(VECTORS[7]), 697, None)
+
+
+@pytest.fixture(scope="module")
+def mixed(client: Elasticsearch) -> Iterator[ImageIndex]:
+    """One image in ten is of a rare category."""
+    texts = [{"category": "common" if row % 10 else "rare"} for row in range(COUNT)]
+    with fresh_index_name(client) as name:
+        yield filled(client, name, CELLS, VECTORS, texts)
+
+
+class TestFilters:
+    """What passes the filter counts, not what the index holds."""
+
+    RARE = queries.filters(["rare"], {})
+
+    def test_what_a_filter_lets_through_of_a_large_index_is_scanned_if_it_is_little(self, mixed: ImageIndex) -> None:
+        recall = Recall(CELLS, mixed, scanned_up_to=COUNT // 10)
+        assert recall.strategy(None) == "sub_codes"
+        assert recall.strategy(None, self.RARE) == "scan"
+        assert recall.strategy(None, queries.filters(["common"], {})) == "sub_codes"
+
+    def test_cells_are_added_while_what_passes_is_within_the_budget(self, mixed: ImageIndex) -> None:
+        recall, most = Recall(CELLS, mixed), COUNT // 20
+        terms = CELLS.encode(VECTORS).sub_codes[:, 0]
+        wide, narrow = recall.terms(QUERY, None, most, self.RARE), recall.terms(QUERY, None, most)
+        assert len(wide) > len(narrow)
+        assert np.isin(terms[::10], wide).sum() <= most
+        assert np.isin(terms, wide).sum() > most
+
+    def test_a_search_finds_the_nearest_that_pass(self, mixed: ImageIndex) -> None:
+        searcher, options = Searcher(CELLS, mixed), SearchOptions(k=5, category=["rare"])
+        searcher.recall = Recall(CELLS, mixed, scanned_up_to=COUNT // 10)
+        best = 10 * np.argsort(-cosines(VECTORS[::10], VECTORS[7]))[:5]
+        assert [int(hit.id) for hit in searcher.by_vector(VECTORS[7], options)] == best.tolist()
+
+    def test_of_many_filters_the_latest_are_known(self, mixed: ImageIndex) -> None:
+        recall = Recall(CELLS, mixed, scanned_up_to=0)
+        for number in range(300):
+            assert recall.strategy(None, queries.filters([f"none-{number}"], {})) == "scan"
+        assert len(recall._counted) == 256
 
 
 class TestCensus:

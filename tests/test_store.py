@@ -207,12 +207,17 @@ class TestRead:
         """Those that a search finds: one that was written again counts once."""
         terms, counts = np.unique(ENCODER.encode(VECTORS).sub_codes, return_counts=True)
         expected = dict(zip(terms.tolist(), counts.tolist()))
-        assert index.sub_code_counts(len(terms)) == expected
+        assert index.sub_code_counts(len(terms)) == (len(VECTORS), expected)
         assert BulkWriter(index.client, index.alias).write(documents_of(ENCODER, VECTORS[:9], TEXTS)) == []
         index.refresh()
-        assert index.sub_code_counts(len(terms)) == expected
-        most = index.sub_code_counts(3)
+        assert index.sub_code_counts(len(terms)) == (len(VECTORS), expected)
+        _, most = index.sub_code_counts(3)
         assert sorted(most.values()) == sorted(expected.values())[-3:]
+
+    def test_how_many_images_each_sub_code_has_under_a_filter(self, index: ImageIndex) -> None:
+        terms, counts = np.unique(ENCODER.encode(VECTORS[::3]).sub_codes, return_counts=True)
+        found = index.sub_code_counts(100, queries.filters(["mugs"], {}))
+        assert found == (10, dict(zip(terms.tolist(), counts.tolist())))
 
     def test_a_sample(self, index: ImageIndex) -> None:
         some = index.sample(5)

@@ -101,10 +101,10 @@ def categories(size: int) -> Body:
     return {"size": 0, "track_total_hits": False, "aggs": {"categories": terms}}
 
 
-def sub_code_counts(size: int) -> Body:
-    """Only the `size` most frequent sub-codes and how many images each has."""
+def sub_code_counts(size: int, clauses: Sequence[Body]) -> Body:
+    """Only how many images the clauses let through, and how many of them each of the `size` largest sub-codes has."""
     terms = {"terms": {"field": "sub_codes", "size": size}}
-    return {"size": 0, "track_total_hits": False, "aggs": {"sub_codes": terms}}
+    return {"query": _all_of(clauses), "size": 0, "track_total_hits": True, "aggs": {"sub_codes": terms}}
 
 
 def sample(size: int, clauses: Sequence[Body]) -> Body:

@@ -215,10 +215,11 @@ class ImageIndex:
         (answer,) = self.search(queries.categories(most))
         return {bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["categories"]["buckets"]}
 
-    def sub_code_counts(self, most: int) -> dict[str, int]:
-        """How many images each sub-code has, of the `most` most frequent."""
-        (answer,) = self.search(queries.sub_code_counts(most))
-        return {bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["sub_codes"]["buckets"]}
+    def sub_code_counts(self, most: int, clauses: Sequence[queries.Body] = ()) -> tuple[int, dict[str, int]]:
+        """How many images the clauses let through, and how many of them each sub-code has, of the `most` largest."""
+        (answer,) = self.search(queries.sub_code_counts(most, clauses))
+        buckets = answer["aggregations"]["sub_codes"]["buckets"]
+        return answer["hits"]["total"]["value"], {bucket["key"]: bucket["doc_count"] for bucket in buckets}
 
     def sample(self, count: int, category: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         """What is stored of `count` images picked at random, of these categories if any, vectors aside, by id."""
