@@ -18,21 +18,22 @@ from hashsearch.index.store import ImageIndex
 from hashsearch.recall import MOST_TERMS
 
 _SAMPLE = 1024  # codes
+_FURTHER = 0.25  # of the codes that pass, at least so many still do when one more block must be near: as with photos
 _KNOWN_FOR = 600.0  # seconds
-_REQUIRED = (1, 2, 3, 4, 6, 8)  # blocks that must be near
+_REQUIRED = (1, 2, 3, 4, 6, 8, 12)  # blocks that must be near
 
 
 @dataclass(frozen=True)
 class Costs:
     """Nanoseconds, as fitted to searches on the local node at a million codes; only their ratios decide."""
 
-    code: float = 18.0  # to compare one of all codes, in the order of memory
+    code: float = 11.0  # to compare one of all codes, in the order of memory
     bit: float = 0.01  # and for each of its bits
-    term: float = 2500.0  # to look up
-    posting: float = 100.0  # to read and count an image with a term
-    single: float = 450.0  # to compare one code here and there
+    term: float = 1200.0  # to look up
+    posting: float = 55.0  # to read and count an image with a term
+    single: float = 500.0  # to compare one code here and there
     passed_over: float = 2.0  # for each code, once more than MAX_CANDIDATES are compared
-    paged: float = 15_000.0  # to fetch one code and compare it here, with a graph
+    paged: float = 80_000.0  # to fetch one code and compare it here, with a graph
     planning: float = 1_500_000.0  # a cheaper search is not planned
 
 
@@ -62,7 +63,8 @@ def sieves(blocks: Blocks, radius: int, sampled: NDArray[np.uint8], images: int)
             return
         reaches = blocks.reaches(radius, required, sampled)
         near = (sampled < reaches[:, np.newaxis]).sum(axis=0, dtype=np.uint16)
-        passing = np.count_nonzero(near >= required)
+        # Where hardly any of the sample passes, more of all images do than it tells.
+        passing = np.count_nonzero(near >= required) + _FURTHER ** (required - 1)
         yield Sieve(reaches, required, blocks.neighbour_count(reaches), share * int(near.sum()), share * passing)
 
 
@@ -83,8 +85,8 @@ def _each(bits: int, *, graph: bool, costs: Costs) -> float:
 
 def _price(sieve: Sieve, images: int, *, graph: bool, costs: Costs) -> float:
     asking = sieve.terms * costs.term + sieve.postings * costs.posting
-    if graph:  # each page asks again
-        return asking * (1 + sieve.passing // MAX_CANDIDATES) + sieve.passing * costs.paged
+    if graph:  # each page asks again, and the last one is empty
+        return asking * (2 + sieve.passing // MAX_CANDIDATES) + sieve.passing * costs.paged
     walk = images * costs.passed_over if sieve.passing > MAX_CANDIDATES else 0.0
     return asking + sieve.passing * costs.single + walk
 
