@@ -25,12 +25,16 @@ _REQUIRED = (1, 2, 3, 4, 6, 8, 12)  # blocks that must be near
 
 @dataclass(frozen=True)
 class Costs:
-    """Nanoseconds, as fitted to searches on the local node at a million codes; only their ratios decide."""
+    """Nanoseconds; only their ratios decide.
+
+    Fitted to `benchmarks/radius.py`: a million codes of 1024 bits on the local node, each query asked once, so that its
+    terms are not in the processor's caches yet (where they are, looking them up takes half as long).
+    """
 
     code: float = 11.0  # to compare one of all codes, in the order of memory
     bit: float = 0.01  # and for each of its bits
-    term: float = 1200.0  # to look up
-    posting: float = 55.0  # to read and count an image with a term
+    term: float = 2200.0  # to look up
+    posting: float = 65.0  # to read and count an image with a term
     single: float = 500.0  # to compare one code here and there
     passed_over: float = 2.0  # for each code, once more than MAX_CANDIDATES are compared
     paged: float = 80_000.0  # to fetch one code and compare it here, with a graph
