@@ -46,7 +46,7 @@ def filled(
     graph: bool = False,
 ) -> ImageIndex:
     """A new index that holds the vectors, findable."""
-    index = ImageIndex.create(client, name, encoder, graph=graph)
+    index = ImageIndex.create(client, name, encoder)
     assert BulkWriter(client, index.alias).write(documents_of(encoder, vectors, texts)) == []
     index.refresh()
     return index.with_graph() if graph else index
