@@ -50,7 +50,7 @@ def main(
     source = Catalog(catalog, dict(_role_and_column(text) for text in columns))
     encoder = load_encoder(settings)
     encoder.warm()  # before an index of it is made: the network may be missing
-    index = ImageIndex.open_or_create(connect_cluster(settings, say), settings.index, encoder, graph=graph)
+    index = ImageIndex.open_or_create(connect_cluster(settings, say), settings.index, encoder)
     writer = BulkWriter(index.client, index.alias)
     indexer = Indexer(encoder, index, writer, settings.limits, workers, allow_private)
     summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects, graph=graph)

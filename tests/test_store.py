@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -296,19 +295,6 @@ class TestMerge:
         cells = IN_CELLS.encode(MANY).sub_codes[rows, 0].tolist()
         assert cells == sorted(cells)
         assert len(set(cells)) > 20
-
-    def test_images_that_are_to_have_a_graph_lie_in_no_order_of_theirs(
-        self, client: Elasticsearch, fresh_name: str
-    ) -> None:
-        """But in that of their sha256, whatever the catalog's."""
-        index = ImageIndex.create(client, fresh_name, ENCODER, graph=True)
-        documents = documents_of(ENCODER, VECTORS)
-        hashes = {image_id: hashlib.sha256(image_id.encode()).hexdigest() for image_id, _ in documents}
-        written = [(i, {**fields, "sha256": hashes[i]}) for i, fields in documents_of(ENCODER, VECTORS)]
-        assert BulkWriter(client, index.alias).write(written) == []
-        index.with_graph()
-        answer = client.search(index=index.alias, size=len(written), sort="_doc", source=False)
-        assert [hit["_id"] for hit in answer["hits"]["hits"]] == sorted(hashes, key=hashes.__getitem__)
 
 
 class TestGraph:

@@ -81,9 +81,8 @@ class Ours:
         encoder.save(self.folder)
         seconds = perf_counter() - began
         self.server.start()
-        graph = self.variant.strategy == "graph"
-        index = ImageIndex.create(self.server.client, _NAME, encoder, graph=graph)
-        merge = index.with_graph if graph else partial(index.merge, self.variant.segments)
+        index = ImageIndex.create(self.server.client, _NAME, encoder)
+        merge = index.with_graph if self.variant.strategy == "graph" else partial(index.merge, self.variant.segments)
         return {"fit": seconds, **self.server.load(_documents(encoder, vectors), merge)}
 
     def connect(self) -> None:

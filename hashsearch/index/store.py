@@ -65,11 +65,8 @@ class ImageIndex:
     dtype: str
 
     @classmethod
-    def create(cls, client: Elasticsearch, name: str, encoder: Encoder, *, graph: bool = False) -> ImageIndex:
-        """A new, empty index of today behind the alias of `name`, with the templates installed.
-
-        `graph`: it is to be given one when it is filled, by `with_graph`, which works best with images in no order.
-        """
+    def create(cls, client: Elasticsearch, name: str, encoder: Encoder) -> ImageIndex:
+        """A new, empty index of today behind the alias of `name`, with the templates installed."""
         alias = templates.alias_of(name)
         mappings = templates.index_mappings(
             encoder.rerank_dims,
@@ -83,7 +80,7 @@ class ImageIndex:
                 index=templates.dated_index_of(name, date.today(), encoder.fingerprint),
                 aliases={alias: {"is_write_index": True}},
                 mappings=mappings,
-                settings={"index": templates.SHUFFLED if graph else templates.SORTED},
+                settings={"index": templates.SORTED},
             )
         return cls.open(client, name, encoder)
 
@@ -106,12 +103,12 @@ class ImageIndex:
         )
 
     @classmethod
-    def open_or_create(cls, client: Elasticsearch, name: str, encoder: Encoder, *, graph: bool = False) -> ImageIndex:
+    def open_or_create(cls, client: Elasticsearch, name: str, encoder: Encoder) -> ImageIndex:
         """The index behind the alias of `name`, made if there is none."""
         try:
             return cls.open(client, name, encoder)
         except IndexNotFound:
-            return cls.create(client, name, encoder, graph=graph)
+            return cls.create(client, name, encoder)
 
     def require(self, encoder: Encoder) -> None:
         """EncoderMismatch unless it was opened with this encoder."""

@@ -53,9 +53,6 @@ def _arguments(body: dict[str, Any]) -> dict[str, Any]:
 
 # Images of one cell lie together on disk and in memory: comparing them is a walk through memory, not a jump each.
 SORTED = {"sort.field": ["sub_codes"], "sort.order": ["asc"], "sort.mode": ["max"]}
-# A graph built in the order of cells, region by region, misses more; so does one in the order of a catalog that goes
-# category by category.
-SHUFFLED = {"sort.field": ["sha256"], "sort.order": ["asc"]}
 # Twice the default breadth of construction: with the default, recall@10 at a million codes falls short of .99.
 GRAPH = {"type": "hnsw", "m": 16, "ef_construction": 200}
 
