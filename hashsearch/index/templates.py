@@ -51,7 +51,8 @@ def _arguments(body: dict[str, Any]) -> dict[str, Any]:
     return {name.lstrip("_"): value for name, value in body.items()}
 
 
-# Images of one cell lie together on disk and in memory: comparing them is a walk through memory, not a jump each.
+# Images of one cell lie together on disk and in memory: comparing them is a walk through memory, not a jump each, and a
+# graph over them, as good as one over images in no order, is built in half the time.
 SORTED = {"sort.field": ["sub_codes"], "sort.order": ["asc"], "sort.mode": ["max"]}
 # Twice the default breadth of construction: with the default, recall@10 at a million codes falls short of .99.
 GRAPH = {"type": "hnsw", "m": 16, "ef_construction": 200}
