@@ -90,7 +90,7 @@ METHODS: dict[str, str] = {
     "hashsearch-scan": "ours",
     "hashsearch-blocks": "ours",
     "hashsearch-cells": "ours",
-    "hashsearch-cells-one-segment": "ours",
+    "hashsearch-cells-two-segments": "ours",
     "hashsearch-graph": "ours",
     "hashsearch-graph-1024": "ours",
     "es-float-scan": "elastic",

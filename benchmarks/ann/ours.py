@@ -54,8 +54,8 @@ _WALKED: Sequence[Setting] = [
 VARIANTS: dict[str, Variant] = {
     "hashsearch-scan": Variant("scan", _SCANNED),
     "hashsearch-blocks": Variant("sub_codes", _PROBED, sub_codes="blocks"),
-    "hashsearch-cells": Variant("sub_codes", _COMPARED, segments=2),
-    "hashsearch-cells-one-segment": Variant("sub_codes", _COMPARED),
+    "hashsearch-cells": Variant("sub_codes", _COMPARED),
+    "hashsearch-cells-two-segments": Variant("sub_codes", _COMPARED, segments=2),
     "hashsearch-graph": Variant("graph", _WALKED),
     "hashsearch-graph-1024": Variant("graph", _WALKED, bits=1024),
 }
