@@ -316,7 +316,7 @@ def test_a_real_run(data: DataSet, node_home: Path, server_folder: Path, monkeyp
         assert result["sizes"]["disk_bytes"] < 1.5 * data.base.nbytes  # nothing of the documents but the vectors
         assert {"elasticsearch", "jvm", "hashsearch"} <= result["versions"].keys()
     assert bbq["cold_ms"]["first"] > 0
-    assert scan["sizes"]["memory_bytes"] == data.base.nbytes
+    assert data.base.nbytes <= scan["sizes"]["memory_bytes"] < data.base.nbytes + 1000  # a few bytes of metadata
     assert bbq["sizes"]["memory_bytes"] < data.base.nbytes / 2
     assert not (node_home / "work" / data.folder.name / "es-float-scan").exists()
 
