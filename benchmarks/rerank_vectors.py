@@ -217,7 +217,7 @@ def _in_cells(cells: Cells, queries: list[EncodedQuery], held: NDArray[np.intp],
 
 
 def _in_blocks(blocks: Blocks, queries: list[EncodedQuery], held: list[set[str]], exact: NDArray[np.intp]) -> float:
-    probed = [set(blocks.query_terms(query.embedding, query.code, query.margins, PROBES)) for query in queries]
+    probed = [set(blocks.query_terms(query.code, query.margins, PROBES)) for query in queries]
     return float(np.mean([[bool(held[row] & some) for row in found] for found, some in zip(exact, probed)]))
 
 

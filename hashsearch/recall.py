@@ -65,8 +65,9 @@ class Recall:
         if asked is None:
             if self.index.graph:
                 return "graph"
-            cells = isinstance(self.encoder.sub_codes, Cells)
-            return "sub_codes" if cells and self._census(filters).images > self.scanned_up_to else "scan"
+            cells = self.encoder.sub_codes
+            large = isinstance(cells, Cells) and self._census(cells, filters).images > self.scanned_up_to
+            return "sub_codes" if large else "scan"
         if asked != "sub_codes" and (asked == "graph") != self.index.graph:
             made = "with a graph" if self.index.graph else "without a graph"
             raise SearchError(f"strategy '{asked}' does not fit '{self.index.alias}', which was made {made}")
@@ -81,30 +82,29 @@ class Recall:
             if compared is not None:
                 raise SearchError(f"compared goes with cells, and this encoder has blocks; got {compared}")
             asked = PROBES if probes is None else probes
-            terms = sub_codes.query_terms(query.embedding, query.code, query.margins, asked)
+            terms = sub_codes.query_terms(query.code, query.margins, asked)
             if len(terms) > MOST_TERMS:
                 raise SearchError(f"probes may come to {MOST_TERMS} sub-codes, {asked} are {len(terms)}")
             return terms
         if probes is not None:
             raise SearchError(f"probes go with blocks, and this encoder has cells; got {probes}")
-        census = self._census(filters)
+        census = self._census(sub_codes, filters)
         most = budget(census.images, sub_codes.cells) if compared is None else compared
         return sub_codes.query_terms(query.embedding, census.cells, most)
 
-    def _census(self, filters: Sequence[Body]) -> _Census:
+    def _census(self, cells: Cells, filters: Sequence[Body]) -> _Census:
         key = json.dumps(filters, sort_keys=True)
         known = self._counted.get(key)
         if known is None or monotonic() - known.at > self.counted_for:
             for oldest in list(self._counted)[: 1 - _FILTERS_KNOWN]:
                 self._counted.pop(oldest, None)
-            known = self._counted[key] = self._count(filters)
+            known = self._counted[key] = self._count(cells, filters)
         return known
 
-    def _count(self, filters: Sequence[Body]) -> _Census:
-        names = self.encoder.sub_codes.names() if isinstance(self.encoder.sub_codes, Cells) else []
-        images, counts = self.index.sub_code_counts(max(1, len(names)), filters)
-        cells = np.array([counts.get(name, 0) for name in names], dtype=np.int64)
-        return _Census(images, cells, monotonic())
+    def _count(self, cells: Cells, filters: Sequence[Body]) -> _Census:
+        images, counts = self.index.sub_code_counts(cells.cells, filters)
+        sizes = np.array([counts.get(name, 0) for name in cells.names()], dtype=np.int64)
+        return _Census(images, sizes, monotonic())
 
 
 def budget(images: int, cells: int) -> int:

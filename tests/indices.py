@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,3 +50,16 @@ def filled(
     assert BulkWriter(client, index.alias).write(documents_of(encoder, vectors, texts)) == []
     index.refresh()
     return index.with_graph() if graph else index
+
+
+@contextmanager
+def filled_both_ways(
+    client: Elasticsearch, encoders: Mapping[str, Encoder], vectors: Vectors
+) -> Iterator[dict[str, ImageIndex]]:
+    """An index of the vectors for each encoder, under its key, and one with a graph, under `KEY-graph`."""
+    with fresh_index_name(client) as name:
+        made = {}
+        for key, encoder in encoders.items():
+            made[key] = filled(client, f"{name}-{key}", encoder, vectors)
+            made[f"{key}-graph"] = filled(client, f"{name}-{key}-graph", encoder, vectors, graph=True)
+        yield made

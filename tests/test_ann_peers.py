@@ -215,7 +215,7 @@ def test_our_cells_score_those_of_the_nearest_cells(our_cells: OurCells) -> None
 def test_our_blocks_score_those_with_a_probed_value(our_blocks: OurBlocks) -> None:
     def asked(query: Vectors) -> list[str]:
         margins = our_blocks.binarizer.margins(query[np.newaxis])[0]
-        return our_blocks.sub_codes.query_terms(query, np.packbits(margins > 0), margins, 4)
+        return our_blocks.sub_codes.query_terms(np.packbits(margins > 0), margins, 4)
 
     agrees(our_blocks, {"probes": 4}, asked)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
-from indices import filled, fresh_index_name
+from indices import filled, filled_both_ways
 from vectors import clustered, toy_encoder
 
 from hashsearch.encoder import EncodedQuery, Encoder
@@ -110,12 +110,7 @@ def test_what_is_expected_of_a_sieve_is_what_the_sample_says(query: EncodedQuery
 
 @pytest.fixture(scope="module")
 def indices(client: Elasticsearch) -> Iterator[dict[str, ImageIndex]]:
-    """By the kind of sub-codes, without and with a graph."""
-    with fresh_index_name(client) as name:
-        made = {}
-        for kind, encoder in ENCODERS.items():
-            made[kind] = filled(client, f"{name}-{kind}", encoder, VECTORS)
-            made[f"{kind}-graph"] = filled(client, f"{name}-{kind}-graph", encoder, VECTORS, graph=True)
+    with filled_both_ways(client, ENCODERS, VECTORS) as made:
         yield made
 
 

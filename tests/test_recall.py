@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
-from indices import documents_of, filled, fresh_index_name
+from indices import documents_of, filled, filled_both_ways, fresh_index_name
 from vectors import clustered, cosines, toy_encoder
 
 from hashsearch.encoder import EncodedQuery, Encoder
@@ -28,12 +28,7 @@ QUERY = CELLS.encode_query(VECTORS[7])
 
 @pytest.fixture(scope="module")
 def indices(client: Elasticsearch) -> Iterator[dict[str, ImageIndex]]:
-    """By the kind of sub-codes, without and with a graph."""
-    with fresh_index_name(client) as name:
-        made = {}
-        for kind, encoder in ENCODERS.items():
-            made[kind] = filled(client, f"{name}-{kind}", encoder, VECTORS)
-            made[f"{kind}-graph"] = filled(client, f"{name}-{kind}-graph", encoder, VECTORS, graph=True)
+    with filled_both_ways(client, ENCODERS, VECTORS) as made:
         yield made
 
 

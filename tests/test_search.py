@@ -95,7 +95,7 @@ class Made:
         encoded, kind = self.encoder.encode_query(query), self.encoder.sub_codes
         if isinstance(kind, Blocks):
             assert probes is not None
-            return kind.query_terms(encoded.embedding, encoded.code, encoded.margins, probes)
+            return kind.query_terms(encoded.code, encoded.margins, probes)
         assert compared is not None
         terms = self.encoder.encode(self.vectors).sub_codes
         sizes = np.array([np.count_nonzero(terms == name) for name in kind.names()])
@@ -611,22 +611,20 @@ class TestWrongQueries:
 class TestNoAnswer:
     def test_a_vector_is_sent_in_its_shortest_digits(self, flat: Made, node: SimpleNamespace) -> None:
         """As doubles they would be twice as long."""
-        bodies: list[bytes] = []
-
-        def looks(exchange: Exchange) -> None:
-            bodies.append(exchange.body)
-            passes(exchange)
-
-        proxy = FaultProxy(node.url, "_msearch")
-        proxy.plan(looks)
-        with connect(proxy.url) as client:
-            assert self.moved(flat, client).by_vector(QUERIES[0])
-        proxy.stop()
+        body, hits = self.sent(flat, node, SearchOptions())
+        assert hits
         embedding = flat.encoder.encode_query(QUERIES[0]).embedding
-        assert ",".join(str(number) for number in embedding).encode() in bodies[0]
+        assert ",".join(str(number) for number in embedding).encode() in body
 
     @pytest.mark.parametrize("explain", [True, False])
     def test_codes_are_asked_for_only_to_explain(self, flat: Made, node: SimpleNamespace, explain: bool) -> None:
+        body, _ = self.sent(flat, node, SearchOptions(explain=explain))
+        searches = [json.loads(line) for line in body.splitlines()[1::2]]
+        assert len(searches) == (2 if explain else 1)
+        assert searches[0].get("docvalue_fields") == (["code", "sub_codes"] if explain else None)
+
+    def sent(self, made: Made, node: SimpleNamespace, options: SearchOptions) -> tuple[bytes, list[Hit]]:
+        """The body of the first request of a search, and its hits."""
         bodies: list[bytes] = []
 
         def looks(exchange: Exchange) -> None:
@@ -636,11 +634,9 @@ class TestNoAnswer:
         proxy = FaultProxy(node.url, "_msearch")
         proxy.plan(looks)
         with connect(proxy.url) as client:
-            self.moved(flat, client).by_vector(QUERIES[0], SearchOptions(explain=explain))
+            hits = self.moved(made, client).by_vector(QUERIES[0], options)
         proxy.stop()
-        searches = [json.loads(line) for line in bodies[0].splitlines()[1::2]]
-        assert len(searches) == (2 if explain else 1)
-        assert searches[0].get("docvalue_fields") == (["code", "sub_codes"] if explain else None)
+        return bodies[0], hits
 
     def moved(self, made: Made, client: Elasticsearch) -> Searcher:
         return Searcher(made.encoder, replace(made.searcher.index, client=client))

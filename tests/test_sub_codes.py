@@ -147,7 +147,7 @@ class TestBlocks:
     def test_probes_are_the_cheapest_flips_of_each_block(self, probes: int) -> None:
         blocks, code = blocks_of(32), random_codes(1, 32)[0]
         margins = np.random.default_rng(1).standard_normal(32).astype(np.float32)
-        asked = blocks.query_terms(NO_VECTORS, code, margins, probes)
+        asked = blocks.query_terms(code, margins, probes)
         assert len(set(asked)) == 2 * probes
         for block in range(2):
             places = blocks.permutation_[16 * block : 16 * block + 16]
@@ -161,13 +161,13 @@ class TestBlocks:
 
     def test_the_first_probe_is_the_code_itself(self) -> None:
         blocks, code = blocks_of(128), random_codes(1, 128)[0]
-        asked = blocks.query_terms(NO_VECTORS, code, np.full(128, 0.5, np.float32), 1)
+        asked = blocks.query_terms(code, np.full(128, 0.5, np.float32), 1)
         assert asked == blocks.terms(NO_VECTORS, code[np.newaxis])[0].tolist()
 
     @pytest.mark.parametrize("probes", [0, 698])
     def test_probes_outside_the_range_are_refused(self, probes: int) -> None:
         with pytest.raises(SearchError, match=f"probes must be 1 to 697 for blocks, got {probes}"):
-            blocks_of(32).query_terms(NO_VECTORS, random_codes(1, 32)[0], np.ones(32, np.float32), probes)
+            blocks_of(32).query_terms(random_codes(1, 32)[0], np.ones(32, np.float32), probes)
 
     @pytest.mark.parametrize("bits", [8, 24, 4104, 8192])
     def test_lengths_that_no_whole_number_of_blocks_fills_are_refused(self, bits: int) -> None:

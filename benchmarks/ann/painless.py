@@ -213,7 +213,7 @@ class OurBlocks(OurCandidates):
         return [*probes, {"order": "cosine", "candidates": 1000, "probes": 64}]
 
     def _terms(self, vector: Vectors, code: Codes, margins: NDArray[np.float32], setting: Setting) -> list[str]:
-        return self.sub_codes.query_terms(vector, code, margins, setting["probes"])
+        return self.sub_codes.query_terms(code, margins, setting["probes"])
 
 
 class OurCells(OurCandidates):

@@ -82,7 +82,7 @@ class Blocks:
         """One term a block: `(n, blocks) str`."""
         return _terms("b", np.arange(self.count, dtype=np.uint16), self.values(codes))
 
-    def query_terms(self, embedding: Vectors, code: Codes, margins: NDArray[np.float32], probes: int) -> list[str]:
+    def query_terms(self, code: Codes, margins: NDArray[np.float32], probes: int) -> list[str]:
         """The `probes` likeliest values of each block, of a code `(bits // 8,)`, least certain bits flipped first.
 
         Query-directed multi-probe (Lv et al., VLDB 2007): a set of flips costs the sum of its squared margins.
