@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import time
 import zipfile
@@ -26,9 +25,9 @@ import orjson
 import urllib3
 
 from hashsearch.errors import NodeError, StoreError, StoreUnavailable
-from hashsearch.index.account import check_reach, hand_over, process_identity
+from hashsearch.index.account import check_reach, process_identity
 from hashsearch.index.jdk import FOLDERS, newest_jdk
-from hashsearch.index.node import LOOPBACK, NO_GC_LOG, PASSED_ON, SETTINGS, LocalNode, NodeStatus, quiet
+from hashsearch.index.node import LOOPBACK, NO_GC_LOG, SETTINGS, LocalNode, NodeStatus, quiet
 from hashsearch.index.server import Progress, locked, make_folder
 from hashsearch.overlap import batched, started_ahead
 
@@ -158,6 +157,8 @@ def _java_version(home: Path) -> tuple[int, ...]:
 class OpenSearchNode(LocalNode):
     """One OpenSearch node in `home/nodes/name`; ports, processes, locks and stopping are those of `LocalNode`."""
 
+    command, prefix = "opensearch", "OPENSEARCH"
+
     def start(self, progress: Progress = quiet, timeout: float = 180.0) -> NodeStatus:
         """The status of the running node, which answers; starts it unless it runs. Raises `NodeError`."""
         identity = process_identity()
@@ -203,27 +204,8 @@ class OpenSearchNode(LocalNode):
         lines = [line for line in console.read_text(errors="replace").splitlines() if not line.startswith("\tat ")]
         return "\n".join([f"the end of {console}:", *lines[-15:]])
 
-    def _launch(self, java: Path, discovery: dict[str, Any], identity: dict[str, Any]) -> subprocess.Popen[bytes]:
-        """The launcher, which leaves the server behind in a session of its own."""
-        program = self.server_folder / f"opensearch-{VERSION}"
-        self._write_config(program / "config", discovery)
-        for name in ("config", "run", "data", "logs"):
-            hand_over(self.folder / name, identity)
-        passed_on = (*PASSED_ON, "OPENSEARCH_JAVA_OPTS")
-        environment = {name: os.environ[name] for name in passed_on if name in os.environ}
-        environment |= {"OPENSEARCH_JAVA_HOME": str(java), "OPENSEARCH_PATH_CONF": str(self.folder / "config")}
-        environment |= {"OPENSEARCH_TMPDIR": str(self.folder / "run"), "HOME": str(self.folder / "run")}
-        with (self.folder / "console.log").open("wb") as console:
-            return subprocess.Popen(
-                [program / "bin" / "opensearch", "-d", f"-Enode.attr.{self.mark}"],
-                env=environment,
-                cwd=program,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **identity,
-            )
+    def _program(self) -> Path:
+        return self.server_folder / f"opensearch-{VERSION}"
 
     def _write_config(self, defaults: Path, discovery: dict[str, Any]) -> None:
         config, ports = self.folder / "config", self.ports()

@@ -35,7 +35,7 @@ from hashsearch.index.jdk import newest_jdk
 from hashsearch.index.server import Progress, locked, make_folder
 
 LOOPBACK = "127.0.0.1"
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "ES_JAVA_OPTS")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ")
 
 SETTINGS: dict[str, Any] = {
     "cluster.name": "hashsearch",
@@ -74,6 +74,9 @@ class NodeStatus:
 
 class LocalNode:
     """One node, kept in `home/nodes/name`; `heap` as Java writes it (512m, 1g); `server_folder` if homes share one."""
+
+    command = "elasticsearch"  # in the server's `bin`
+    prefix = "ES"  # of the variables that it reads
 
     def __init__(
         self,
@@ -173,18 +176,25 @@ class LocalNode:
         draft.write_text(json.dumps(ports))
         draft.replace(self.folder / "node.json")
 
+    def _program(self) -> Path:
+        """The folder of the unpacked server."""
+        return self.server_folder / f"elasticsearch-{server.VERSION}"
+
     def _launch(self, java: Path, discovery: dict[str, Any], identity: dict[str, Any]) -> subprocess.Popen[bytes]:
         """The launcher, which ends once the server, in its own session, is up."""
-        program = self.server_folder / f"elasticsearch-{server.VERSION}"
+        program = self._program()
         self._write_config(program / "config", discovery)
         for name in ("config", "run", "data", "logs"):
             hand_over(self.folder / name, identity)
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= {"ES_JAVA_HOME": str(java), "ES_PATH_CONF": str(self.folder / "config")}
-        environment |= {"ES_TMPDIR": str(self.folder / "run"), "HOME": str(self.folder / "run")}
+        run = str(self.folder / "run")
+        variables = {"JAVA_HOME": str(java), "PATH_CONF": str(self.folder / "config"), "TMPDIR": run}
+        passed_on = (*PASSED_ON, f"{self.prefix}_JAVA_OPTS")
+        environment = {name: os.environ[name] for name in passed_on if name in os.environ}
+        environment |= {f"{self.prefix}_{name}": value for name, value in variables.items()}
+        environment["HOME"] = run
         with (self.folder / "console.log").open("wb") as console:
             return subprocess.Popen(
-                [program / "bin" / "elasticsearch", "-d", f"-Enode.attr.{self.mark}"],
+                [program / "bin" / self.command, "-d", f"-Enode.attr.{self.mark}"],
                 env=environment,
                 cwd=program,
                 stdin=subprocess.DEVNULL,
