@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from benchmarks.ann.methods import Method, Place, Setting, Sizes
 from benchmarks.ann.served import BATCH, POSTINGS, Document, Server
@@ -77,7 +79,8 @@ class Ours:
         from hashsearch.index.store import ImageIndex
 
         began = perf_counter()
-        encoder = fitted(vectors, self.variant)
+        with threadpool_limits(os.cpu_count(), "blas"):  # as jobs.fit_encoder has it; the harness leaves one thread
+            encoder = fitted(vectors, self.variant)
         encoder.save(self.folder)
         seconds = perf_counter() - began
         self.server.start()

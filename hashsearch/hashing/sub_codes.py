@@ -27,7 +27,7 @@ Terms = NDArray[np.str_]
 BLOCK_BITS = 16
 _MOST_BLOCKS = 256  # a term holds the block's number in two hex digits
 _PROBE_FLIPS = 3  # query-directed probes flip at most this many bits of a block
-_ITERATIONS = 20  # Lloyd steps; on photo features the assignment is stable well before
+_ITERATIONS = 6  # Lloyd steps; on a million photo vectors 20 take in no more of the nearest, in three times the time
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
