@@ -35,6 +35,7 @@ CONFINED = {
     "waitress": {"web"},
     "pyarrow": {"catalog"},
     "matplotlib": {"training", "evaluation"},
+    "sklearn": {"evaluation"},
 }
 
 PURE = ("hashsearch.hashing.", "hashsearch.evaluation.metrics", "hashsearch.index.queries")
@@ -101,7 +102,7 @@ def test_the_core_opens_no_file_and_no_socket(name: str) -> None:
     assert "open" not in {call.id for call in calls if isinstance(call, ast.Name)}
 
 
-HEAVY = "tensorflow keras cv2 elasticsearch flask waitress pyarrow matplotlib jgo imagehash scipy"
+HEAVY = "tensorflow keras cv2 elasticsearch flask waitress pyarrow matplotlib jgo imagehash scipy sklearn"
 
 
 @pytest.mark.parametrize("module", ["hashsearch", "hashsearch.cli", "jobs.index_catalog", "jobs.fit_encoder"])
