@@ -20,6 +20,7 @@
     │   └── EncoderMismatch     the index was written by another encoder
     ├── CatalogError            a catalog that cannot be read as one
     ├── SearchError             a query or search option outside its range
+    ├── EvaluationError         a measurement that cannot be made of what was given
     ├── TrainingError           a recipe or training data that cannot be used
     ├── NodeError               the local Elasticsearch node
     └── StoreError              Elasticsearch answered otherwise than needed
@@ -133,6 +134,10 @@ class CatalogError(HashsearchError):
 
 class SearchError(HashsearchError):
     """A query or search option outside its range."""
+
+
+class EvaluationError(HashsearchError):
+    """A measurement that cannot be made of what was given."""
 
 
 class TrainingError(HashsearchError):
