@@ -165,7 +165,7 @@ class Cells:
         """Learn the centres by k-means on embeddings `(n, dims)`; HashingError when n is below the number of cells."""
         if len(embeddings) < self.cells:
             raise HashingError(f"{self.cells} cells need at least as many vectors to learn from, got {len(embeddings)}")
-        return self._take(_kmeans(embeddings, self.cells, np.random.default_rng(self.seed)))
+        return self._take(kmeans(embeddings, self.cells, np.random.default_rng(self.seed)))
 
     def terms(self, embeddings: Vectors, codes: Codes) -> Terms:
         """One term a cell, nearest first: `(n, nearest) str`."""
@@ -230,7 +230,7 @@ def decorrelating_permutation(codes: Codes) -> NDArray[np.int32]:
     return np.array(members, dtype=np.int32).ravel()
 
 
-def _kmeans(vectors: Vectors, clusters: int, generator: np.random.Generator) -> Vectors:
+def kmeans(vectors: Vectors, clusters: int, generator: np.random.Generator) -> Vectors:
     """Lloyd's k-means: `(n, dims) -> (clusters, dims)`; a cell that loses its members restarts at a random vector."""
     centres = vectors[generator.choice(len(vectors), clusters, replace=False)].copy()
     for _ in range(_ITERATIONS):
