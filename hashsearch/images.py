@@ -174,10 +174,10 @@ def resize_square(image: np.ndarray, size: int, resample: Image.Resampling = Ima
     return np.asarray(Image.fromarray(image).resize((size, size), resample))
 
 
-def thumbnail(image: np.ndarray, side: int) -> bytes:
+def thumbnail(image: np.ndarray, side: int, quality: int = 85) -> bytes:
     """JPEG of the image, its longer side at most `side` pixels, never enlarged."""
     picture = Image.fromarray(image)
     picture.thumbnail((side, side))
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=85)
+    picture.save(out, "JPEG", quality=quality)
     return out.getvalue()
