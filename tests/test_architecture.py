@@ -18,7 +18,7 @@ JOBS = PACKAGE.parent / "jobs"
 # Each room may use itself and those before it.
 ROOMS = (
     "errors images fetching config overlap embedders hashing encoder embedding baselines index catalog checkpoint "
-    "indexing recall radius search evaluation training web demo tour options cli jobs"
+    "indexing recall radius search evaluation training web demo tour options lookup cli jobs"
 ).split()
 
 # Who may use what is not ours; everything else is open to all.
@@ -38,7 +38,7 @@ CONFINED = {
     "sklearn": {"evaluation"},
 }
 
-PURE = ("hashsearch.hashing.", "hashsearch.evaluation.metrics", "hashsearch.index.queries")
+PURE = ("hashsearch.hashing.", "hashsearch.evaluation.metrics", "hashsearch.evaluation.statistics", "hashsearch.index.queries")
 IMPURE = {"os", "io", "pathlib", "socket", "subprocess", "http", "urllib", "shutil", "tempfile", "elasticsearch", "PIL"}
 
 
