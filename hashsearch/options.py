@@ -22,6 +22,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXIT_FAILED, EXIT_REJECTS = 1, 3  # 2 is click's own, for a wrong command line
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON on standard output.")
+
 _SETTINGS = {
     "index": click.option("--index", metavar="NAME", help="Index to use.  [default: HASHSEARCH_INDEX or 'images']"),
     "encoder": click.option(
