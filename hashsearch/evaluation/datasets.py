@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from hashsearch.errors import EvaluationError
+from hashsearch.evaluation.layouts import Catalogued, Folders, Found, Lists, Splits
+from hashsearch.evaluation.pictures import Picture, Problem
 
-from hashsearch.embedding import read_source
-from hashsearch.evaluation.distortions import Distortion
-from hashsearch.images import decode
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A file with what it shows, perhaps distorted. The file is opened by `read` only.
-
-    `id` is unique in a task: the path within the data set's folder, or the catalog's id, with "@jpeg=30" for a
-    distorted one. `label` is the class (or, where the task asks for it, the product), "" for a distractor.
-    """
-
-    id: str
-    path: Path
-    label: str
-    distortion: Distortion | None = None
-    product: str = ""
-
-    def read(self) -> NDArray[np.uint8]:
-        """`(height, width, 3) uint8` RGB, distorted if it is to be; raises Unreadable and the errors of `decode`."""
-        image = decode(read_source(str(self.path)))
-        return image if self.distortion is None else self.distortion.apply(image)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is left out of a task, and why: a picture's id, a class or a line of a list."""
-
-    picture: str
-    reason: str
+LAYOUTS: dict[str, type[Splits] | type[Folders] | type[Lists] | type[Catalogued]] = {
+    "splits": Splits,
+    "folders": Folders,
+    "lists": Lists,
+    "catalog": Catalogued,
+}
 
 
 @dataclass(frozen=True)
@@ -49,3 +29,71 @@ class DataSet:
     base: tuple[Picture, ...]
     queries: tuple[Picture, ...]
     problems: tuple[Problem, ...] = ()
+
+
+def read_data(
+    name: str,
+    folder: Path,
+    layout: str,
+    *,
+    limit: int | None = None,
+    limit_queries: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> DataSet:
+    """The pictures of a folder (or catalog file) in one of LAYOUTS, with that layout's options; none is opened.
+
+    At most `limit` are searched and `limit_queries` searched with, chosen by the seed and spread over the classes. What
+    is left out for being wrong is among the problems; EvaluationError, CatalogError or ConfigError for what leaves
+    nothing to work with: no such folder, an unknown layout or option, no picture at all.
+    """
+    if layout not in LAYOUTS:
+        raise EvaluationError(f"the layout of data must be one of {', '.join(LAYOUTS)}, got '{layout}'")
+    if unknown := options.keys() - (known := [field.name for field in fields(LAYOUTS[layout])]):
+        raise EvaluationError(
+            f"the layout {layout} has the options {', '.join(known)}, got '{', '.join(sorted(unknown))}'"
+        )
+    if not folder.exists():
+        raise EvaluationError(f"the data '{name}' must be a folder or a catalog, there is nothing at '{folder}'")
+    found = _without_doubtful(LAYOUTS[layout](**options).read(folder))
+    if not found.base:
+        told = f"; the first of {len(found.problems)} problems: {found.problems[0]}" if found.problems else ""
+        raise EvaluationError(f"the data '{name}' must have a picture to search, found none in '{folder}'{told}")
+    return DataSet(
+        name,
+        tuple(spread(found.base, limit, seed)),
+        tuple(spread(found.queries, limit_queries, seed)),
+        tuple(found.problems),
+    )
+
+
+def _without_doubtful(found: Found) -> Found:
+    """What was found without missing files and files that come twice; a picture that is searched is no query."""
+    checked = Found(problems=list(found.problems))
+    seen: set[Path] = set()
+    for pictures, kept in ((found.base, checked.base), (found.queries, checked.queries)):
+        for picture in pictures:
+            if picture.path in seen:
+                checked.problems.append(Problem(picture.id, "a file may come once in the data, this one came before"))
+            elif not picture.path.is_file():
+                checked.problems.append(Problem(picture.id, f"there is no file '{picture.path}'"))
+            else:
+                kept.append(picture)
+            seen.add(picture.path)
+    return checked
+
+
+def spread(pictures: Sequence[Picture], count: int | None, seed: int) -> list[Picture]:
+    """At most `count` pictures in their order, all if None: as many of each class (or product) as of the others, as far
+    as there are. Which ones depends on the seed and the ids alone, so a smaller count takes some of a larger one's.
+    """
+    if count is not None and (not isinstance(count, int) or count < 1):
+        raise EvaluationError(f"a number of pictures must be a whole number from 1, got {count!r}")
+    if count is None or count >= len(pictures):
+        return list(pictures)
+    classes = defaultdict(list)
+    for place, picture in enumerate(pictures):
+        lot = hashlib.sha256(f"{seed} {picture.id}".encode("utf-8", "surrogatepass")).digest()
+        classes[picture.product or picture.label].append((lot, place))
+    turns = [(turn, *drawn) for members in classes.values() for turn, drawn in enumerate(sorted(members))]
+    return [pictures[place] for place in sorted(place for _, _, place in sorted(turns)[:count])]
