@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.statistics import compare, figures, histogram, intervals, roc, threshold
+from hashsearch.evaluation.statistics import (
+    compare,
+    figures,
+    histogram,
+    intervals,
+    quantile_interval,
+    roc,
+    share_interval,
+    threshold,
+)
 
 NAN = float("nan")
 
@@ -52,6 +61,25 @@ def test_many_queries_are_resampled_in_pieces() -> None:
     values = np.random.default_rng(0).random(10_000)
     figure = intervals({"mean": values}, seed=0)["mean"]
     assert figure["high"] - figure["low"] == pytest.approx(2 * 1.96 * values.std() / 100, rel=0.1)
+
+
+def test_a_quantile_lies_between_ranks() -> None:
+    figure = quantile_interval(np.arange(1, 101), 0.5)
+    assert figure == {"value": 50.5, "low": 40, "high": 61}  # the 40th and the 61st of a hundred, as tables have it
+    assert quantile_interval([7], 0.95) == {"value": 7, "low": 7, "high": 7}
+
+
+def test_quantile_intervals_hold_the_truth_as_often_as_promised() -> None:
+    rng = np.random.default_rng(5)
+    found = [quantile_interval(rng.exponential(1, 100), 0.9) for _ in range(400)]
+    held = [figure["low"] <= np.log(10) <= figure["high"] for figure in found]
+    assert 0.92 <= np.mean(held) <= 0.99
+
+
+def test_a_share_has_wilsons_interval() -> None:
+    figure = share_interval(10, 100)
+    assert (figure["low"], figure["high"]) == pytest.approx((0.0552, 0.1744), abs=1e-4)
+    assert share_interval(0, 50)["low"] == 0 < share_interval(0, 50)["high"]
 
 
 def test_a_difference_that_every_query_shows_is_significant() -> None:

@@ -94,6 +94,22 @@ def intervals(per_query: Mapping[str, ArrayLike], seed: int) -> dict[str, Figure
     }
 
 
+def quantile_interval(values: ArrayLike, quantile: float) -> Figure:
+    """A quantile with its 95 % interval from ranks alone, whatever the distribution (Conover 1999, 3.2)."""
+    ordered = np.sort(_checked("values", values))
+    middle, half = len(ordered) * quantile, 1.96 * np.sqrt(len(ordered) * quantile * (1 - quantile))
+    low, high = np.clip(np.rint([middle - half - 1, middle + half]), 0, len(ordered) - 1).astype(int)
+    return Figure(value=float(np.quantile(ordered, quantile)), low=float(ordered[low]), high=float(ordered[high]))
+
+
+def share_interval(count: int, of: int) -> Figure:
+    """A share with its 95 % interval (Wilson 1927), which is right also where the share is 0 or 1."""
+    share, spread = count / of, 1.96**2 / of
+    middle = (share + spread / 2) / (1 + spread)
+    half = np.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
+    return Figure(value=share, low=max(0.0, float(middle - half)), high=min(1.0, float(middle + half)))
+
+
 def compare(method: ArrayLike, baseline: ArrayLike, seed: int) -> Comparison:
     """How a method's figure for each query compares with a baseline's for the same queries.
 
