@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from hashsearch.baselines.phash import perceptual_hash
+from hashsearch.baselines.phash import STORED, stored_hash
 from hashsearch.catalog import BadEntry, Catalog, Entry
 from hashsearch.checkpoint import Checkpoint, Reject, Summary
 from hashsearch.embedding import BATCH, read_source
@@ -92,6 +92,7 @@ class Indexer:
         on from. `progress` hears how many more entries are done.
         """
         self.index.require(self.encoder)
+        self.index.add_fields()
         self.encoder.warm()  # loaded once, before many threads ask for it
         self.index.refresh()
         entries = islice(catalog, checkpoint.summary.entries, None)
@@ -134,8 +135,8 @@ class Indexer:
         except (FetchError, ImageError) as error:
             return Reject(entry.id, entry.source, error.code, str(error))
         seen = {"width": image.shape[1], "height": image.shape[0], "sha256": sha256}
-        phash = perceptual_hash(image).tobytes().hex()
-        return _Fresh(entry, {**text, **seen, "phash": phash}, self.encoder.embedder.prepare(image))
+        seen |= stored_hash(STORED.hash([image])[0])
+        return _Fresh(entry, {**text, **seen}, self.encoder.embedder.prepare(image))
 
     def _start_writing(self, batch: _Batch, writers: ThreadPoolExecutor) -> _Batch:
         looked = [future.result() for future in batch.looked]

@@ -12,7 +12,7 @@ from elasticsearch import Elasticsearch
 from hashsearch.encoder import Encoder
 from hashsearch.hashing.bits import Vectors
 from hashsearch.index.store import ImageIndex
-from hashsearch.index.templates import alias_of
+from hashsearch.index.templates import alias_of, fields, index_mappings
 from hashsearch.index.writing import BulkWriter
 
 
@@ -50,6 +50,17 @@ def filled(
     assert BulkWriter(client, index.alias).write(documents_of(encoder, vectors, texts)) == []
     index.refresh()
     return index.with_graph() if graph else index
+
+
+def older(client: Elasticsearch, name: str, encoder: Encoder, without: Sequence[str]) -> ImageIndex:
+    """A new, empty index as it was made before there were some fields."""
+    mappings = index_mappings(encoder.dims, encoder.bits, encoder.fingerprint)
+    there = {name: field for name, field in fields().items() if name not in without} | mappings["properties"]
+    excluded = {"excludes": ["code", "sub_codes", "embedding", "phash"]}
+    mappings = {**mappings, "dynamic": "strict", "_source": excluded, "properties": there}
+    alias = alias_of(name)  # the index's own name is one that no template is for
+    client.indices.create(index=f"older-{alias}", aliases={alias: {"is_write_index": True}}, mappings=mappings)
+    return ImageIndex.open(client, name, encoder)
 
 
 @contextmanager

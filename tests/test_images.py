@@ -9,12 +9,10 @@ import struct
 import warnings
 import zlib
 
-import imagehash
 import numpy as np
 import pytest
 from PIL import Image
 
-from hashsearch.baselines.phash import perceptual_hash
 from hashsearch.errors import EmptyImage, ImageTooLarge, InvalidCrop, NotAnImage, TooManyPixels, TruncatedImage
 from hashsearch.images import Limits, crop, decode, resize_square, thumbnail
 
@@ -456,19 +454,3 @@ def test_thumbnail() -> None:
     assert small.shape == (50, 100, 3)
     assert np.abs(np.subtract(corners(small), (RED, GREEN, BLUE, GREY))).max() < 10
     assert decode(thumbnail(np.asarray(quarters()), 100)).shape == (32, 48, 3)
-
-
-def test_perceptual_hash_is_that_of_imagehash() -> None:
-    for seed in range(5):
-        image = np.random.default_rng(seed).integers(0, 256, (37 + seed, 61, 3), dtype=np.uint8)
-        image = resize_square(image, 7).repeat(20, axis=0).repeat(30, axis=1)
-        bits = imagehash.phash(Image.fromarray(image)).hash
-        code = perceptual_hash(image)
-        assert code.shape == (8,) and code.dtype == np.uint8
-        assert np.array_equal(np.unpackbits(code).reshape(8, 8), bits)
-
-
-def test_perceptual_hash_survives_recompression() -> None:
-    picture = quarters(200, 150)
-    codes = [perceptual_hash(decode(encode(picture, "JPEG", quality=quality))) for quality in (95, 40)]
-    assert np.unpackbits(codes[0] ^ codes[1]).sum() <= 6

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 from faults import Fault, FaultProxy, answers, cuts_the_reply, halves_the_json, rewrites
-from indices import documents_of, filled, fresh_index_name
+from indices import documents_of, filled, fresh_index_name, older
 from vectors import clustered, toy_encoder
 
 from hashsearch.errors import (
@@ -126,6 +126,22 @@ class TestOpen:
         with pytest.raises(EncoderMismatch):
             ImageIndex.open_or_create(client, fresh_name, OTHER)
 
+    def test_an_index_is_given_the_fields_that_came_after_it(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = older(client, fresh_name, ENCODER, ["phash_blocks"])
+        document = dict(documents_of(ENCODER, VECTORS))["0007"]
+        client.index(index=index.alias, id="old", document=document, refresh=True)
+        document |= index.vectors_of("old").fields()
+        writer = BulkWriter(client, index.alias)
+        assert "strict_dynamic_mapping" in writer.write([("new", document)])[0].reason
+        for _ in range(2):  # again: nothing changes
+            index.add_fields()
+            assert writer.write([("new", document)]) == []
+        index.refresh()
+        assert index.record("new") == index.record("old"), "what is only searched is not told"
+        assert index.sample(2) == index.records(["new", "old"])
+        (found,) = index.search({"query": {"term": {"phash_blocks": "b03:0007"}}})
+        assert [hit["_id"] for hit in found["hits"]["hits"]] == ["new"]
+
 
 class TestRead:
     def test_what_is_stored_of_images(self, index: ImageIndex) -> None:
@@ -163,6 +179,7 @@ class TestRead:
         fields = index.vectors_of("0007").fields()
         (encoded,) = (ENCODER.encode(VECTORS).fields(row) for row in [7])
         assert fields.pop("phash") == f"{7:016x}"
+        assert fields.pop("phash_blocks") == ["b00:0000", "b01:0000", "b02:0000", "b03:0007"]
         assert (fields.pop("embedding") == encoded.pop("embedding")).all()
         assert fields == {"code": encoded["code"], "sub_codes": sorted(encoded["sub_codes"])}
 

@@ -12,6 +12,7 @@ import orjson
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 
+from hashsearch.baselines.phash import stored_hash
 from hashsearch.encoder import Encoder, stored_fields
 from hashsearch.errors import EncoderMismatch, ImageNotFound, IndexNotFound, SearchError, StoreUnavailable
 from hashsearch.hashing.bits import Codes
@@ -22,6 +23,8 @@ _WHOLE_ANSWER_SECONDS = 10
 _MERGED_WITHIN_SECONDS = 6 * 3600
 _ELEMENT_TYPES = {"float32": "float", "int8": "byte"}
 _VECTORS = ["embedding", "code", "sub_codes", "phash"]
+# Indices that were given a field later keep it in their source.
+_DESCRIBED = {"_source": {"excludes": ["phash_blocks"]}}
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class StoredVectors:
 
     def fields(self) -> dict[str, Any]:
         """The fields of a document that says the same."""
-        return {**stored_fields(self.rerank_vector, self.code, self.sub_codes), "phash": self.phash}
+        hashed = stored_hash(np.frombuffer(bytes.fromhex(self.phash), np.uint8)) if self.phash else {}
+        return {**stored_fields(self.rerank_vector, self.code, self.sub_codes), **hashed}
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,15 @@ class ImageIndex:
         if encoder.fingerprint != self.fingerprint:
             raise EncoderMismatch(self.alias, self.fingerprint, encoder.fingerprint)
 
+    def add_fields(self) -> None:
+        """Give an index made by an older version the fields that it lacks and this version writes."""
+        known = templates.fields()
+        for index, description in _behind(self.client, self.alias, self.fingerprint).items():
+            lacking = known.keys() - description["mappings"]["properties"].keys()
+            if lacking:
+                with store_errors(self.alias):
+                    self.client.indices.put_mapping(index=index, properties={name: known[name] for name in lacking})
+
     def count(self) -> int:
         """Images that a search can find now."""
         with store_errors(self.alias):
@@ -138,6 +151,7 @@ class ImageIndex:
 
         Merging builds it: for an index just filled that takes half as long as a graph that grew with the index.
         """
+        self.add_fields()
         for index, description in _behind(self.client, self.alias, self.fingerprint).items():
             code = {**description["mappings"]["properties"]["code"], "index_options": templates.GRAPH}
             with store_errors(self.alias):
@@ -182,7 +196,7 @@ class ImageIndex:
 
     def records(self, image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What is stored of those of the images that a search can find, vectors aside, by id."""
-        return {hit["_id"]: hit["_source"] for hit in self._by_ids(image_ids, {})}
+        return {hit["_id"]: hit["_source"] for hit in self._by_ids(image_ids, _DESCRIBED)}
 
     def vectors_of(self, image_id: str) -> StoredVectors:
         """What is searched of one image; ImageNotFound when no search finds it."""
@@ -220,7 +234,7 @@ class ImageIndex:
 
     def sample(self, count: int, category: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         """What is stored of `count` images picked at random, of these categories if any, vectors aside, by id."""
-        (answer,) = self.search(queries.sample(count, queries.filters(category, {})))
+        (answer,) = self.search({**queries.sample(count, queries.filters(category, {})), **_DESCRIBED})
         return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
 
     def sampled_codes(self, count: int) -> tuple[int, Codes]:

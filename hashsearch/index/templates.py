@@ -39,6 +39,12 @@ def template(name: str) -> dict[str, Any]:
     return body
 
 
+def fields() -> dict[str, Any]:
+    """The fields of an image, by name."""
+    properties: dict[str, Any] = template(_MAPPINGS)["template"]["mappings"]["properties"]
+    return properties
+
+
 def install(client: Elasticsearch) -> None:
     """Put the component templates and the index template; settings that are there already are the user's and stay."""
     if not client.cluster.exists_component_template(name=_SETTINGS):
@@ -63,7 +69,7 @@ def index_mappings(dims: int, bits: int, fingerprint: str, *, element_type: str 
 
     `dims` and `element_type`, `float` or `byte`, are those of the re-rank vectors.
     """
-    fields = template(_MAPPINGS)["template"]["mappings"]["properties"]
-    code = {**fields["code"], "dims": bits}
-    embedding = {**fields["embedding"], "dims": dims, "element_type": element_type}
+    known = fields()
+    code = {**known["code"], "dims": bits}
+    embedding = {**known["embedding"], "dims": dims, "element_type": element_type}
     return {"_meta": {"encoder": fingerprint}, "properties": {"code": code, "embedding": embedding}}
