@@ -30,7 +30,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Queries with their right answers."""
+    """Queries with their right answers. `relevant` and `groups` are as long as `queries`."""
 
     data: str
     name: str  # "same_class", "same_instance", "near_duplicate"; with distractors "same_class+5000"
@@ -155,11 +155,9 @@ def near_duplicate(
     """
     chosen = spread(data.base, queries, seed)
     relevant = _same_bytes(data.base, chosen)
-    kinds = _strengths(DISTORTIONS if distortions is None else distortions)
-    made = [
-        (source, kind, strength) for source in chosen for kind, strengths in kinds.items() for strength in strengths
-    ]
-    distorted = [_distorted(source, kind, strength, seed) for source, kind, strength in made]
+    strengths = _strengths(DISTORTIONS if distortions is None else distortions)
+    kinds = [(kind, strength) for kind, several in strengths.items() for strength in several]
+    distorted = [_distorted(source, kind, strength, seed) for source in chosen for kind, strength in kinds]
     return _checked(
         Task(
             data.name,
@@ -189,7 +187,8 @@ def _strengths(distortions: Sequence[str] | Mapping[str, Sequence[float]]) -> di
 
 def _distorted(source: Picture, name: str, strength: float, seed: int) -> Picture:
     own = zlib.crc32(f"{seed} {source.id}".encode("utf-8", "surrogatepass"))
-    return replace(source, id=f"{source.id}@{name}={strength:g}", distortion=Distortion(name, strength, own))
+    distortion = Distortion(name, strength, own)
+    return replace(source, id=f"{source.id}@{str(distortion).replace(' ', '=')}", distortion=distortion)
 
 
 def _same_bytes(base: Sequence[Picture], sources: Sequence[Picture]) -> dict[str, Rows]:
@@ -202,7 +201,8 @@ def _same_bytes(base: Sequence[Picture], sources: Sequence[Picture]) -> dict[str
     for source in sources:
         row = own[source.id]
         alike = of_size[sizes[row]].tolist()
-        same[source.id] = np.array([other for other in alike if other == row or content(other) == content(row)])
+        rows = [other for other in alike if other == row or content(other) == content(row)]
+        same[source.id] = np.array(rows, np.int64)
     return same
 
 
