@@ -18,6 +18,8 @@
     ├── HashingError            vectors, bits or sub-codes that do not fit
     ├── EncoderError            a saved encoder that cannot be used
     │   └── EncoderMismatch     the index was written by another encoder
+    ├── VocabularyError         visual words that cannot be learned, loaded or used
+    │   └── VocabularyMismatch  the index was written with other words, or with none
     ├── CatalogError            a catalog that cannot be read as one
     ├── SearchError             a query or search option outside its range
     ├── EvaluationError         a measurement that cannot be made of what was given
@@ -126,6 +128,14 @@ class EncoderMismatch(EncoderError):
         self.index = index
         self.indexed_with = indexed_with
         self.encoder = encoder
+
+
+class VocabularyError(HashsearchError):
+    """Visual words that cannot be learned, loaded or used."""
+
+
+class VocabularyMismatch(VocabularyError):
+    """The index was written with other visual words, or with none."""
 
 
 class CatalogError(HashsearchError):
