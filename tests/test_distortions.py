@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -213,3 +214,11 @@ def test_what_is_not_in_the_table_is_named(name: str, strength: Any, told: str) 
 def test_a_distortion_is_written_as_people_say_it() -> None:
     assert str(Distortion("jpeg", 30)) == "jpeg 30"
     assert str(Distortion("blur", 0.5, seed=7)) == "blur 0.5"
+
+
+def test_pictures_can_be_distorted_on_several_threads() -> None:
+    image = photo(120, 160)
+    wanted = [Distortion(name, strength, 1).apply(image).tobytes() for name, strength in STRENGTHS]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda pair: Distortion(pair[0], pair[1], 1).apply(image).tobytes(), STRENGTHS * 4))
+    assert made == wanted * 4

@@ -69,13 +69,18 @@ def _emblem(rng: np.random.Generator) -> Image.Image:
     draw, middle = ImageDraw.Draw(emblem), _SQUARE / 2
     disc = _vivid(rng)
     for radius, colour in ((1.0, disc), (0.88, (255, 255, 255)), (0.8, disc)):
-        draw.circle((middle, middle), radius * middle - 1, colour)
+        draw.ellipse(_round(middle, middle, radius * middle - 1), colour)
     points = int(rng.integers(4, 8))
     angles = np.arange(2 * points) * math.pi / points - math.pi / 2
     radii = np.where(np.arange(2 * points) % 2, 0.3, 0.68) * middle
     corners = np.stack([middle + radii * np.cos(angles), middle + radii * np.sin(angles)], axis=1)
     draw.polygon([(x, y) for x, y in corners.tolist()], "white")
     return emblem
+
+
+def _round(x: float, y: float, radius: float) -> tuple[float, float, float, float]:
+    """The box of a circle."""
+    return x - radius, y - radius, x + radius, y + radius
 
 
 def _vivid(rng: np.random.Generator) -> Colour:
@@ -117,6 +122,6 @@ def _draw_page(screen: Image.Image, bar: float, rng: np.random.Generator) -> Non
         draw.rectangle((width * 0.03, top, right, top + height / 60), ink)
     draw.rectangle((0, 0, width, bar), chrome)
     for place, colour in enumerate(("#ff5f57", "#febc2e", "#28c840")):
-        draw.circle((bar * (0.5 + 0.6 * place), bar / 2), bar * 0.2, colour)
+        draw.ellipse(_round(bar * (0.5 + 0.6 * place), bar / 2, bar * 0.2), colour)
     draw.rounded_rectangle((bar * 2.4, bar * 0.2, max(width - bar * 0.5, bar * 2.4), bar * 0.8), bar * 0.3, field)
     draw.text((bar * 2.8, bar / 2), "https://shop.example/item", ink, _font(bar * 0.4), "lm")
