@@ -87,6 +87,11 @@ class TestFolders:
         put(tmp_path, "1.jpg", "2.jpg")
         assert labels(read_data("flat", tmp_path, "folders").base) == {"2.jpg": ""}
 
+    def test_a_path_too_long_for_an_id_is_a_problem(self, tmp_path: Path) -> None:
+        put(tmp_path, "cat/1.jpg", "cat/2.jpg", "/".join(["long" * 40] * 4) + "/3.jpg")
+        (problem, _) = read_data("pets", tmp_path, "folders").problems
+        assert "an id may have at most 512 bytes" in problem.reason
+
 
 class TestLists:
     @pytest.fixture
