@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.encoder import Encoder
 from hashsearch.hashing.bits import Codes
-from hashsearch.hashing.sub_codes import Blocks
+from hashsearch.hashing.sub_codes import Blocks, SubCodes
 from hashsearch.index import queries
 from hashsearch.index.queries import MAX_CANDIDATES
 from hashsearch.index.store import ImageIndex
@@ -104,13 +104,26 @@ class _Census:
     at: float
 
 
+class Coding(Protocol):
+    """What planning needs of an encoder: how long its codes are, and whether they have blocks."""
+
+    @property
+    def bits(self) -> int: ...
+
+    @property
+    def sub_codes(self) -> SubCodes: ...
+
+
 class Radius:
     """Plans searches within a radius on one index; what it knows of the index's codes is at most ten minutes old."""
 
-    def __init__(self, encoder: Encoder, index: ImageIndex, costs: Costs = MEASURED) -> None:
+    def __init__(
+        self, encoder: Coding, index: ImageIndex, costs: Costs = MEASURED, fields: queries.CodeFields = queries.CODE
+    ) -> None:
         self.encoder = encoder
         self.index = index
         self.costs = costs
+        self.fields = fields
         self._known: _Census | None = None
 
     def sieve(self, code: Codes, radius: int) -> Sieve | None:
@@ -129,12 +142,12 @@ class Radius:
         blocks, sieve = self.encoder.sub_codes, self.sieve(code, radius)
         if sieve is None or not isinstance(blocks, Blocks):
             return []
-        return [queries.near_blocks(blocks.neighbours(code, sieve.reaches), sieve.required)]
+        return [queries.near_blocks(blocks.neighbours(code, sieve.reaches), sieve.required, self.fields.terms)]
 
     def _census(self, blocks: Blocks) -> _Census:
         if self._known is None or monotonic() - self._known.at > _KNOWN_FOR:
             images, codes = self.index.count(), np.empty((0, self.encoder.bits // 8), np.uint8)
             if images * _each(self.encoder.bits, graph=self.index.graph, costs=self.costs) > self.costs.planning:
-                images, codes = self.index.sampled_codes(_SAMPLE)
+                images, codes = self.index.sampled_codes(_SAMPLE, self.fields.code)
             self._known = _Census(images, np.asfortranarray(blocks.values(codes)), monotonic())
         return self._known

@@ -210,17 +210,18 @@ class Searcher:
 
 
 def _hit(hit: Mapping[str, Any]) -> Hit:
-    source = hit["_source"]
     return Hit(
         id=hit["_id"],
         cosine=2 * hit["_score"] - 1,
         hamming=None,
         hamming_rank=None,
         sub_codes=(),
-        uri=source.get("uri"),
-        title=source.get("title"),
-        category=source.get("category"),
-        attributes=source.get("attributes", {}),
-        width=source.get("width"),
-        height=source.get("height"),
+        **described(hit),
     )
+
+
+def described(hit: Mapping[str, Any]) -> dict[str, Any]:
+    """What a hit tells of its image, whatever was searched by."""
+    source = hit["_source"]
+    told = {name: source.get(name) for name in ("uri", "title", "category", "width", "height")}
+    return {**told, "attributes": source.get("attributes", {})}

@@ -46,6 +46,22 @@ def test_near_blocks() -> None:
     assert queries.near_blocks(groups, 2) == {"bool": {"should": should, "minimum_should_match": 2}}
 
 
+def test_near_hashes() -> None:
+    knn = {"field": "phash", "query_vector": "ab", "k": 7, "num_candidates": 7}
+    assert queries.near_hash("ab", 7, []) == {"knn": knn}
+    assert queries.near_hash("ab", 7, [CATEGORY], 0) == {"knn": {**knn, "similarity": 0, "filter": [CATEGORY]}}
+    body = queries.nearest_hashes([{"knn": knn}, CATEGORY], 7)
+    assert (body["query"], body["size"]) == ({"dis_max": {"queries": [{"knn": knn}, CATEGORY]}}, 7)
+    assert body["docvalue_fields"] == ["phash"]
+
+
+def test_or_without() -> None:
+    without = {"bool": {"must_not": {"exists": {"field": "phash_blocks"}}}}
+    clause = queries.near_blocks([["b00:abab"]], 1, "phash_blocks")
+    assert clause == {"terms": {"phash_blocks": ["b00:abab"]}}
+    assert queries.or_without("phash_blocks", clause) == {"bool": {"should": [clause, without]}}
+
+
 def test_sampled_codes_bring_nothing_but_codes_and_their_number() -> None:
     body = queries.sampled_codes(7)
     coded = {"bool": {"filter": [{"exists": {"field": "code"}}]}}

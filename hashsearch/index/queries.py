@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from hashsearch.encoder import EncodedQuery
 from hashsearch.hashing.rerank_vectors import as_json
@@ -21,6 +21,16 @@ MAX_CANDIDATES = 10_000  # Elasticsearch's limit for num_candidates and for the 
 _SHOWN = ["uri", "title", "category", "attributes", "width", "height", "indexed_at"]
 
 
+class CodeFields(NamedTuple):
+    """Where an index holds a kind of code of its images, and the terms made of it."""
+
+    code: str
+    terms: str
+
+
+CODE, PHASH = CodeFields("code", "sub_codes"), CodeFields("phash", "phash_blocks")
+
+
 def filters(category: Sequence[str], attributes: Mapping[str, Sequence[str]]) -> list[Body]:
     """Clauses that all must hold: the category is one of those named, and each attribute has one of its values."""
     clauses: list[Body] = [{"terms": {"category": list(category)}}] if category else []
@@ -28,16 +38,35 @@ def filters(category: Sequence[str], attributes: Mapping[str, Sequence[str]]) ->
     return clauses
 
 
-def sub_codes(terms: Sequence[str]) -> Body:
+def sub_codes(terms: Sequence[str], field: str = CODE.terms) -> Body:
     """A clause: at least one of the terms is among the image's sub-codes."""
-    return {"terms": {"sub_codes": list(terms)}}
+    return {"terms": {field: list(terms)}}
 
 
-def near_blocks(terms: Sequence[Sequence[str]], required: int) -> Body:
+def near_blocks(terms: Sequence[Sequence[str]], required: int, field: str = CODE.terms) -> Body:
     """A clause: at least `required` of these groups of terms, one a block, have one among the image's sub-codes."""
     if required == 1:
-        return sub_codes([term for group in terms for term in group])
-    return {"bool": {"should": [sub_codes(group) for group in terms], "minimum_should_match": required}}
+        return sub_codes([term for group in terms for term in group], field)
+    return {"bool": {"should": [sub_codes(group, field) for group in terms], "minimum_should_match": required}}
+
+
+def or_without(field: str, clause: Body) -> Body:
+    """A clause: the other clause holds, or the image does not have the field."""
+    return {"bool": {"should": [clause, none_of({"exists": {"field": field}})]}}
+
+
+def near_hash(hash_hex: str, most: int, clauses: Sequence[Body], radius: int | None = None) -> Body:
+    """The `most` nearest perceptual hashes of each shard, within the Hamming radius if one is given."""
+    knn: Body = {"field": PHASH.code, "query_vector": hash_hex, "k": most, "num_candidates": most}
+    if radius is not None:
+        knn["similarity"] = radius
+    return {"knn": {**knn, "filter": list(clauses)} if clauses else knn}
+
+
+def nearest_hashes(near: Sequence[Body], most: int) -> Body:
+    """The whole search: the `most` images that are nearest to any one of these hashes, with their own."""
+    query = {"dis_max": {"queries": list(near)}}
+    return {"query": query, "size": most, "_source": _SHOWN, "docvalue_fields": [PHASH.code]}
 
 
 def recall(code_hex: str, candidates: int, beam: int, clauses: Sequence[Body]) -> Body:
@@ -112,10 +141,10 @@ def sample(size: int, clauses: Sequence[Body]) -> Body:
     return {"query": {"function_score": {"query": _all_of(clauses), "random_score": {}}}, "size": size}
 
 
-def sampled_codes(size: int) -> Body:
+def sampled_codes(size: int, field: str = CODE.code) -> Body:
     """The codes of `size` images picked at random, and how many images have one."""
-    picked = sample(size, [{"exists": {"field": "code"}}])
-    return {**picked, "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": ["code"]}
+    picked = sample(size, [{"exists": {"field": field}}])
+    return {**picked, "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": [field]}
 
 
 def page(clauses: Sequence[Body], pit: str, after: Sequence[Any] | None) -> Body:

@@ -237,10 +237,10 @@ class ImageIndex:
         (answer,) = self.search({**queries.sample(count, queries.filters(category, {})), **_DESCRIBED})
         return {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
 
-    def sampled_codes(self, count: int) -> tuple[int, Codes]:
+    def sampled_codes(self, count: int, field: str = queries.CODE.code) -> tuple[int, Codes]:
         """How many codes a search can find now, and those `(n, bits // 8)` of at most `count` images at random."""
-        (answer,) = self.search(queries.sampled_codes(count))
-        codes = [code_of(hit) for hit in answer["hits"]["hits"]]
+        (answer,) = self.search(queries.sampled_codes(count, field))
+        codes = [code_of(hit, field) for hit in answer["hits"]["hits"]]
         return int(answer["hits"]["total"]["value"]), np.array(codes, np.uint8)
 
     def codes(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], Codes]]:
@@ -286,9 +286,9 @@ def _behind(client: Elasticsearch, alias: str, fingerprint: str) -> dict[str, An
     return behind
 
 
-def code_of(hit: Mapping[str, Any]) -> Codes:
+def code_of(hit: Mapping[str, Any], field: str = queries.CODE.code) -> Codes:
     """The code `(bits // 8,) uint8` of a hit."""
-    return _bytes(hit["fields"]["code"])
+    return _bytes(hit["fields"][field])
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
