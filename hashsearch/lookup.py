@@ -3,32 +3,135 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from hashsearch.options import as_json, load_encoder, say, with_settings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hashsearch.config import Settings
+    from hashsearch.encoder import Encoder
+    from hashsearch.index.store import ImageIndex
     from hashsearch.search import Searcher
 
 
 def open_searcher(settings: Settings) -> Searcher:
     """A searcher of the settings' index, with its encoder."""
-    from hashsearch.index.cluster import connect_cluster
-    from hashsearch.index.store import ImageIndex
     from hashsearch.search import Searcher
 
+    return Searcher(*open_index(settings))
+
+
+def open_index(settings: Settings) -> tuple[Encoder, ImageIndex]:
+    """The encoder of the settings, and their index opened with it."""
+    from hashsearch.index.cluster import connect_cluster
+    from hashsearch.index.store import ImageIndex
+
     encoder = load_encoder(settings)
-    return Searcher(encoder, ImageIndex.open(connect_cluster(settings, say), settings.index, encoder))
+    return encoder, ImageIndex.open(connect_cluster(settings, say), settings.index, encoder)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is searched with, a picture or the id of an indexed one, and what narrows all methods."""
+
+    settings: Settings
+    image: Path | None
+    image_id: str | None
+    crop: str | None
+    k: int
+    category: Sequence[str]
+    attributes: dict[str, list[str]]
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The picture, or what is wanted of it: `(height, width, 3) uint8`."""
+        from hashsearch.embedding import read_source
+        from hashsearch.images import crop, decode
+
+        limits = self.settings.limits
+        pixels = decode(read_source(str(self.image), limits), limits)
+        return pixels if self.crop is None else crop(pixels, _sides(self.crop))
+
+
+Answer = tuple[Sequence[Any], str]  # hits, and the same as lines for a terminal
+
+
+def _by_codes(question: Question, radius: int | None, **options: Any) -> Answer:
+    from hashsearch.search import SearchOptions, as_table
+
+    chosen = SearchOptions(k=question.k, category=question.category, attributes=question.attributes, **options)
+    searcher = open_searcher(question.settings)
+    if question.image_id is not None:
+        by_id, within = searcher.by_id, searcher.within_radius_of
+        hits = by_id(question.image_id, chosen) if radius is None else within(question.image_id, radius, chosen)
+    else:
+        vector = searcher.encoder.embed([question.pixels()])[0]
+        hits = searcher.by_vector(vector, chosen) if radius is None else searcher.within_radius(vector, radius, chosen)
+    return hits, as_table(hits)
+
+
+def _by_phash(question: Question, radius: int | None, turned: bool) -> Answer:
+    from hashsearch.index.queries import filters
+    from hashsearch.perceptual import PerceptualSearcher, as_table
+
+    if turned and question.image_id is not None:
+        raise click.UsageError("--turned turns the picture itself: give IMAGE instead of --id")
+    narrowed = filters(question.category, question.attributes)
+    searcher = PerceptualSearcher(open_index(question.settings)[1])
+    if radius is None:
+        if question.image_id is not None:
+            hits = searcher.by_id(question.image_id, question.k, filters=narrowed)
+        else:
+            hits = searcher.by_image(question.pixels(), question.k, turned=turned, filters=narrowed)
+    elif question.image_id is not None:
+        hits = searcher.within_radius_of(question.image_id, radius, filters=narrowed)
+    else:
+        hits = searcher.within_radius(question.pixels(), radius, turned=turned, filters=narrowed)
+    return hits, as_table(hits)
+
+
+@dataclass(frozen=True)
+class _Method:
+    """A way to search, and the options that it has beside those of all."""
+
+    answer: Callable[..., Answer]
+    options: tuple[str, ...]
+
+
+_METHODS = {
+    "codes": _Method(_by_codes, ("candidates", "strategy", "compared", "probes", "min_cosine", "radius")),
+    "phash": _Method(_by_phash, ("radius", "turned")),
+}
+
+
+def _options_of(method: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that the method has; UsageError when another one was given."""
+    own, given = _METHODS[method].options, click.get_current_context().get_parameter_source
+    for name in options.keys() - set(own):
+        if given(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} is not for --method {method}")
+    return {name: options[name] for name in own}
 
 
 @click.command()
 @click.argument("image", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--id", "image_id", help="Search with an indexed image instead.")
 @with_settings("index", "encoder", "es_url", "home")
+@click.option(
+    "--method",
+    type=click.Choice(list(_METHODS)),
+    default="codes",
+    show_default=True,
+    help="What is compared: codes and vectors of the network, or perceptual hashes.",
+)
 @click.option("-k", default=10, show_default=True, help="Hits wanted.")
 @click.option("--candidates", default=500, show_default=True, help="Codes recalled, to be re-ranked by cosine.")
 @click.option(
@@ -46,49 +149,36 @@ def open_searcher(settings: Settings) -> Searcher:
 @click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="Only images with it; repeatable.")
 @click.option("--min-cosine", type=float, help="Only hits at least this similar.")
 @click.option(
-    "--radius", type=int, help="All images whose code differs in at most this many bits, instead of the k best."
+    "--radius", type=int, help="All images whose code or hash differs in at most this many bits, instead of the k best."
 )
+@click.option("--turned", is_flag=True, help="By phash: also find the picture rotated by right angles or mirrored.")
 @click.option("--crop", help="Part of the image: left,top,right,bottom in pixels, or as fractions (0.1,0,0.9,1.0).")
 @as_json
 def search(
     settings: Settings,
+    method: str,
     image: Path | None,
     image_id: str | None,
+    k: int,
     category: tuple[str, ...],
     attributes: tuple[str, ...],
-    radius: int | None,
     crop: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Find the indexed images nearest to IMAGE."""
-    from hashsearch.search import SearchOptions, as_table
-
     if (image is None) == (image_id is None):
         raise click.UsageError("give either IMAGE or --id")
-    chosen = SearchOptions(category=category, attributes=_attributes(attributes), **options)
-    searcher = open_searcher(settings)
-    if image_id is not None:
-        by_id, within = searcher.by_id, searcher.within_radius_of
-        hits = by_id(image_id, chosen) if radius is None else within(image_id, radius, chosen)
-    else:
-        vector = _embed_file(searcher, image, crop, settings)
-        hits = searcher.by_vector(vector, chosen) if radius is None else searcher.within_radius(vector, radius, chosen)
-    click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else as_table(hits))
+    question = Question(settings, image, image_id, crop, k, category, _attributes(attributes))
+    hits, table = _METHODS[method].answer(question, **_options_of(method, options))
+    click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else table)
 
 
-def _embed_file(searcher: Searcher, image: Path | None, box: str | None, settings: Settings) -> Any:
-    from hashsearch.embedding import read_source
-    from hashsearch.images import crop, decode
-
-    pixels = decode(read_source(str(image), settings.limits), settings.limits)
-    if box is not None:
-        try:
-            sides = [float(side) if "." in side else int(side) for side in box.split(",")]
-        except ValueError as error:
-            raise click.BadParameter(f"must be four numbers, got '{box}'", param_hint="--crop") from error
-        pixels = crop(pixels, sides)
-    return searcher.encoder.embed([pixels])[0]
+def _sides(box: str) -> list[float]:
+    try:
+        return [float(side) if "." in side else int(side) for side in box.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"must be four numbers, got '{box}'", param_hint="--crop") from error
 
 
 def _attributes(pairs: tuple[str, ...]) -> dict[str, list[str]]:

@@ -124,6 +124,28 @@ def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, s
     assert {hit["id"] for hit in near} == {hit["id"] for hit in every if hit["hamming"] <= radius}
 
 
+def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
+    question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
+    found = hashsearch(["search", str(question), "--method", "phash", "-k", "3"], indexed)
+    title, first, *_ = found.stdout.splitlines()
+    assert title.split() == ["hamming", "query", "id"]
+    distance, turn, image_id, *_ = first.split()
+    assert (distance, turn) == ("0", "upright")
+    with Image.open(question) as upright:
+        upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "rotated.png")
+        upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
+    for name, back in (("rotated", "rotated 270"), ("mirrored", "mirrored")):
+        words = ["search", str(tmp_path / f"{name}.png"), "--method", "phash", "--radius", "4", "--json"]
+        assert image_id not in {hit["id"] for hit in json.loads(hashsearch(words, indexed).stdout)}
+        turned = json.loads(hashsearch([*words, "--turned"], indexed).stdout)
+        assert (turned[0]["id"], turned[0]["turn"]) == (image_id, back)
+    again = hashsearch(["search", "--id", image_id, "--method", "phash", "-k", "50", "--json"], indexed)
+    others = {hit["id"] for hit in json.loads(again.stdout)}
+    assert (len(others), image_id in others) == (11, False)
+    category = hashsearch([*words[:4], "--category", "none of these", "--json"], indexed)
+    assert json.loads(category.stdout) == []
+
+
 def test_strategies_and_what_goes_with_them(
     pictures: Path, indexed: dict[str, str], client: Elasticsearch, fresh_name: str
 ) -> None:
@@ -172,6 +194,14 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
         (["search", "--id", "x", "-k", "0"], 1, "search_error: k must be 1 to the number of candidates, 500, got 0"),
         (["search", "--id", "x", "--compared", "0"], 1, "search_error: compared must be at least 1, got 0"),
         (["search", "--id", "x", "--beam", "9"], 1, "search_error: beam must be the candidates, 500, to 10000, got 9"),
+        (["search", "--id", "x", "--method", "phash", "--turned"], 2, "--turned turns the picture itself: give IMAGE"),
+        (["search", "--id", "x", "--turned"], 2, "--turned is not for --method codes"),
+        (
+            ["search", "--id", "x", "--method", "phash", "--min-cosine", "0"],
+            2,
+            "--min-cosine is not for --method phash",
+        ),
+        (["search", "--id", "x", "--method", "phash", "--radius", "1"], 1, "image_not_found: no image with id 'x'"),
         (["search", "--id", "x", "--index", "Ä"], 1, "config_error: an index is named with"),
         (["search", "--id", "x", "--index", "absent"], 1, "index_not_found: there is no index 'hashsearch-absent'"),
         (["search", "--id", "x", "--es-url", "http://127.0.0.1:9"], 1, "store_unavailable: Elasticsearch does not"),
