@@ -1,0 +1,78 @@
+"""A classifier's opinion as similarity: pictures are alike that it takes for the same classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashsearch.errors import ConfigError, EvaluationError
+from hashsearch.evaluation.features import Feature
+from hashsearch.evaluation.methods.exact import directions
+from hashsearch.evaluation.methods.method import Labels, Place, Ranking, best
+from hashsearch.hashing.bits import Vectors
+
+
+def _softmax(seed: int) -> Any:
+    """Multinomial logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=100, max_iter=300, random_state=seed)
+
+
+def _svm(seed: int) -> Any:
+    """A linear support vector machine, one class against the rest."""
+    from sklearn.svm import LinearSVC
+
+    return LinearSVC(random_state=seed)
+
+
+CLASSIFIERS: dict[str, Callable[[int], Any]] = {"softmax": _softmax, "svm": _svm}
+
+
+@dataclass
+class Classes:
+    """The dot product of two pictures' class scores, learned on labelled pictures by one of scikit-learn's classifiers.
+
+    The scores of a picture are the softmax of what the classifier says of each class: probabilities, with "softmax".
+    """
+
+    place: Place
+    classifier: str = "softmax"
+
+    def __post_init__(self) -> None:
+        if self.classifier not in CLASSIFIERS:
+            raise ConfigError(f"a classifier must be one of {', '.join(CLASSIFIERS)}, got '{self.classifier}'")
+
+    def learn(self, features: Sequence[Feature], labels: Labels) -> None:
+        known = np.flatnonzero(labels != "").tolist()
+        if len(set(labels[known].tolist())) < 2:
+            raise EvaluationError("a classifier must be learned from pictures of two classes or more, got fewer")
+        self._fitted = CLASSIFIERS[self.classifier](self.place.seed)
+        self._fitted.fit(directions(np.stack([features[row] for row in known])), labels[known])
+
+    def index(self, features: Sequence[Feature]) -> None:
+        self._scores = self._score(np.stack(features))
+
+    def search(self, feature: Feature, k: int) -> Ranking:
+        return best(self._scores @ self._score(feature[np.newaxis])[0], k)
+
+    def classify(self, features: Sequence[Feature]) -> Labels:
+        """The class of each picture, as a classifier is plainly used."""
+        classes: Labels = self._fitted.predict(directions(np.stack(features)))
+        return classes
+
+    def _score(self, vectors: Vectors) -> Vectors:
+        """Class scores `(n, classes)` that add up to 1."""
+        margins = self._fitted.decision_function(directions(vectors))
+        if margins.ndim == 1:  # of two classes scikit-learn tells one margin
+            margins = np.stack([-margins, margins], axis=1)
+        powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def bytes_per_image(self) -> float:
+        return float(self._scores[0].nbytes)
+
+    def close(self) -> None: ...

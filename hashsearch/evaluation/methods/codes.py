@@ -1,0 +1,82 @@
+"""hashsearch itself: an encoder fitted on the pictures to learn from, an index in Elasticsearch, its searcher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashsearch.encoder import EmbedderSpec, Encoder
+from hashsearch.errors import EvaluationError
+from hashsearch.evaluation.features import Feature
+from hashsearch.evaluation.methods.method import Labels, Place, Ranking, Shelf
+from hashsearch.hashing.binarizers import make_binarizer
+from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.sub_codes import make_sub_codes
+
+_BATCH = 500
+_CELL = 16  # images learned from for one cell, as jobs.fit_encoder has it
+
+
+@dataclass
+class Codes:
+    """Recall by codes of `bits` bits, re-ranked by cosine; `candidates` and `strategy` are those of a search."""
+
+    place: Place
+    bits: int = 1024
+    binarizer: str = "rotation"
+    sub_codes: str = "cells"
+    candidates: int = 500
+    strategy: str | None = None
+
+    def __post_init__(self) -> None:
+        from hashsearch.search import SearchOptions
+
+        SearchOptions(candidates=self.candidates, strategy=self.strategy)  # refused before the work, not after it
+        self._shelf = Shelf(self.place)
+
+    def learn(self, features: Sequence[Feature], labels: Labels) -> None:
+        if not features:
+            raise EvaluationError("codes must be learned from pictures, got none to learn from")
+        vectors, seed = np.stack(features), self.place.seed
+        cells = {"cells": min(max(len(vectors) // _CELL, 1), 4096), "seed": seed} if self.sub_codes == "cells" else {}
+        spec = EmbedderSpec("features", vectors.shape[1], 1, "0" * 64, {})
+        binarizer = make_binarizer(self.binarizer, bits=self.bits, seed=seed)
+        self._encoder = Encoder.fit(spec, vectors, binarizer, make_sub_codes(self.sub_codes, **cells))
+
+    def index(self, features: Sequence[Feature]) -> None:
+        from hashsearch.index.store import ImageIndex
+        from hashsearch.index.writing import BulkWriter
+        from hashsearch.search import Searcher
+
+        index = ImageIndex.create(self._shelf.scratch.client, self._shelf.name, self._encoder)
+        refused = BulkWriter(index.client, index.alias).write(self._documents(np.stack(features)))
+        if refused:
+            raise EvaluationError(f"an index must take every vector, but refused {len(refused)}: {refused[0].reason}")
+        if self.strategy == "graph":
+            index = index.with_graph()
+        else:
+            index.merge()
+        self._searcher = Searcher(self._encoder, index)
+        self._images = len(features)
+
+    def _documents(self, vectors: Vectors) -> Iterator[tuple[str, dict[str, Any]]]:
+        for start in range(0, len(vectors), _BATCH):
+            encoded = self._encoder.encode(vectors[start : start + _BATCH])
+            for row in range(len(encoded.codes)):
+                yield str(start + row), encoded.fields(row)
+
+    def search(self, feature: Feature, k: int) -> Ranking:
+        from hashsearch.search import SearchOptions
+
+        options = SearchOptions(k, max(k, self.candidates), self.strategy, explain=False)
+        hits = self._searcher.by_vector(feature, options)
+        return np.array([int(hit.id) for hit in hits], np.int64), np.array([hit.cosine for hit in hits], np.float32)
+
+    def bytes_per_image(self) -> float:
+        return self._shelf.bytes() / self._images
+
+    def close(self) -> None:
+        self._shelf.close()

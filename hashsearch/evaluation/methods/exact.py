@@ -1,0 +1,38 @@
+"""Exact cosine of whole, uncompressed vectors: k nearest neighbours without an index, what a user would do first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hashsearch.evaluation.features import Feature
+from hashsearch.evaluation.methods.method import Labels, Place, Ranking, best
+from hashsearch.hashing.bits import Vectors
+
+
+@dataclass
+class Exact:
+    """Cosine of the query to every vector."""
+
+    place: Place
+
+    def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
+
+    def index(self, features: Sequence[Feature]) -> None:
+        self._directions = directions(np.stack(features))
+
+    def search(self, feature: Feature, k: int) -> Ranking:
+        return best(self._directions @ directions(feature[np.newaxis])[0], k)
+
+    def bytes_per_image(self) -> float:
+        return float(self._directions[0].nbytes)
+
+    def close(self) -> None: ...
+
+
+def directions(vectors: Vectors) -> Vectors:
+    """Vectors `(n, dims)` brought to length 1."""
+    vectors = vectors.astype(np.float32, copy=False)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

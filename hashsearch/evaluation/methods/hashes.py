@@ -1,0 +1,62 @@
+"""Perceptual hashes as a bit field of Elasticsearch, compared by Hamming distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashsearch.errors import ConfigError
+from hashsearch.evaluation.features import Feature
+from hashsearch.evaluation.methods.method import Labels, Place, Ranking, Shelf
+
+
+@dataclass
+class Hashes:
+    """The share of bits that are the same; of a query with variants that of the variant nearest to each picture.
+
+    With a `radius` hits differ in at most so many bits, and none that do are missing among the first k.
+    """
+
+    place: Place
+    radius: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.radius is not None and not (isinstance(self.radius, int) and self.radius >= 0):
+            raise ConfigError(f"a radius must be a number of bits from 0 on, got {self.radius!r}")
+        self._shelf = Shelf(self.place)
+
+    def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
+
+    def index(self, features: Sequence[Feature]) -> None:
+        bits = 8 * len(features[0])
+        flat = {"type": "flat"}
+        code = {
+            "type": "dense_vector",
+            "element_type": "bit",
+            "dims": bits,
+            "similarity": "l2_norm",
+            "index_options": flat,
+        }
+        self._images = len(features)
+        self._shelf.fill({"code": code}, ({"code": feature.tobytes().hex()} for feature in features))
+
+    def search(self, feature: Feature, k: int) -> Ranking:
+        nearest = [self._nearest(code, k) for code in np.atleast_2d(feature)]
+        query = nearest[0] if len(nearest) == 1 else {"dis_max": {"queries": nearest}}
+        return self._shelf.search(query, k)
+
+    def _nearest(self, code: Feature, k: int) -> dict[str, Any]:
+        from hashsearch.index import queries
+
+        if self.radius is None:
+            return queries.recall(code.tobytes().hex(), k, [])
+        return queries.within(code.tobytes().hex(), self.radius, k, [])
+
+    def bytes_per_image(self) -> float:
+        return self._shelf.bytes() / self._images
+
+    def close(self) -> None:
+        self._shelf.close()

@@ -1,0 +1,36 @@
+"""High-dimensional vectors as points of a plane, to be looked at: PCA and t-SNE."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.hashing.bits import Vectors
+
+MOST = 1000  # pictures on one map
+_NEIGHBOURS = 30  # t-SNE's perplexity: how many neighbours a point keeps near
+_DIMS = 50  # that t-SNE starts from: the rest is noise to it, and time
+
+
+def projected(vectors: Vectors, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Vectors `(n, dims)`, seen by their direction, as `(n, 2)` by PCA and by t-SNE; None for fewer than four.
+
+    t-SNE: van der Maaten and Hinton 2008, begun from the principal components as Kobak and Berens 2019 advise.
+    """
+    if len(vectors) < 4:
+        return None
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    directions = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    components = PCA(min(_DIMS, *directions.shape), random_state=seed).fit_transform(directions)
+    if components.shape[1] < 2:
+        return None
+    perplexity = min(_NEIGHBOURS, (len(vectors) - 1) / 3)
+    placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)
+    return components[:, :2].astype(np.float64), placed.astype(np.float64)
+
+
+def sampled(count: int, seed: int) -> NDArray[np.int64]:
+    """At most `MOST` of `count` rows, ascending."""
+    return np.sort(np.random.default_rng(seed).choice(count, min(MOST, count), replace=False)).astype(np.int64)

@@ -1,0 +1,136 @@
+"""A plan knows every name in its file before the work, and tells the table that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from shelves import METHODS, TASKS, make_shelves, write_config
+
+from hashsearch.errors import ConfigError
+from hashsearch.evaluation.plan import Entry, Fusion, make_tasks, read_plan
+
+METHOD = '[[method]]\nname = "one"\nkind = "{}"\n'
+
+
+def method(kind: str, more: str = "") -> str:
+    return METHOD.format(kind) + more
+
+
+def test_a_plan_is_what_the_file_says(tmp_path: Path) -> None:
+    plan = read_plan(write_config(tmp_path, head="seed = 3\n"))
+    assert (plan.k, plan.seed, len(plan.tasks)) == (50, 3, 2)
+    assert [method.name for method in plan.methods] == ["colours", "pixels", "pHash", "both"]
+    pixels, both = plan.methods[1], plan.methods[3]
+    assert isinstance(pixels, Entry)
+    assert pixels.settings == {"features": {"name": "pixels-8", "side": 8}, "queries": "pixels-8"}
+    assert isinstance(both, Fusion)
+    assert both.settings == {"of": ["colours", "pHash"], "constant": 60}
+
+
+def test_options_not_given_are_settings_too(tmp_path: Path) -> None:
+    (entry,) = read_plan(write_config(tmp_path, method("local", 'features = "sift"\nwords = 100\n'))).methods
+    assert entry.settings["words"] == 100
+    assert entry.settings["recall"] == "words"
+    assert entry.settings["features"]["keypoints"] == 256
+
+
+def test_weights_of_the_command_line_count_unless_a_method_names_its_own(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    own = method("exact", f'features = "mobilenet-v2"\nweights = "{tmp_path / "b"}"\n')
+    plain = method("exact", 'features = "mobilenet-v2"\n').replace("one", "two")
+    given = {"mobilenet-v2": str(tmp_path / "a")}
+    first, second = read_plan(write_config(tmp_path, own + plain), given).methods
+    assert first.settings["features"]["weights"] != second.settings["features"]["weights"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "told"),
+    [
+        ("", r"must have one or more tables \[\[method\]\]"),
+        ('[[method]]\nkind = "exact"\n', "1: a name must be given as text, got None"),
+        (method("guess"), r"\[\[method\]\] 1: a kind must be one of codes, .*, fusion, got 'guess'"),
+        (method("exact"), "features here must be one of .*pixels or a .json file, got None"),
+        (method("hash", 'features = "md5"\n'), r"one of phash-64, .*got 'md5'"),
+        (method("exact", 'features = "pixels"\nsize = 3\n'), r"may hold side, got 'size'"),
+        (
+            method("histogram", "bins = 3\n"),
+            r"kind 'histogram' with features 'colour' may hold nothing more, got 'bins'",
+        ),
+        (method("local", 'features = "sift"\nkeypoints = 0\n'), "keypoints must be 1 to 10000, got 0"),
+        (method("codes", 'features = "pixels"\ncandidates = 0\n'), "candidates must be 1 to 10000, got 0"),
+        (method("codes", 'features = "pixels"\ncandidates = "many"\n'), "of another type"),
+        (method("classes", 'features = "pixels"\nclassifier = "guess"\n'), "one of softmax, svm, got 'guess'"),
+        (METHODS + METHODS, r"\[\[method\]\] 5: every method must have a name of its own, got 'colours' again"),
+        (METHODS + method("fusion", 'of = ["pixels", "guess"]\n'), "must be of colours, pixels, pHash, got 'guess'"),
+        (METHODS + method("fusion", 'of = ["pixels", "both"]\n'), "must be of colours, pixels, pHash, got 'both'"),
+        (METHODS + method("fusion", 'of = ["pixels", "pixels"]\n'), "'of' two or more methods"),
+        (METHODS + method("fusion", 'of = ["pixels", "pHash"]\nconstant = -1\n'), "whole number from 0 on, got -1"),
+        ("[[method]\n", "must be described in a TOML file"),
+    ],
+)
+def test_a_method_that_cannot_be_is_told_with_its_place(methods: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read_plan(write_config(tmp_path, methods))
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ("k = 0\n", "k in .* must be a whole number, 1 to 1000, got 0"),
+        ("seed = 0.5\n", "seed in .* must be a whole number"),
+        ("colour = 1\n", "may hold data, k, method, seed, task, got 'colour'"),
+    ],
+)
+def test_a_wrong_number_is_told(head: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read_plan(write_config(tmp_path, head=head))
+
+
+def test_tasks_are_those_of_each_data_set(tmp_path: Path) -> None:
+    make_shelves(tmp_path)
+    data, tasks = TASKS.split("[[task]]", 1)
+    again = data.replace('name = "shelves"', 'name = "again"').replace("[[data]]", "[[data]]\nlimit = 9")
+    some = "[[task]]" + tasks + '[[task]]\nname = "same_class"\ndata = ["again"]\nqueries = 3\n'
+    some = some.replace('[[task]]\nname = "same_class"\n', '[[task]]\nname = "same_class"\ndata = ["shelves"]\n', 1)
+    made = make_tasks(read_plan(write_config(tmp_path, tasks=data + again + some)), tmp_path)
+    assert [(task.data, task.name) for task in made] == [
+        ("shelves", "same_class"),
+        ("shelves", "near_duplicate"),
+        ("again", "near_duplicate"),
+        ("again", "same_class"),
+    ]
+    assert (len(made[0].base), len(made[3].base), len(made[3].queries)) == (18, 9, 3)
+
+
+def test_distractors_are_other_data(tmp_path: Path) -> None:
+    make_shelves(tmp_path)
+    (tmp_path / "shelves").rename(tmp_path / "others")
+    make_shelves(tmp_path)
+    others = TASKS.split("[[task]]")[0].replace("shelves", "others")
+    more = '[[task]]\nname = "same_class"\ndata = ["shelves"]\ndistractors = ["others"]\ndistractors_most = 5\n'
+    made = make_tasks(read_plan(write_config(tmp_path, tasks=TASKS + others + more)), tmp_path)
+    assert [task.name for task in made[:3]] == ["same_class", "near_duplicate", "same_class+5"]
+    assert len(made[2].base) == 18 + 5
+
+
+@pytest.mark.parametrize(
+    ("tasks", "told"),
+    [
+        (TASKS.replace("splits", "piles"), r"\[\[data\]\] 1: the layout of data must be one of splits"),
+        (TASKS.replace('folder = "shelves"', 'folder = "nowhere"'), r"\[\[data\]\] 1: .*there is nothing at"),
+        (TASKS.replace('folder = "shelves"\n', ""), r"\[\[data\]\] 1: data must have a folder and a layout"),
+        (TASKS.replace("near_duplicate", "guess"), r"\[\[task\]\] 2: a task must be one of same_class"),
+        (TASKS.replace("queries = 2", "many = 2"), r"\[\[task\]\] 2: .*got 'many'"),
+        (TASKS.replace("queries = 2", 'data = ["guess"]'), r"\[\[task\]\] 2: data must be a list of some of shelves"),
+        (TASKS.replace("queries = 2", 'distractors = ["guess"]'), r"\[\[task\]\] 2: data must be a list of some of"),
+        (TASKS + '[[task]]\nname = "same_class"\n', "'shelves' has same_class again"),
+        (TASKS + TASKS.split("[[task]]")[0], "every .* must have a name of its own"),
+    ],
+)
+def test_a_task_that_cannot_be_is_told_with_its_place(tasks: str, told: str, tmp_path: Path) -> None:
+    make_shelves(tmp_path)
+    plan = read_plan(write_config(tmp_path, tasks=tasks))
+    with pytest.raises(ConfigError, match=told):
+        make_tasks(plan, tmp_path)

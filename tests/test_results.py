@@ -1,0 +1,54 @@
+"""Result files are whole or not there, and names are safe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hashsearch.errors import ConfigError
+from hashsearch.evaluation.results import file_name, held, machine, read_json, result_path, versions, write_json
+
+
+def test_names_are_safe_and_stay_apart() -> None:
+    assert file_name("pHash 64") == "pHash 64"
+    names = ["a/b", "a\\b", "../a", "", ".", "ä", "a" * 300, "a" * 301, "codes, pHash"]
+    made = [file_name(name) for name in names]
+    assert len(set(made)) == len(names)
+    assert all("/" not in name and name not in (".", "..") and 0 < len(name) <= 100 for name in made)
+
+
+def test_a_method_called_task_leaves_the_task_alone(tmp_path: Path) -> None:
+    assert result_path(tmp_path, "a", "b", "task").name == "task_.json"
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    assert read_json(path) is None
+    write_json(path, {"name": "ä", "number": 0.1})
+    write_json(path, {"name": "\udce9", "number": 0.25})
+    assert json.loads(path.read_text()) == read_json(path) == {"name": "\udce9", "number": 0.25}
+    assert [file.name for file in path.parent.iterdir()] == ["a.json"]
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"number": float("nan")})
+    assert read_json(path) == {"name": "\udce9", "number": 0.25}
+
+
+@pytest.mark.parametrize("content", ['{"half": ', "[1]"])
+def test_a_damaged_file_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"a\.json"):
+        read_json(tmp_path / "a.json")
+
+
+def test_one_run_at_a_time_writes(tmp_path: Path) -> None:
+    with held(tmp_path / "results"), pytest.raises(ConfigError, match="one run at a time"), held(tmp_path / "results"):
+        pass
+    with held(tmp_path / "results"):
+        pass
+
+
+def test_versions_and_machine_are_told() -> None:
+    assert {"hashsearch", "python", "numpy", "scikit-learn"} <= versions().keys()
+    assert machine()["cores"] >= 1

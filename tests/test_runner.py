@@ -1,0 +1,272 @@
+"""A comparison makes what is missing, tells what failed, and goes on after a kill; figures are those of the answers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from elasticsearch import Elasticsearch
+from shelves import ASKED, METHODS, SEARCHED, TASKS, make_shelves, write_config
+
+from hashsearch.evaluation.pictures import Picture
+from hashsearch.evaluation.plan import make_tasks, read_plan
+from hashsearch.evaluation.runner import Runner, Summary
+from hashsearch.evaluation.tasks import Task
+from hashsearch.index.scratch import Scratch
+from jobs.compare_baselines import main
+
+Scratches = Callable[[str], AbstractContextManager[Scratch]]
+NAMES = ["colours", "pixels", "pHash", "both"]
+
+
+@pytest.fixture
+def scratches(client: Elasticsearch) -> Scratches:
+    return partial(Scratch.clearing, client)
+
+
+@pytest.fixture
+def shelves(tmp_path: Path) -> Path:
+    return make_shelves(tmp_path)
+
+
+def compare(config: Path, scratches: Scratches, tasks: list[Task] | None = None) -> tuple[Summary, list[str]]:
+    """Run the plan in CONFIG; results go beside it. What was made of it, and what was said."""
+    said: list[str] = []
+    plan = read_plan(config)
+    runner = Runner(plan, config.parent / "results", scratches)
+    return runner.run(tasks or make_tasks(plan, config.parent), said.append), said
+
+
+def read(config: Path, method: str, task: str = "same_class") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((config.parent / "results" / "shelves" / task / f"{method}.json").read_text())
+    return found
+
+
+def made_at(config: Path) -> dict[Path, int]:
+    paths = (config.parent / "results" / "shelves").glob("*/*.json")
+    return {path: path.stat().st_mtime_ns for path in paths if path.stem != "task"}
+
+
+def own_indices(client: Elasticsearch) -> list[str]:
+    return list(client.indices.get(index="*compare-*", expand_wildcards="all"))
+
+
+def test_every_method_has_a_result_of_every_task(shelves: Path, scratches: Scratches, client: Elasticsearch) -> None:
+    config = write_config(shelves)
+    summary, said = compare(config, scratches)
+    assert (summary.made, summary.kept, summary.failed, said) == (8, 0, {}, [])
+    assert own_indices(client) == []
+    task = read(config, "task")
+    assert task["sizes"] == {"learn": 3 * SEARCHED, "base": 3 * SEARCHED, "queries": 3 * ASKED}
+    assert [task["base"][row]["label"] for row in task["queries"][0]["relevant"]] == [task["queries"][0]["label"]] * 6
+    for name in NAMES:
+        result = read(config, name)
+        assert result["error"] is None
+        assert result["fingerprint"] == task["fingerprint"]
+        assert len(result["rows"]) == len(result["scores"]) == len(result["query_ms"]) == 3 * ASKED
+        assert result["latency_ms"]["p50"] > 0
+        assert result["bytes_per_image"] > 0
+        assert result["extract_images_per_second"] > 0
+        assert result["versions"]["numpy"]
+        assert (result["map"] is None) == (name in ("pHash", "both"))
+
+
+def test_figures_are_those_of_the_answers(shelves: Path, scratches: Scratches) -> None:
+    config = write_config(shelves)
+    compare(config, scratches)
+    colours = read(config, "colours")
+    assert colours["figures"]["precision@5"] == {"value": 1, "low": 1, "high": 1}
+    assert colours["figures"]["recall@10"]["value"] == 1
+    assert colours["per_query"]["accuracy@1"] == [1] * 6
+    assert colours["by_group"]["red"]["queries"] == ASKED
+    assert colours["confusion"] == {"labels": ["blue", "green", "red"], "counts": [[2, 0, 0], [0, 2, 0], [0, 0, 2]]}
+    assert len(colours["map"]["rows"]) == len(colours["map"]["tsne"]) == len(colours["map"]["pca"]) == 18
+    copies = read(config, "pHash", "near_duplicate")
+    assert copies["confusion"] is None
+    assert copies["by_group"]["jpeg 50"]["accuracy@1"] == 1
+    assert copies["threshold"]["precision"] == 0.95
+    assert copies["roc"]["auc"] > 0.5
+    assert sum(copies["histogram"]["relevant"]) + sum(copies["histogram"]["irrelevant"]) == 40
+
+
+def test_what_is_there_is_kept_and_what_changed_is_made_again(shelves: Path, scratches: Scratches) -> None:
+    config = write_config(shelves)
+    compare(config, scratches)
+    before = made_at(config)
+    again, _ = compare(config, scratches)
+    assert (again.made, again.kept) == (0, 8)
+    write_config(shelves, METHODS.replace('"histogram"\n', '"histogram"\nfeatures = "colour"\n'))
+    assert compare(config, scratches)[0].made == 0  # says the same
+    write_config(shelves, METHODS.replace("side = 8", "side = 9"))
+    assert compare(config, scratches)[0].made == 2
+    after = made_at(config)
+    assert {path.stem for path in before if before[path] != after[path]} == {"pixels"}
+    write_config(shelves, METHODS.replace('"phash-64"', '"dhash-64"'))
+    assert compare(config, scratches)[0].made == 6  # pixels as at first, the hash, and the fusion with it
+
+
+def test_another_task_is_another_result(shelves: Path, scratches: Scratches) -> None:
+    config = write_config(shelves)
+    compare(config, scratches)
+    (shelves / "shelves" / "train" / "red" / "0.png").unlink()
+    assert compare(config, scratches)[0].made == 8
+
+
+FAILING = """
+[[method]]
+name = "codes"
+kind = "codes"
+features = "pixels"
+bits = 7
+[[method]]
+name = "with codes"
+kind = "fusion"
+of = ["colours", "codes"]
+"""
+
+
+def test_a_method_that_fails_is_told_and_tried_again(
+    shelves: Path, scratches: Scratches, client: Elasticsearch
+) -> None:
+    config = write_config(shelves, METHODS + FAILING)
+    summary, said = compare(config, scratches)
+    assert (summary.made, len(summary.failed)) == (8, 4)
+    assert "multiple of 8 bits, got 7" in read(config, "codes")["error"]
+    assert "failed did codes" in read(config, "with codes")["error"]
+    assert "figures" not in read(config, "codes")
+    assert len(said) == 4
+    assert own_indices(client) == []
+    assert compare(config, scratches)[0].kept == 8
+    write_config(shelves, METHODS + FAILING.replace("bits = 7", "bits = 64"))
+    assert compare(config, scratches)[0] == Summary(4, 8, {})
+    assert read(config, "with codes")["made_of"].keys() == {"colours", "codes"}
+
+
+def test_elasticsearch_that_is_away_fails_those_who_need_it(shelves: Path) -> None:
+    from hashsearch.index.client import connect
+
+    with connect("http://127.0.0.1:9") as nobody:
+        summary, _ = compare(write_config(shelves), partial(Scratch.clearing, nobody))
+    assert summary.made == 4
+    assert all("does not answer" in reason or "failed did pHash" in reason for reason in summary.failed.values())
+
+
+def test_pictures_that_cannot_be_read_are_named(shelves: Path, scratches: Scratches) -> None:
+    broken = ("train/red/0.png", "val/red/0.png")
+    for name in broken:
+        (shelves / "shelves" / name).write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    config = write_config(shelves)
+    assert compare(config, scratches)[0].failed == {}
+    for name in NAMES:
+        result = read(config, name)
+        assert {failure["picture"] for failure in result["failures"]} == {*broken}
+        asked = [query["id"] for query in read(config, "task")["queries"]].index("val/red/0.png")
+        assert (result["rows"][asked], result["per_query"]["accuracy@1"][asked]) == ([], 0)
+        lost = [picture["id"] for picture in read(config, "task")["base"]].index("train/red/0.png")
+        assert not any(lost in rows for rows in result["rows"])
+
+
+def test_nothing_readable_is_an_error_and_no_zero(shelves: Path, scratches: Scratches) -> None:
+    for path in (shelves / "shelves" / "val").glob("*/*.png"):
+        path.write_bytes(b"nothing")
+    config = write_config(shelves, tasks=TASKS.split('[[task]]\nname = "near')[0])
+    summary, _ = compare(config, scratches)
+    assert summary.made == 0
+    assert "no query can be answered" in read(config, "pixels")["error"]
+    assert "must be one of JPEG" in read(config, "pixels")["error"]
+
+
+def test_a_query_does_not_find_its_own_file(shelves: Path, scratches: Scratches) -> None:
+    paths = sorted((shelves / "shelves" / "train").glob("*/*.png"))
+    base = tuple(Picture(str(path), path, path.parent.name) for path in paths)
+    others = tuple(
+        np.array([row for row, one in enumerate(base) if one.label == query.label and one != query]) for query in base
+    )
+    task = Task("shelves", "same_class", base, base, base, others, tuple(one.label for one in base))
+    config = write_config(shelves)
+    assert compare(config, scratches, [task])[0].failed == {}
+    for name in NAMES:
+        found = read(config, name)["rows"]
+        assert all(len(rows) == 10 and row not in rows for row, rows in enumerate(found))
+    assert read(config, "colours")["figures"]["precision@5"]["value"] == 1
+
+
+def test_a_classifier_tells_how_it_does_as_one(shelves: Path, scratches: Scratches) -> None:
+    method = '[[method]]\nname = "softmax"\nkind = "classes"\nfeatures = "pixels"\n'
+    config = write_config(shelves, method)
+    compare(config, scratches)
+    assert read(config, "softmax")["extra"] == {"classifier_accuracy": 1}
+
+
+@pytest.fixture
+def job(node: SimpleNamespace, shelves: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    config, begun = write_config(shelves), []
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "jobs.compare_baselines", "run", str(config), "--es-url", node.url]
+        begun.append(subprocess.Popen([*command, "--out", str(shelves / "results")], stderr=subprocess.DEVNULL))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.wait()
+
+
+def test_a_killed_run_goes_on_where_it_was(
+    shelves: Path, job: Callable[[], subprocess.Popen[bytes]], client: Elasticsearch
+) -> None:
+    results = shelves / "results" / "shelves"
+    running = job()
+    while not (results / "same_class" / "pixels.json").exists() and running.poll() is None:
+        time.sleep(0.001)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    before = {path: json.loads(path.read_text())["at"] for path in results.glob("*/*.json") if path.stem != "task"}
+    assert 0 < len(before) < 8
+    assert job().wait() == 0
+    after = {path: json.loads(path.read_text()) for path in results.glob("*/*.json") if path.stem != "task"}
+    assert len(after) == 8
+    assert all(result["error"] is None for result in after.values())
+    assert {path: after[path]["at"] for path in before} == before
+    assert own_indices(client) == []
+    assert not list(shelves.rglob("*.new"))
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(main, ["run", *map(str, arguments)])
+
+
+def test_the_command_compares(shelves: Path, node: SimpleNamespace) -> None:
+    config = write_config(shelves)
+    answer = run(config, "--out", shelves / "results", "--es-url", node.url)
+    assert answer.exit_code == 0, answer.output
+    assert "8 results made, 0 there before, 0 failed" in answer.output
+    moved = write_config(shelves / "results", METHODS + FAILING)
+    answer = run(moved, "--out", shelves / "results", "--data-folder", shelves, "--es-url", node.url)
+    assert answer.exit_code == 3
+    assert "4 results made" not in answer.output
+    assert "8 there before, 4 failed" in answer.output
+
+
+def test_weights_are_named_by_network(shelves: Path) -> None:
+    method = '[[method]]\nname = "net"\nkind = "exact"\nfeatures = "mobilenet-v2"\n'
+    config = write_config(shelves, method)
+    for weights, told in ((), "weights must be named"), (("--weights", "mobilenet-v2=/nowhere"), "found no /nowhere"):
+        answer = run(config, "--out", shelves / "results", *weights)
+        assert told in str(answer.exception)
+    answer = run(config, "--out", shelves / "results", "--weights", "mobilenet-v2")
+    assert answer.exit_code == 2
+    assert "NETWORK=FILE" in answer.output
