@@ -1,0 +1,1 @@
+"""Result files of a comparison -> one page, Markdown, CSV and JSON."""

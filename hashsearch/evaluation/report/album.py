@@ -1,0 +1,55 @@
+"""Thumbnails for the page, as data addresses, within a budget of bytes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hashsearch import images
+from hashsearch.errors import HashsearchError
+
+SIDE = 96
+QUALITY = 70
+
+
+class Album:
+    """Pictures of a comparison by their entries in `task.json`, made small once and kept.
+
+    `budget` is how many bytes all of them may add to the page; `missing` counts pictures whose file is not there or
+    cannot be read, `left_out` those that the budget had no room for.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.missing = 0
+        self.left_out = 0
+        self._made: dict[tuple[str, str], str | None] = {}
+
+    def picture(self, entry: Mapping[str, Any]) -> str | None:
+        """The `data:` address of a picture, distorted as it was as a query; None without one."""
+        key = str(entry.get("path", "")), str(entry.get("distortion"))
+        if key not in self._made:
+            self._made[key] = self._make(entry)
+        address = self._made[key]
+        if address is None:
+            self.missing += 1
+        elif len(address) > self.budget:
+            self.left_out += 1
+            return None
+        else:
+            self.budget -= len(address)
+        return address
+
+    def _make(self, entry: Mapping[str, Any]) -> str | None:
+        try:
+            image = images.decode(Path(entry["path"]).read_bytes())
+            if made := entry.get("distortion"):
+                from hashsearch.evaluation.distortions import Distortion
+
+                image = Distortion(made["name"], made["strength"], made.get("seed", 0)).apply(image)
+            small = images.thumbnail(image, SIDE, QUALITY)
+        except (HashsearchError, OSError, KeyError):
+            return None  # a report without this picture is still a report
+        return "data:image/jpeg;base64," + base64.b64encode(small).decode()

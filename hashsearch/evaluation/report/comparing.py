@@ -1,0 +1,144 @@
+"""Who is better: columns of figures and costs, each column's winner, and what cannot be told from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hashsearch.evaluation import metrics, statistics
+from hashsearch.evaluation.metrics import Counts, PerQuery, Relevant
+from hashsearch.evaluation.report.sections import MAIN, Figure, Result, Section
+
+SIGNIFICANT = 0.05
+
+# The figures of a table, and each query's share of them, which paired tests need.
+QUALITY: dict[str, Callable[[Relevant, Counts], PerQuery]] = {
+    "precision@1": lambda hits, counts: metrics.precision(hits, 1),
+    "accuracy@5": lambda hits, counts: metrics.hit_rate(hits, 5),
+    "recall@10": lambda hits, counts: metrics.recall(hits, counts, 10),
+    MAIN: lambda hits, counts: metrics.average_precision(hits, 10),
+    "mrr": lambda hits, counts: metrics.reciprocal_rank(hits),
+    "ndcg@10": lambda hits, counts: metrics.ndcg(hits, counts, 10),
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A column of what a method costs: where its number is in a result, and whether less of it is better."""
+
+    name: str
+    unit: str
+    where: tuple[str, ...]
+    less_is_better: bool = True
+
+
+COSTS = (
+    Cost("p50", "ms", ("latency_ms", "p50")),
+    Cost("p95", "ms", ("latency_ms", "p95")),
+    Cost("p99", "ms", ("latency_ms", "p99")),
+    Cost("extraction", "images/s", ("extract_images_per_second",), less_is_better=False),
+    Cost("size", "bytes/image", ("bytes_per_image",)),
+    Cost("learn", "s", ("learn_seconds",)),
+    Cost("index", "s", ("index_seconds",)),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value of a table. `mark` is "best", "same" where the best is not significantly better, else empty."""
+
+    figure: Figure | None
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Against:
+    """A method's average precision less the baseline's, its interval, and the chance of it if neither were better."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def significant(self) -> bool:
+        return self.p_value < SIGNIFICANT
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """A section judged: its table, and every method against the baseline; methods are named."""
+
+    section: Section
+    baseline: Result | None
+    cells: dict[tuple[str, str], Cell]
+    against: dict[str, Against] = field(default_factory=dict)
+
+    def cell(self, result: Result, column: str) -> Cell:
+        return self.cells[result.method, column]
+
+    def same_as_best(self, column: str = MAIN) -> list[Result]:
+        """The methods that the column's best is not significantly better than."""
+        return [result for result in self.section.working if self.cell(result, column).mark == "same"]
+
+
+def judge(section: Section, baseline: str | None = None) -> Standing:
+    """The section's table with winners and paired tests; the baseline as `Section.baseline` chooses it."""
+    chosen = section.baseline(baseline)
+    cells = {}
+    for column in QUALITY:
+        cells.update(_quality_cells(section, column))
+    for cost in COSTS:
+        cells.update(_cost_cells(section.working, cost))
+    return Standing(section, chosen, cells, _against(section, chosen))
+
+
+def _quality_cells(section: Section, column: str) -> dict[tuple[str, str], Cell]:
+    figures = {result: result.figure(column) for result in section.working}
+    measured = {result: figure.value for result, figure in figures.items() if figure is not None}
+    highest = max(measured.values(), default=0.0)
+    best = next((result for result, value in measured.items() if value == highest), None)
+    cells = {}
+    for result, figure in figures.items():
+        mark = ""
+        if figure is not None and best is not None:
+            if figure.value == highest:
+                mark = "best"
+            elif compare(section, result, best, column).p_value >= SIGNIFICANT:
+                mark = "same"
+        cells[result.method, column] = Cell(figure, mark)
+    return cells
+
+
+def _cost_cells(results: Sequence[Result], cost: Cost) -> dict[tuple[str, str], Cell]:
+    numbers = {result: result.number(*cost.where) for result in results}
+    known = [number for number in numbers.values() if number is not None]
+    best = (min if cost.less_is_better else max)(known, default=None) or None  # what costs nothing is no feat
+    return {
+        (result.method, cost.name): Cell(
+            None if number is None else Figure(number), "best" if number is not None and number == best else ""
+        )
+        for result, number in numbers.items()
+    }
+
+
+def compare(section: Section, result: Result, other: Result, column: str = MAIN) -> Against:
+    """How a method stands against another one on the same queries, by a paired randomisation test."""
+    of_each = QUALITY[column]
+    first, second = (of_each(section.hits(one), section.relevant_counts) for one in (result, other))
+    found = statistics.compare(first, second, seed=0)
+    return Against(found["difference"], found["low"], found["high"], found["p_value"])
+
+
+def _against(section: Section, baseline: Result | None) -> dict[str, Against]:
+    """Every other method against the baseline; p-values by Holm (1979), for one of many is small by chance."""
+    if baseline is None:
+        return {}
+    found = {result.method: compare(section, result, baseline) for result in section.working if result is not baseline}
+    corrected = {}
+    least = 0.0
+    for rank, method in enumerate(sorted(found, key=lambda method: found[method].p_value)):
+        one = found[method]
+        least = min(1.0, max(least, one.p_value * (len(found) - rank)))
+        corrected[method] = Against(one.difference, one.low, one.high, least)
+    return corrected

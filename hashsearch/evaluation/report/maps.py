@@ -1,0 +1,148 @@
+"""Charts of one method: which classes it confuses, how its similarities part, where it puts the pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hashsearch.evaluation.report.curves import shorten
+from hashsearch.evaluation.report.sections import Result, Section
+from hashsearch.evaluation.report.svg import Scale, axes, drawing, element, path, text, title, widened
+
+OTHERS = "(others)"  # what judging counts classes as that it does not tell apart
+COLOURED = 10  # classes that a map tells apart by colour
+PROJECTIONS = {"pca": "PCA", "tsne": "t-SNE"}
+
+
+def confusion(found: Mapping[str, Any]) -> str:
+    """The class of the query (rows) against that of the first hit (columns); a row's shades are shares of it."""
+    labels, counts = [str(label) for label in found["labels"]], np.asarray(found["counts"], float)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = max(14.0, min(34.0, 420 / len(labels)))
+    left, top = 130.0, 16.0
+    parts = []
+    for row, label in enumerate(labels):
+        middle = top + (row + 0.5) * side
+        parts.append(text(left - 6, middle + 3.5, shorten(label, 20), class_="tick end"))
+        parts += [
+            _cell(
+                left + column * side, top + row * side, side, shares[row, column], f"{label} → {other}", row == column
+            )
+            for column, other in enumerate(labels)
+        ]
+    bottom = top + len(labels) * side
+    for column, label in enumerate(labels):
+        x = left + (column + 0.5) * side + 3
+        turn = f"rotate(-55 {x:.1f} {bottom + 12:.1f})"
+        parts.append(text(x, bottom + 12, shorten(label, 20), class_="tick end", transform=turn))
+    return drawing(
+        left + len(labels) * side + 10, bottom + 110, "".join(parts), "class of the query, class of the first hit"
+    )
+
+
+def _cell(x: float, y: float, side: float, share: float, names: str, right: bool) -> str:
+    if share == 0 and not right:
+        return ""
+    look = "other" if OTHERS in names else "right" if right else "wrong"
+    square = element(
+        "rect",
+        title(f"{names}: {share:.0%}"),
+        x=x + 0.5,
+        y=y + 0.5,
+        width=side - 1,
+        height=side - 1,
+        class_=f"cell {look}",
+        fill_opacity=f"{0.08 + 0.82 * share:.2f}",
+    )
+    if side < 24 or share < 0.005:
+        return square
+    return square + text(x + side / 2, y + side / 2 + 3.5, f"{100 * share:.0f}", class_="count middle")
+
+
+def confused(found: Mapping[str, Any], limit: int = 12) -> list[tuple[str, str, int, int]]:
+    """The pairs mistaken most often: class of the query, class of its first hit, how many of how many queries."""
+    labels, counts = found["labels"], np.asarray(found["counts"])
+    totals = counts.sum(axis=1)
+    known = np.array([label != OTHERS for label in labels])
+    wrong = np.where(np.eye(len(labels), dtype=bool) | ~np.outer(known, known), 0, counts)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
+    pairs = [divmod(int(at), len(labels)) for at in order]
+    return [
+        (labels[row], labels[column], int(wrong[row, column]), int(totals[row]))
+        for row, column in pairs
+        if wrong[row, column]
+    ]
+
+
+def similarities(result: Result) -> str:
+    """Shares of the relevant and of the other hits by similarity, and the threshold for the precision wanted."""
+    found = result.content["histogram"]
+    edges = np.asarray(found["edges"], float)
+    width, height = 250, 170
+    shares = {name: _shares(found[name]) for name in ("irrelevant", "relevant")}
+    x = Scale(*widened(edges[0], edges[-1]), 34, width - 10)
+    y = Scale(0, max(0.01, *(float(share.max()) for share in shares.values())) * 1.08, height - 38, 24)
+    parts = [axes(x, y, "similarity", "share of hits")]
+    for name, share in shares.items():
+        steps = [(x(edge), y(value)) for at, value in enumerate(share) for edge in edges[at : at + 2]]
+        outline = [(x(edges[0]), y(0)), *steps, (x(edges[-1]), y(0))]
+        parts.append(element("path", title(f"{name} hits"), d=path(outline), class_=f"hits {name}"))
+    score = result.number("threshold", "score")
+    if score is not None and edges[0] <= score <= edges[-1]:
+        parts.append(element("path", d=path([(x(score), y.start), (x(score), y.end)]), class_="threshold"))
+        parts.append(text(x(score), y.end - 3, f"{score:.3g}", class_="tick middle"))
+    return drawing(width, height, "".join(parts), f"similarities of relevant and other hits of {result.method}")
+
+
+def _shares(counts: Sequence[int]) -> np.ndarray:
+    values = np.asarray(counts, float)
+    return values / max(values.sum(), 1)
+
+
+def landscape(section: Section, result: Result, name: str) -> str:
+    """The method's map `name` ("pca", "tsne") of base pictures, coloured by class: the most frequent ones."""
+    found = result.content["map"]
+    points, rows = np.asarray(found[name], float), found["rows"]
+    labels = np.array([str(section.base[row]["label"]) for row in rows])
+    coloured = coloured_classes(labels.tolist())
+    side = 380
+    low, high = np.quantile(points, 0.005, axis=0), np.quantile(points, 0.995, axis=0)
+    places = 12 + (np.clip(points, low, high) - low) / np.maximum(high - low, 1e-9) * (side - 24)
+    places[:, 1] = side - places[:, 1]
+    others = ~np.isin(labels, coloured)
+    parts = [_dots(places[others], "dots other")]
+    parts += [_dots(places[labels == label], f"dots colour-{at}") for at, label in enumerate(coloured)]
+    parts.append(_class_names({label: np.median(places[labels == label], axis=0) for label in coloured}, side))
+    return drawing(side, side, "".join(parts), f"{PROJECTIONS[name]} of {result.method}, coloured by class")
+
+
+def _class_names(middles: Mapping[str, np.ndarray], side: float) -> str:
+    """The classes' names in the middle of their dots, moved up or down where they would cover each other."""
+    taken: list[tuple[float, float, float]] = []
+    parts = []
+    for at, (label, (x, y)) in enumerate(middles.items()):
+        name = shorten(label, 18)
+        half = 3.7 * len(name)
+        across = min(max(float(x), half), side - half)
+        for step in (0, 13, -13, 26, -26, 39, -39, 52, -52):
+            if all(abs(y + step - down) > 12 or abs(across - place) > half + wide for place, down, wide in taken):
+                break
+        taken.append((across, float(y) + step, half))
+        parts.append(text(across, float(y) + step, name, class_=f"place middle colour-{at}"))
+    return "".join(parts)
+
+
+def coloured_classes(labels: Sequence[str]) -> list[str]:
+    """The classes that a map colours: the ten most frequent, of those with a name."""
+    counts = Counter(label for label in labels if label)
+    return [label for label, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:COLOURED]]
+
+
+def _dots(places: np.ndarray, look: str) -> str:
+    """Points as one path of round dots: many cost little."""
+    if not len(places):
+        return ""
+    return element("path", d="".join(f"M{x:.0f} {y:.0f}h0" for x, y in places), class_=look)

@@ -1,0 +1,47 @@
+"""A folder of results -> a folder with the report in its four forms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from hashsearch.errors import ConfigError
+from hashsearch.evaluation.report import files
+from hashsearch.evaluation.report.comparing import judge
+from hashsearch.evaluation.report.page import write_page
+from hashsearch.evaluation.report.sections import Section, read_sections
+from hashsearch.evaluation.results import now
+
+
+def write_report(
+    results: Path,
+    out: Path,
+    *,
+    baseline: str | None = None,
+    pictures: bool = True,
+    command: str = "",
+    progress: Callable[[list[Section]], Iterable[Section]] = list,
+) -> list[Path]:
+    """The files written to `out`: report.html, report.md, report.csv and report.json.
+
+    `baseline` is the method that all others are compared with; a section without it takes its best exact method, else
+    the first by name. `progress` passes the sections on, as tqdm does. ConfigError for results that cannot be read and
+    for a baseline that no section has.
+    """
+    sections = read_sections(results)
+    known = sorted({result.method for section in sections for result in section.working})
+    if baseline is not None and baseline not in known:
+        raise ConfigError(f"a baseline must be one of the methods with results, {', '.join(known)}, got '{baseline}'")
+    standings = [judge(section, baseline) for section in progress(sections)]
+    about = {"command": command, "at": now(), "results": results.name}
+    written = {
+        "report.html": write_page(standings, about, pictures),
+        "report.md": files.markdown(standings),
+        "report.csv": files.table_of_all(standings),
+        "report.json": json.dumps({"about": about, **files.everything(standings)}, ensure_ascii=False, indent=1) + "\n",
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in written.items():
+        (out / name).write_text(content, encoding="utf-8", errors="backslashreplace")
+    return [out / name for name in written]
