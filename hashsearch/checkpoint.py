@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 from hashsearch.errors import CatalogError
 
+_REJECTS = "rejects.jsonl"
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -51,6 +53,14 @@ class Reject:
     reason: str
 
 
+def rejected_last(folder: Path) -> int | None:
+    """How many entries the last run in a folder has rejected; None where none ran, or listed them elsewhere."""
+    try:
+        return (folder / _REJECTS).read_bytes().count(b"\n")
+    except OSError:
+        return None
+
+
 class Checkpoint:
     """The state of one run in a folder; made by `hold`.
 
@@ -77,7 +87,7 @@ class Checkpoint:
             except BlockingIOError as error:
                 raise CatalogError(f"one run at a time may write an index, and another one holds {folder}") from error
             # A name or row that is no UTF-8 must be told too; "\udce9" is JSON's way to write a single byte E9.
-            path = (rejects or folder / "rejects.jsonl").absolute()
+            path = (rejects or folder / _REJECTS).absolute()
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 yield cls(folder, identity, stream)

@@ -42,7 +42,8 @@ def distance(one: Spread, other: Spread) -> float:
 
 def mean_cosine(one: Spread, other: Spread) -> float:
     """The cosine between the means; 1 is the same direction."""
-    return float(one.mean @ other.mean / max(np.linalg.norm(one.mean) * np.linalg.norm(other.mean), 1e-12))
+    lengths = float(np.linalg.norm(one.mean) * np.linalg.norm(other.mean))
+    return float(one.mean @ other.mean) / max(lengths, 1e-12)
 
 
 def noise(vectors: Vectors, other_count: int, seed: int) -> float:

@@ -1,0 +1,122 @@
+"""Histories: kept, torn, damaged, and judged."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nights import FIRST, night
+
+from hashsearch.errors import EvaluationError
+from hashsearch.evaluation.history import History, lines, summary, worse
+
+
+def test_nights_are_kept_with_their_arrays(tmp_path: Path) -> None:
+    history = History(tmp_path / "new" / "folder", "shop")
+    for day in range(3):
+        history.append(night(day), {"mean": np.full(4, day), "ids": np.array(["a", "ö"])})
+    again = History(tmp_path / "new" / "folder", "shop")
+    assert again.nights == [night(0), night(1), night(2)]
+    kept = again.arrays(again.nights[1])
+    assert kept is not None
+    assert (kept["mean"].tolist(), kept["ids"].tolist()) == ([1] * 4, ["a", "ö"])
+
+
+@pytest.mark.parametrize("torn", ['{"at": "2026-', "\udcff", json.dumps(night(1))])
+def test_a_torn_last_line_is_dropped_and_written_over(tmp_path: Path, torn: str) -> None:
+    History(tmp_path, "shop").append(night(0), {})
+    with (tmp_path / "history.jsonl").open("ab") as file:
+        file.write(torn.encode("utf-8", "surrogateescape"))
+    history = History(tmp_path, "shop")
+    assert history.nights == [night(0)]
+    history.append(night(2), {})
+    assert History(tmp_path, "shop").nights == [night(0), night(2)]
+
+
+@pytest.mark.parametrize("line", ["no json", "[]", "{}", '{"at": "noon", "index": "shop"}', "null", ""])
+def test_a_whole_line_that_is_no_night_is_told(tmp_path: Path, line: str) -> None:
+    (tmp_path / "history.jsonl").write_text(f"{json.dumps(night(0))}\n{line}\n{json.dumps(night(1))}\n")
+    with pytest.raises(EvaluationError, match=r"line 2 of .*history.jsonl is no night"):
+        History(tmp_path, "shop")
+
+
+def test_a_figure_that_is_no_number_is_told(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text(json.dumps(night(0)).replace("0.98", '"high"') + "\n")
+    with pytest.raises(EvaluationError, match="line 1 of"):
+        History(tmp_path, "shop")
+
+
+def test_a_history_is_of_one_index(tmp_path: Path) -> None:
+    History(tmp_path, "shop").append(night(0), {})
+    with pytest.raises(EvaluationError, match="must be of index 'other', but line 1 is of 'shop'"):
+        History(tmp_path, "other")
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EvaluationError, match="kept in a folder"):
+        History(tmp_path / "file", "shop")
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive"])
+def test_damaged_arrays_are_as_none(tmp_path: Path, damage: bytes) -> None:
+    history = History(tmp_path, "shop")
+    history.append(night(0), {"mean": np.ones(3)})
+    (kept,) = tmp_path.glob("*.npz")
+    kept.write_bytes(damage)
+    assert history.arrays(night(0)) is None
+    assert history.arrays(night(5)) is None
+
+
+def test_a_night_is_compared_with_one_a_week_ago_else_the_first(tmp_path: Path) -> None:
+    history = History(tmp_path, "shop")
+    assert history.reference(FIRST) is None
+    for day in range(10):
+        history.append(night(day), {})
+    assert history.reference(FIRST + timedelta(days=3)) == night(0)
+    assert history.reference(FIRST + timedelta(days=10)) == night(3)
+    late = FIRST + timedelta(days=10, hours=3)
+    assert history.reference(late) == night(3)
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (night(7), []),
+        (night(7, recall=0.965), []),  # the intervals overlap
+        (night(7, recall=0.95), ["recall@10 fell from 0.98 to 0.95"]),
+        (night(7, recall=1.0), []),
+        (night(7, p50=12.4), []),  # apart, but less than a quarter
+        (night(7, p50=13), ["p50 ms rose from 10 to 13"]),
+        (night(7, p50=5), []),
+        (night(7, images=960), []),
+        (night(7, images=900, recall=0.9), ["recall@10 fell from 0.98 to 0.9", "images fell from 1000 to 900"]),
+    ],
+)
+def test_only_what_is_worse_beyond_chance_is_told(now: dict[str, Any], told: list[str]) -> None:
+    assert worse(now, night(0)) == told
+
+
+def test_a_figure_that_a_night_lacks_is_not_judged() -> None:
+    now = night(7)
+    del now["figures"]["p50 ms"]
+    assert worse(now, night(0, p50=1)) == []
+
+
+def test_the_summary_is_one_sentence() -> None:
+    assert summary(night(0), None) == "shop: the first night, nothing to compare with"
+    assert summary(night(7), night(0)) == "shop: nothing got worse since 2026-03-01"
+    now = night(7, worse=["recall@10 fell from 0.98 to 0.9", "p50 ms rose from 10 to 13"])
+    assert summary(now, night(0)) == (
+        "shop: recall@10 fell from 0.98 to 0.9; p50 ms rose from 10 to 13 (since 2026-03-01)"
+    )
+
+
+def test_figures_and_notes_have_a_line_each() -> None:
+    told = lines(night(0, notes=["no categories"]))
+    assert told[0].split() == ["recall@10", "0.98", "(0.97", "to", "0.99)"]
+    assert told[-1] == "note: no categories"
