@@ -135,7 +135,20 @@ class VocabularyError(HashsearchError):
 
 
 class VocabularyMismatch(VocabularyError):
-    """The index was written with other visual words, or with none."""
+    """The index was written with other visual words, or with none; carries both fingerprints."""
+
+    def __init__(self, index: str, indexed_with: str | None, vocabulary: str | None) -> None:
+        used = f"the one in use is {vocabulary}" if vocabulary else "none was given"
+        super().__init__(
+            f"index '{index}' was written with visual words of vocabulary {indexed_with} and must be read and written "
+            f"with it, but {used}"
+            if indexed_with
+            else f"index '{index}' has images without visual words: index them again under another name, "
+            "with `python -m jobs.index_catalog --vocabulary FILE`"
+        )
+        self.index = index
+        self.indexed_with = indexed_with
+        self.vocabulary = vocabulary
 
 
 class CatalogError(HashsearchError):

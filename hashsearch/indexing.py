@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ from hashsearch.images import DEFAULT, Limits, decode
 from hashsearch.index.store import ImageIndex
 from hashsearch.index.writing import BulkWriter, WriteFailure
 from hashsearch.overlap import batched, started_ahead
+
+if TYPE_CHECKING:
+    from hashsearch.baselines.words import Vocabulary
 
 _DECODED_AHEAD = 2  # batches that wait for the network
 _MUCH = 10  # an index of which one image in so many is new is worth merging
@@ -76,7 +79,7 @@ class _Batch:
 
 @dataclass
 class Indexer:
-    """Brings catalogs into an index; `workers` threads read and decode."""
+    """Brings catalogs into an index; `workers` threads read and decode. With a vocabulary images have visual words."""
 
     encoder: Encoder
     index: ImageIndex
@@ -84,6 +87,7 @@ class Indexer:
     limits: Limits = DEFAULT
     workers: int = 4
     allow_private: bool = False
+    vocabulary: Vocabulary | None = None
 
     def run(self, catalog: Catalog, checkpoint: Checkpoint, progress: Callable[[int], object]) -> Summary:
         """Index what is new, rewrite what changed, pass over what did not; then all of it is findable.
@@ -92,6 +96,7 @@ class Indexer:
         on from. `progress` hears how many more entries are done.
         """
         self.index.require(self.encoder)
+        self.index.require_vocabulary(self.vocabulary.fingerprint if self.vocabulary else None)
         self.index.add_fields()
         self.encoder.warm()  # loaded once, before many threads ask for it
         self.index.refresh()
@@ -136,6 +141,8 @@ class Indexer:
             return Reject(entry.id, entry.source, error.code, str(error))
         seen = {"width": image.shape[1], "height": image.shape[0], "sha256": sha256}
         seen |= stored_hash(STORED.hash([image])[0])
+        if self.vocabulary:
+            seen["words"] = self.vocabulary.terms(self.vocabulary.extractor.extract(image))
         return _Fresh(entry, {**text, **seen}, self.encoder.embedder.prepare(image))
 
     def _start_writing(self, batch: _Batch, writers: ThreadPoolExecutor) -> _Batch:

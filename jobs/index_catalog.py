@@ -11,6 +11,7 @@ import click
 from hashsearch.options import EXIT_REJECTS, load_encoder, run_reporting_errors, say, with_settings
 
 if TYPE_CHECKING:
+    from hashsearch.baselines.words import Vocabulary
     from hashsearch.config import Settings
 
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     "--column", "columns", multiple=True, metavar="ROLE=COLUMN", help="Where id, image, title or category stands."
 )
 @click.option("--graph", is_flag=True, help="Give the index a graph over the codes, for millions of images.")
+@click.option(
+    "--vocabulary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also index visual words: a file of jobs.fit_vocabulary. For a new index, then always the same file.",
+)
 @click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Threads that read images.")
 @click.option("--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Where rejected entries are listed.")
 @click.option("--allow-private", is_flag=True, help="Also fetch images from private network addresses.")
@@ -29,6 +35,7 @@ def main(
     catalog: Path,
     columns: tuple[str, ...],
     graph: bool,
+    vocabulary: Path | None,
     workers: int,
     rejects: Path | None,
     allow_private: bool,
@@ -48,16 +55,24 @@ def main(
     from hashsearch.indexing import Indexer, index_catalog
 
     source = Catalog(catalog, dict(_role_and_column(text) for text in columns))
+    words = _load_vocabulary(vocabulary) if vocabulary else None
     encoder = load_encoder(settings)
     encoder.warm()  # before an index of it is made: the network may be missing
     index = ImageIndex.open_or_create(connect_cluster(settings, say), settings.index, encoder)
+    index = index.with_vocabulary(words.fingerprint if words else None)
     writer = BulkWriter(index.client, index.alias)
-    indexer = Indexer(encoder, index, writer, settings.limits, workers, allow_private)
+    indexer = Indexer(encoder, index, writer, settings.limits, workers, allow_private, words)
     summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects, graph=graph)
     say(f"{summary}; '{settings.index}' holds {index.count()} images")
     if summary.rejected:
         say(f"rejected entries: {rejects}")
         sys.exit(EXIT_REJECTS)
+
+
+def _load_vocabulary(file: Path) -> Vocabulary:
+    from hashsearch.baselines.words import Vocabulary
+
+    return Vocabulary.load(file)
 
 
 def _role_and_column(text: str) -> tuple[str, str]:

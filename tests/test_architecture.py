@@ -18,7 +18,7 @@ JOBS = PACKAGE.parent / "jobs"
 # Each room may use itself and those before it.
 ROOMS = (
     "errors images fetching config overlap embedders hashing encoder embedding baselines index catalog checkpoint "
-    "indexing recall radius search perceptual evaluation training web demo tour options lookup cli jobs"
+    "indexing recall radius search perceptual local evaluation training web demo tour options lookup cli jobs"
 ).split()
 
 # Who may use what is not ours; everything else is open to all.
@@ -105,7 +105,7 @@ def test_the_core_opens_no_file_and_no_socket(name: str) -> None:
 HEAVY = "tensorflow keras cv2 elasticsearch flask waitress pyarrow matplotlib jgo imagehash scipy sklearn"
 
 
-@pytest.mark.parametrize("module", ["hashsearch", "hashsearch.cli", "jobs.index_catalog", "jobs.fit_encoder"])
+@pytest.mark.parametrize("module", ["hashsearch", "hashsearch.cli", "jobs.index_catalog", "jobs.fit_encoder", "jobs.fit_vocabulary"])
 def test_heavy_parts_load_late(module: str) -> None:
     program = f"import sys, {module}; print(*({{*'{HEAVY}'.split()}} & sys.modules.keys()))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -113,7 +113,7 @@ def test_the_box_of_a_blank_picture_is_all_of_it() -> None:
     "settings, said",
     [
         ({"kind": "surf"}, "local features must be one of sift, orb, akaze, got 'surf'"),
-        ({"keypoints": 0}, "keypoints must be 1 to 10000, got 0"),
+        ({"keypoints": 0}, "keypoints must be 1 to 1000, got 0"),
         ({"side": 64}, "side must be at least 128 pixels, got 64"),
     ],
 )

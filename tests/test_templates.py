@@ -64,7 +64,7 @@ def test_a_new_index_has_the_fields_of_an_image(client: Elasticsearch, fresh_nam
     mappings, settings = description["mappings"], description["settings"]["index"]
     assert mappings["dynamic"] == "strict"
     assert mappings["_meta"] == {"encoder": "0123456789abcdef"}
-    assert set(mappings["_source"]["excludes"]) == {"code", "sub_codes", "embedding", "phash", "phash_blocks"}
+    assert set(mappings["_source"]["excludes"]) == {"code", "sub_codes", "embedding", "phash", "phash_blocks", "words"}
     fields = mappings["properties"]
     assert {name: field["type"] for name, field in fields.items()} == {
         "code": "dense_vector",
@@ -72,6 +72,7 @@ def test_a_new_index_has_the_fields_of_an_image(client: Elasticsearch, fresh_nam
         "embedding": "dense_vector",
         "phash": "dense_vector",
         "phash_blocks": "keyword",
+        "words": "text",
         "uri": "keyword",
         "title": "text",
         "category": "keyword",

@@ -85,9 +85,9 @@ def test_scores_are_bm25_worked_out_by_hand() -> None:
     index = WordIndex([np.array([0, 0, 1]), np.array([1]), np.array([], np.int64)], 3)
     rare, common = np.log(1 + (2 - 1 + 0.5) / (1 + 0.5)), np.log(1 + (2 - 2 + 0.5) / (2 + 0.5))
     long, short = 1.2 * (0.25 + 0.75 * 3 / 2), 1.2 * (0.25 + 0.75 * 1 / 2)
-    np.testing.assert_allclose(index.scores(np.array([0])), [rare * 2 / (2 + long), 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(index.scores(np.array([0])), [2.2 * rare * 2 / (2 + long), 0, 0], rtol=1e-6)
     np.testing.assert_allclose(
-        index.scores(np.array([1, 1])), [common / (1 + long), common / (1 + short), 0], rtol=1e-6
+        index.scores(np.array([1, 1])), [2.2 * common / (1 + long), 2.2 * common / (1 + short), 0], rtol=1e-6
     )
     assert index.scores(np.array([2], np.int64)).tolist() == [0, 0, 0]
 

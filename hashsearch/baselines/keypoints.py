@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hashsearch.errors import ConfigError, HashingError
 from hashsearch.hashing.bits import Vectors
 
+MOST_KEYPOINTS = 1000  # as many words can be asked for: Elasticsearch takes 1024 clauses whatever its memory
 _SMALLEST = 128  # pixels of the longer side; below that ORB finds nothing but border
 _THINNEST = 8  # pixels of the shorter side; AKAZE ends the process at 1
 _ORB_STEP = 1.2  # between the sizes of the picture that ORB looks at
@@ -104,8 +105,8 @@ class LocalExtractor:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"local features must be one of {', '.join(KINDS)}, got '{self.kind}'")
-        if not 1 <= self.keypoints <= 10_000:
-            raise ConfigError(f"keypoints must be 1 to 10000, got {self.keypoints}")
+        if not 1 <= self.keypoints <= MOST_KEYPOINTS:
+            raise ConfigError(f"keypoints must be 1 to {MOST_KEYPOINTS}, got {self.keypoints}")
         if self.side < _SMALLEST:
             raise ConfigError(f"side must be at least {_SMALLEST} pixels, got {self.side}")
 

@@ -71,7 +71,11 @@ class Vocabulary:
 
     def terms(self, features: LocalFeatures) -> str:
         """The words as a text `w0123 w0007 ...`, for an index that counts terms; empty for a blank image."""
-        return " ".join(f"w{word:04}" for word in self.transform(features).tolist())
+        return " ".join(map(_term, self.transform(features).tolist()))
+
+    def query_terms(self, features: LocalFeatures) -> list[str]:
+        """The words to ask for, each once: those that repeat say more of a texture than of the picture."""
+        return list(map(_term, np.unique(self.transform(features)).tolist()))
 
     @property
     def fingerprint(self) -> str:
@@ -115,6 +119,10 @@ class Vocabulary:
             raise VocabularyError(f"this vocabulary is for '{self.extractor.kind}' features, got '{features.kind}'")
 
 
+def _term(word: int) -> str:
+    return f"w{word:04}"
+
+
 class WordIndex:
     """Images by their words, in memory, ranked as Elasticsearch ranks them (BM25; Robertson and Zaragoza 2009)."""
 
@@ -131,14 +139,11 @@ class WordIndex:
         images = max(1, np.count_nonzero(lengths))  # Elasticsearch counts those that have words
         rarity = np.log(1 + (images - held + 0.5) / (held + 0.5))
         stretch = _K1 * (1 - _B + _B * lengths / max(1.0, lengths.sum() / images))
-        self._weights = (rarity[word] * counts / (counts + stretch[rows]))[order]
+        self._weights = ((_K1 + 1) * rarity[word] * counts / (counts + stretch[rows]))[order]
         self.images = len(words)
 
     def scores(self, words: NDArray[np.int64]) -> NDArray[np.float32]:
-        """How well each image `(images,)` answers a query's words `(keypoints,)`, asked for once each.
-
-        Repeated words say more of a texture than of the picture: asking for them once finds more.
-        """
+        """How well each image `(images,)` answers a query's words `(keypoints,)`, asked for once each."""
         scores = np.zeros(self.images)
         for word in np.unique(words):
             postings = slice(self._starts[word], self._starts[word + 1])

@@ -69,6 +69,13 @@ def nearest_hashes(near: Sequence[Body], most: int) -> Body:
     return {"query": query, "size": most, "_source": _SHOWN, "docvalue_fields": [PHASH.code]}
 
 
+def by_words(words: Sequence[str], most: int, clauses: Sequence[Body]) -> Body:
+    """The whole search: the `most` images that share most of the visual words, the rare ones above all (BM25)."""
+    shared: Body = {"match": {"words": " ".join(words)}}
+    query = {"bool": {"must": shared, "filter": list(clauses)}} if clauses else shared
+    return {"query": query, "size": most, "_source": _SHOWN, "track_total_hits": False}
+
+
 def recall(code_hex: str, candidates: int, beam: int, clauses: Sequence[Body]) -> Body:
     """The `candidates` nearest codes by Hamming distance, of each shard; a graph's walk keeps `beam` codes in sight."""
     knn: Body = {"field": "code", "query_vector": code_hex, "k": candidates, "num_candidates": beam}

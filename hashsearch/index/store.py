@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from hashsearch.baselines.phash import stored_hash
 from hashsearch.encoder import Encoder, stored_fields
-from hashsearch.errors import EncoderMismatch, ImageNotFound, IndexNotFound, SearchError, StoreUnavailable
+from hashsearch.errors import (
+    EncoderMismatch,
+    ImageNotFound,
+    IndexNotFound,
+    SearchError,
+    StoreUnavailable,
+    VocabularyMismatch,
+)
 from hashsearch.hashing.bits import Codes
 from hashsearch.index import queries, templates
 from hashsearch.index.client import store_error, store_errors
@@ -22,34 +29,38 @@ from hashsearch.index.client import store_error, store_errors
 _WHOLE_ANSWER_SECONDS = 10
 _MERGED_WITHIN_SECONDS = 6 * 3600
 _ELEMENT_TYPES = {"float32": "float", "int8": "byte"}
-_VECTORS = ["embedding", "code", "sub_codes", "phash"]
+_VECTORS: queries.Body = {"docvalue_fields": ["embedding", "code", "sub_codes", "phash"], "stored_fields": ["words"]}
 # Indices that were given a field later keep it in their source.
-_DESCRIBED = {"_source": {"excludes": ["phash_blocks"]}}
+_DESCRIBED = {"_source": {"excludes": ["phash_blocks", "words"]}}
 
 
 @dataclass(frozen=True)
 class StoredVectors:
     """What is searched of an image.
 
-    Its re-rank vector `(rerank_dims,) float32 | int8`, code `(bits // 8,)`, sub-codes, perceptual hash in hex.
+    Its re-rank vector `(rerank_dims,) float32 | int8`, code `(bits // 8,)`, sub-codes, perceptual hash in hex, visual
+    words with blanks between.
     """
 
     rerank_vector: NDArray[Any]
     code: Codes
     sub_codes: tuple[str, ...]
     phash: str | None
+    words: str | None
 
     @classmethod
     def of(cls, hit: Mapping[str, Any], dtype: str) -> StoredVectors:
-        """From a hit with docvalue fields; `dtype` is the re-rank vector's."""
+        """From a hit with these fields; `dtype` is the re-rank vector's."""
         fields = hit["fields"]
         phash = _bytes(fields["phash"]).tobytes().hex() if "phash" in fields else None
-        return cls(np.array(fields["embedding"][0], dtype), code_of(hit), tuple(fields["sub_codes"]), phash)
+        vector, words = np.array(fields["embedding"][0], dtype), fields.get("words", (None,))[0]
+        return cls(vector, code_of(hit), tuple(fields["sub_codes"]), phash, words)
 
     def fields(self) -> dict[str, Any]:
         """The fields of a document that says the same."""
         hashed = stored_hash(np.frombuffer(bytes.fromhex(self.phash), np.uint8)) if self.phash else {}
-        return {**stored_fields(self.rerank_vector, self.code, self.sub_codes), **hashed}
+        words = {} if self.words is None else {"words": self.words}
+        return {**stored_fields(self.rerank_vector, self.code, self.sub_codes), **hashed, **words}
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,7 @@ class ImageIndex:
     shards: int
     graph: bool
     dtype: str
+    vocabulary: str | None
 
     @classmethod
     def create(cls, client: Elasticsearch, name: str, encoder: Encoder) -> ImageIndex:
@@ -104,6 +116,7 @@ class ImageIndex:
             shards=sum(int(setting["number_of_shards"]) for setting in settings),
             graph=any(code["index_options"]["type"] == "hnsw" for code in codes),
             dtype=encoder.rerank_vectors.dtype,
+            vocabulary=_vocabulary(behind),
         )
 
     @classmethod
@@ -127,6 +140,29 @@ class ImageIndex:
             if lacking:
                 with store_errors(self.alias):
                     self.client.indices.put_mapping(index=index, properties={name: known[name] for name in lacking})
+
+    def with_vocabulary(self, vocabulary: str | None) -> ImageIndex:
+        """The same index, whose images have words of the vocabulary with this fingerprint; with None, no words.
+
+        An empty index takes any. VocabularyMismatch when images in it have other words, or have none.
+        """
+        if vocabulary == self.vocabulary:
+            return self
+        self.refresh()
+        if vocabulary is None or self.count():
+            raise VocabularyMismatch(self.alias, self.vocabulary, vocabulary)
+        self.add_fields()
+        for index in self.indices:
+            with store_errors(self.alias):
+                self.client.indices.put_mapping(
+                    index=index, meta={"encoder": self.fingerprint, "vocabulary": vocabulary}
+                )
+        return replace(self, vocabulary=vocabulary)
+
+    def require_vocabulary(self, vocabulary: str | None) -> None:
+        """VocabularyMismatch unless its images have words of the vocabulary with this fingerprint."""
+        if vocabulary != self.vocabulary:
+            raise VocabularyMismatch(self.alias, self.vocabulary, vocabulary)
 
     def count(self) -> int:
         """Images that a search can find now."""
@@ -167,7 +203,7 @@ class ImageIndex:
         for shard, copies in shards.items():
             if len(copies[0]["segments"]) != 1:
                 continue
-            body: queries.Body = {"size": 1, "seq_no_primary_term": True, "docvalue_fields": _VECTORS}
+            body: queries.Body = {"size": 1, "seq_no_primary_term": True, "_source": True, **_VECTORS}
             with store_errors(self.alias):
                 answer = self.client.search(index=index, preference=f"_shards:{shard}", body=body).body
                 for hit in self._whole(answer)["hits"]["hits"]:
@@ -207,7 +243,7 @@ class ImageIndex:
 
     def vectors(self, image_ids: Sequence[str]) -> dict[str, StoredVectors]:
         """What is searched of those of the images that a search can find, by id."""
-        wanted = {"_source": False, "docvalue_fields": _VECTORS}
+        wanted = {"_source": False, **_VECTORS}
         return {hit["_id"]: StoredVectors.of(hit, self.dtype) for hit in self._by_ids(image_ids, wanted)}
 
     def _by_ids(self, image_ids: Sequence[str], wanted: queries.Body) -> list[dict[str, Any]]:
@@ -284,6 +320,16 @@ def _behind(client: Elasticsearch, alias: str, fingerprint: str) -> dict[str, An
         if written_with != fingerprint:
             raise EncoderMismatch(index, written_with, fingerprint)
     return behind
+
+
+def _vocabulary(behind: Mapping[str, Any]) -> str | None:
+    """The fingerprint of the vocabulary of indices; VocabularyMismatch when they have several."""
+    pinned = {index: description["mappings"]["_meta"].get("vocabulary") for index, description in behind.items()}
+    first = next(iter(pinned.values()))
+    for index, vocabulary in pinned.items():
+        if vocabulary != first:
+            raise VocabularyMismatch(index, vocabulary, first)
+    return first
 
 
 def code_of(hit: Mapping[str, Any], field: str = queries.CODE.code) -> Codes:
