@@ -23,6 +23,7 @@ from hashsearch.evaluation.report.robustness import breaking_point, series_of
 from hashsearch.evaluation.report.sections import read_sections
 from hashsearch.evaluation.report.summary import summarise, summarise_all
 from hashsearch.evaluation.report.svg import Scale, spread
+from hashsearch.evaluation.report.words import amount, chance, gain, listed, share
 from hashsearch.evaluation.report.writing import write_report
 from jobs.compare_baselines import main
 
@@ -151,6 +152,13 @@ class TestSummary:
         assert told(found)["Failed"] == "broken: k-means needs 100 descriptors, got 3"
         assert "broken on pets, same class" in {line.about: line.says for line in summarise_all([found])}["Failed"]
 
+    def test_over_several_tasks_it_says_who_is_in_front_most_often(self, tmp_path: Path) -> None:
+        for data in ("pets", "birds"):
+            pets(tmp_path, data)
+        lines = {line.about: line.says for line in summarise_all([judge(one) for one in read_sections(tmp_path)])}
+        assert lines["Most often in front"].startswith("all right and one wrong: best, or not significantly worse")
+        assert lines["Best on average"].endswith("over 2 tasks: all right 1.000, one wrong .950, all wrong .000.")
+
     def test_it_says_whether_a_fusion_adds_to_its_parts(self, tmp_path: Path) -> None:
         files = TaskFiles(tmp_path, "pets", "same_class", LABELS, QUERIES)
         half = [right if at % 4 < 2 else wrong for at, (right, wrong) in enumerate(zip(RIGHT, WRONG))]
@@ -162,6 +170,15 @@ class TestSummary:
         fusions = [line.says for line in summarise(standing(tmp_path)) if line.about == "Fusion"]
         assert fusions[0].startswith("both adds to its best part, half: +.500 (")
         assert fusions[1].startswith("neither adds nothing that can be told to its best part, half: +.000 (")
+
+    def test_queries_without_any_hit_are_told_beside_their_zeros(self, tmp_path: Path) -> None:
+        pets(tmp_path).method("radius 8", [*[[]] * 15, *RIGHT[15:]], "hash")
+        assert told(standing(tmp_path))["No hit at all"] == "radius 8 for 15 of 20 queries."
+
+    def test_the_hardest_classes_are_named(self, tmp_path: Path) -> None:
+        files = TaskFiles(tmp_path, "pets", "same_class", LABELS, QUERIES)
+        files.method("one", [CATS if at % 2 == 0 or at < 10 else DOGS for at in range(20)])
+        assert told(standing(tmp_path))["Hardest classes"] == "for one dog (.500)."
 
     def test_without_any_result_it_says_so(self, tmp_path: Path) -> None:
         TaskFiles(tmp_path, "pets", "same_class", LABELS, QUERIES).failed("broken", "no luck")
@@ -412,6 +429,22 @@ class TestReading:
         (files.folder / "x.json").write_text("{}")
         with pytest.raises(ConfigError, match="lacks method"):
             read_sections(tmp_path)
+
+
+class TestWords:
+    def test_numbers_have_few_digits(self) -> None:
+        assert [amount(value) for value in (0, 0.0004, 0.0123, 12.34, 1280)] == ["0", "<.001", ".012", "12.3", "1,280"]
+        assert [share(1), share(0.9333), gain(-0.0131), chance(0.0005), chance(0.012)] == [
+            "1.000",
+            ".933",
+            "-.013",
+            "p < .001",
+            "p = .012",
+        ]
+
+    def test_long_lists_are_cut(self) -> None:
+        assert listed(["a", "b", "c"]) == "a, b and c"
+        assert listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
 
 class TestScales:

@@ -10,6 +10,7 @@ from hashsearch.evaluation.metrics import Counts, PerQuery, Relevant
 from hashsearch.evaluation.report.sections import MAIN, Figure, Result, Section
 
 SIGNIFICANT = 0.05
+NO_COST = 0.001  # below it, in any unit, nobody wins
 
 # The figures of a table, and each query's share of them, which paired tests need.
 QUALITY: dict[str, Callable[[Relevant, Counts], PerQuery]] = {
@@ -113,7 +114,9 @@ def _quality_cells(section: Section, column: str) -> dict[tuple[str, str], Cell]
 def _cost_cells(results: Sequence[Result], cost: Cost) -> dict[tuple[str, str], Cell]:
     numbers = {result: result.number(*cost.where) for result in results}
     known = [number for number in numbers.values() if number is not None]
-    best = (min if cost.less_is_better else max)(known, default=None) or None  # what costs nothing is no feat
+    best = (min if cost.less_is_better else max)(known, default=None)
+    if best is not None and best < NO_COST:
+        best = None
     return {
         (result.method, cost.name): Cell(
             None if number is None else Figure(number), "best" if number is not None and number == best else ""

@@ -38,9 +38,9 @@ def confusion(found: Mapping[str, Any]) -> str:
         x = left + (column + 0.5) * side + 3
         turn = f"rotate(-55 {x:.1f} {bottom + 12:.1f})"
         parts.append(text(x, bottom + 12, shorten(label, 20), class_="tick end", transform=turn))
-    return drawing(
-        left + len(labels) * side + 10, bottom + 110, "".join(parts), "class of the query, class of the first hit"
-    )
+    width = max(640.0, left + len(labels) * side + 10)  # as wide as other charts, so that letters are as large
+    height = bottom + 24 + 4.6 * min(20, max(map(len, labels)))
+    return drawing(width, height, "".join(parts), "class of the query, class of the first hit")
 
 
 def _cell(x: float, y: float, side: float, share: float, names: str, right: bool) -> str:

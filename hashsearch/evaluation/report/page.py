@@ -157,7 +157,7 @@ def _maps(section: Section) -> list[tuple[str, str]]:
         if len(maps.coloured_classes([section.base[row]["label"] for row in found["rows"]])) > 1:
             names = [name for name in maps.PROJECTIONS if found.get(name)]
             charts += [
-                (f"{maps.PROJECTIONS[name]} of {result.method}", maps.landscape(section, result, name))
+                (f"{maps.PROJECTIONS[name]} of {result.features}", maps.landscape(section, result, name))
                 for name in names
             ]
     return charts

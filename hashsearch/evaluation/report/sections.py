@@ -63,6 +63,12 @@ class Result:
         return float(value) if _is_number(value) else None
 
     @property
+    def features(self) -> str:
+        """What it compares pictures by, such as a network's name; the method's own name where that is not told."""
+        features = (self.content.get("settings") or {}).get("features")
+        return str(features["name"]) if isinstance(features, Mapping) and "name" in features else self.method
+
+    @property
     def main(self) -> float:
         """The figure that methods are ordered by; -1 where it was not measured."""
         figure = self.figure(MAIN)

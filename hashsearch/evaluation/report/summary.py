@@ -46,7 +46,7 @@ def summarise(standing: Standing) -> list[Line]:
     lines += [Line("Fusion", sentence) for sentence in _fusions(standing)]
     lines += _classifiers(standing) + _fastest(standing, best)
     lines += _distortions(standing, best) if series_of(section) else _hardest_groups(best)
-    return [*lines, *_failures(standing)]
+    return [*lines, *_without_hits(standing), *_failures(standing)]
 
 
 def _first(result: Result) -> str:
@@ -185,12 +185,23 @@ def _hardest_groups(best: Result) -> list[Line]:
     known = [
         (float(found[MAIN]), str(name))
         for name, found in groups.items()
-        if found.get(MAIN) is not None and found.get("queries", 0) >= FEW
+        if found.get(MAIN) is not None and found.get("queries", 0) >= FEW and found[MAIN] < best.main
     ]
-    if len(known) < 4:
+    if not known:
         return []
     hard = [f"{name} ({share(value)})" for value, name in sorted(known)[:3]]
     return [Line("Hardest classes", f"for {best.method} {listed(hard)}.")]
+
+
+def _without_hits(standing: Standing) -> list[Line]:
+    """Methods that answer with nothing at all, such as a search within a radius: zeros that are none of ranking."""
+    empty = {result.method: sum(not found for found in result.rows) for result in standing.section.working}
+    says = [
+        f"{method} for {number} of {len(standing.section.queries)} queries"
+        for method, number in empty.items()
+        if number
+    ]
+    return [Line("No hit at all", f"{listed(says)}.")] if says else []
 
 
 def _failures(standing: Standing) -> list[Line]:
@@ -224,7 +235,7 @@ def summarise_all(standings: Sequence[Standing]) -> list[Line]:
         for result in leading:
             wins[result.method] = wins.get(result.method, 0) + 1
     lines = []
-    if told:
+    if len(told) > 1:
         most = max(wins.values())
         names = [name for name, number in wins.items() if number == most]
         of = counted(len(told), "task")

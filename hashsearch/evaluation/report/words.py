@@ -19,12 +19,12 @@ def gain(value: float) -> str:
 
 
 def amount(value: float) -> str:
-    """Any other number in three digits: .25, 12.4, 1,280."""
-    if value == 0:
-        return "0"
+    """Any other number in three digits, below 1 in two: .25, 12.4, 1,280."""
+    if abs(value) < 0.001:
+        return "<.001" if value else "0"
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3g}"
+    return f"{value:.2g}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3g}"
 
 
 def interval(figure: Figure) -> str:
