@@ -89,6 +89,15 @@ class TestJudging:
         # one query of twenty differs: both signs of it are as extreme, so p is 1
         assert marks == {"all right": "best", "one wrong": "same", "all wrong": ""}
 
+    def test_all_that_share_the_highest_value_are_best(self, tmp_path: Path) -> None:
+        pets(tmp_path).method("as right", RIGHT, "classes")
+        found = standing(tmp_path)
+        assert [one.method for one in found.section.working if found.cell(one, "mrr").mark == "best"] == [
+            "all right",
+            "as right",
+        ]
+        assert told(found)["Best"].endswith("It is not significantly better than as right and one wrong.")
+
     def test_costs_have_a_winner_too(self, tmp_path: Path) -> None:
         pets(tmp_path)
         found = standing(tmp_path)

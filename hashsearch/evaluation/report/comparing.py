@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from hashsearch.evaluation import metrics, statistics
 from hashsearch.evaluation.metrics import Counts, PerQuery, Relevant
@@ -78,9 +78,10 @@ class Standing:
     def cell(self, result: Result, column: str) -> Cell:
         return self.cells[result.method, column]
 
-    def same_as_best(self, column: str = MAIN) -> list[Result]:
-        """The methods that the column's best is not significantly better than."""
-        return [result for result in self.section.working if self.cell(result, column).mark == "same"]
+    def as_good_as_best(self) -> list[Result]:
+        """The other methods that the best by average precision is not significantly better than."""
+        best = self.section.best
+        return [result for result in self.section.working if result is not best and self.cell(result, MAIN).mark]
 
 
 def judge(section: Section, baseline: str | None = None) -> Standing:
@@ -95,19 +96,16 @@ def judge(section: Section, baseline: str | None = None) -> Standing:
 
 
 def _quality_cells(section: Section, column: str) -> dict[tuple[str, str], Cell]:
-    figures = {result: result.figure(column) for result in section.working}
-    measured = {result: figure.value for result, figure in figures.items() if figure is not None}
-    highest = max(measured.values(), default=0.0)
-    best = next((result for result, value in measured.items() if value == highest), None)
+    figures = {result: figure for result in section.working if (figure := result.figure(column))}
+    highest = max((figure.value for figure in figures.values()), default=0.0)
+    best = [result for result, figure in figures.items() if figure.value == highest]
+    others = {result.method: compare(section, result, best[0], column) for result in figures if result not in best}
+    p_values = _corrected({method: found.p_value for method, found in others.items()})
     cells = {}
-    for result, figure in figures.items():
-        mark = ""
-        if figure is not None and best is not None:
-            if figure.value == highest:
-                mark = "best"
-            elif compare(section, result, best, column).p_value >= SIGNIFICANT:
-                mark = "same"
-        cells[result.method, column] = Cell(figure, mark)
+    for result in section.working:
+        same = p_values.get(result.method, 0) >= SIGNIFICANT
+        mark = "best" if result in best else "same" if same else ""
+        cells[result.method, column] = Cell(figures.get(result), mark)
     return cells
 
 
@@ -134,14 +132,19 @@ def compare(section: Section, result: Result, other: Result, column: str = MAIN)
 
 
 def _against(section: Section, baseline: Result | None) -> dict[str, Against]:
-    """Every other method against the baseline; p-values by Holm (1979), for one of many is small by chance."""
+    """Every other method against the baseline."""
     if baseline is None:
         return {}
     found = {result.method: compare(section, result, baseline) for result in section.working if result is not baseline}
+    p_values = _corrected({method: one.p_value for method, one in found.items()})
+    return {method: replace(one, p_value=p_values[method]) for method, one in found.items()}
+
+
+def _corrected(p_values: Mapping[str, float]) -> dict[str, float]:
+    """The chances when so many are tested at once, for one of many is small by chance (Holm 1979)."""
     corrected = {}
     least = 0.0
-    for rank, method in enumerate(sorted(found, key=lambda method: found[method].p_value)):
-        one = found[method]
-        least = min(1.0, max(least, one.p_value * (len(found) - rank)))
-        corrected[method] = Against(one.difference, one.low, one.high, least)
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        least = min(1.0, max(least, p_values[name] * (len(p_values) - rank)))
+        corrected[name] = least
     return corrected

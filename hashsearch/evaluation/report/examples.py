@@ -64,7 +64,8 @@ def examples(section: Section, results: Sequence[Result], album: Album) -> list[
     shown = []
     for at in chosen:
         right = int((values[:, at] >= SOLVED).sum())
-        remark = f"solved by {right} of {len(results)} methods" if right else f"best: {share(values[:, at].max())}"
+        best = f"the best average precision is {share(values[:, at].max())}" if values[:, at].any() else "found by none"
+        remark = f"solved by {right} of {len(results)} methods" if right else best
         rows = tuple(_row(section, result, at, values[which, at], album) for which, result in enumerate(results))
         shown.append(Example(_query(section, at, album), rows, remark))
     return [example for example in shown if _has_pictures(example)]

@@ -13,8 +13,9 @@ from hashsearch.evaluation.report.summary import Line, summarise, summarise_all
 from hashsearch.evaluation.report.tables import Entry, Table
 
 _LEGEND = (
-    "**Bold**: the best of its column. °: the best is not significantly better (paired randomisation test over the "
-    "queries, p ≥ .05). In parentheses: 95 % intervals by bootstrap over the queries."
+    "**Bold**: the best of its column. °: the best is not significantly better (paired randomisation tests over the "
+    "queries, corrected for their number by Holm, p ≥ .05). In parentheses: 95 % intervals by bootstrap over the "
+    "queries."
 )
 
 

@@ -55,7 +55,7 @@ def _first(result: Result) -> str:
 
 
 def _ties(standing: Standing) -> str:
-    same = [result.method for result in standing.same_as_best()]
+    same = [result.method for result in standing.as_good_as_best()]
     if same:
         return f"It is not significantly better than {listed(same)}."
     return "It is significantly better than every other." if len(standing.section.working) > 1 else ""
@@ -231,7 +231,7 @@ def summarise_all(standings: Sequence[Standing]) -> list[Line]:
     told = [standing for standing in standings if standing.section.best]
     wins: dict[str, int] = {}
     for standing in told:
-        leading = [standing.section.working[0], *standing.same_as_best()]
+        leading = [standing.section.working[0], *standing.as_good_as_best()]
         for result in leading:
             wins[result.method] = wins.get(result.method, 0) + 1
     lines = []
