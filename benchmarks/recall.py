@@ -33,7 +33,6 @@ PAGE = 500
 @click.option("--strategy", default=None, help="Strategy.  [default: the product's]")
 @click.option("--compared", default=None, type=int, help="Codes compared, with cells.  [default: the product's]")
 @click.option("--probes", default=None, type=int, help="Probes, with blocks.  [default: the product's]")
-@click.option("--beam", default=None, type=int, help="Beam, with a graph.  [default: the product's]")
 def main(settings: Settings, queries: int, of: tuple[str, str] | None, k: int, **options: Any) -> None:
     """Print recall@k against exact cosine, precision at 1 and the time of a query."""
     from hashsearch.index.cluster import connect_cluster

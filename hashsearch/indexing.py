@@ -191,6 +191,8 @@ def index_catalog(
     the checkpoints of all indices. Where much is new, the index is merged afterwards; with `graph` it has one then.
     """
     index = indexer.index
+    if graph:
+        index.require_quantisable()  # before the work, not after it
     identity = {"catalog": catalog.fingerprint, "index": list(index.uuids), "encoder": indexer.encoder.fingerprint}
     with Checkpoint.hold(state / index.alias, identity, rejects) as checkpoint:
         done = checkpoint.summary.entries

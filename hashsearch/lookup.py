@@ -98,6 +98,23 @@ def _by_phash(question: Question, radius: int | None, turned: bool) -> Answer:
     return hits, as_table(hits)
 
 
+def _by_local_features(question: Question, vocabulary: Path | None, matched: int, turned: bool) -> Answer:
+    from hashsearch.baselines.words import Vocabulary
+    from hashsearch.index.queries import filters
+    from hashsearch.local import LocalSearcher, as_table
+
+    if vocabulary is None:
+        raise click.UsageError("--method sift needs the --vocabulary that the index was made with")
+    words, (_, index) = Vocabulary.load(vocabulary), open_index(question.settings)
+    searcher = LocalSearcher(index, words, question.settings.limits)
+    narrowed = filters(question.category, question.attributes)
+    if question.image_id is not None:
+        hits = searcher.by_id(question.image_id, question.k, candidates=matched, turned=turned, filters=narrowed)
+    else:
+        hits = searcher.by_image(question.pixels(), question.k, candidates=matched, turned=turned, filters=narrowed)
+    return hits, as_table(hits)
+
+
 @dataclass(frozen=True)
 class _Method:
     """A way to search, and the options that it has beside those of all."""
@@ -109,6 +126,7 @@ class _Method:
 _METHODS = {
     "codes": _Method(_by_codes, ("candidates", "strategy", "compared", "probes", "min_cosine", "radius")),
     "phash": _Method(_by_phash, ("radius", "turned")),
+    "sift": _Method(_by_local_features, ("vocabulary", "matched", "turned")),
 }
 
 
@@ -130,7 +148,7 @@ def _options_of(method: str, options: dict[str, Any]) -> dict[str, Any]:
     type=click.Choice(list(_METHODS)),
     default="codes",
     show_default=True,
-    help="What is compared: codes and vectors of the network, or perceptual hashes.",
+    help="What is compared: codes and vectors of the network, perceptual hashes, or keypoints.",
 )
 @click.option("-k", default=10, show_default=True, help="Hits wanted.")
 @click.option("--candidates", default=500, show_default=True, help="Codes recalled, to be re-ranked by cosine.")
@@ -151,7 +169,15 @@ def _options_of(method: str, options: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--radius", type=int, help="All images whose code or hash differs in at most this many bits, instead of the k best."
 )
-@click.option("--turned", is_flag=True, help="By phash: also find the picture rotated by right angles or mirrored.")
+@click.option(
+    "--turned",
+    is_flag=True,
+    help="By phash: also find the picture rotated by right angles or mirrored; by sift: also mirrored.",
+)
+@click.option(
+    "--vocabulary", type=click.Path(dir_okay=False, path_type=Path), help="By sift: the file that the index was made with."
+)
+@click.option("--matched", default=50, show_default=True, help="By sift: pictures that are read and matched.")
 @click.option("--crop", help="Part of the image: left,top,right,bottom in pixels, or as fractions (0.1,0,0.9,1.0).")
 @as_json
 def search(

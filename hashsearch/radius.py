@@ -37,7 +37,6 @@ class Costs:
     posting: float = 65.0  # to read and count an image with a term
     single: float = 500.0  # to compare one code here and there
     passed_over: float = 2.0  # for each code, once more than MAX_CANDIDATES are compared
-    paged: float = 80_000.0  # to fetch one code and compare it here, with a graph
     planning: float = 1_500_000.0  # a cheaper search is not planned
 
 
@@ -72,25 +71,20 @@ def sieves(blocks: Blocks, radius: int, sampled: NDArray[np.uint8], images: int)
         yield Sieve(reaches, required, blocks.neighbour_count(reaches), share * int(near.sum()), share * passing)
 
 
-def cheapest(asked: Iterable[Sieve], images: int, bits: int, *, graph: bool, costs: Costs = MEASURED) -> Sieve | None:
-    """The sieve of the least expected cost, None if comparing all codes costs no more. Pure.
-
-    With a graph all codes that pass are fetched in pages and compared here, for its own answer would be approximate.
-    """
-    everything = images * _each(bits, graph=graph, costs=costs)
-    priced = [(_price(sieve, images, graph=graph, costs=costs), sieve) for sieve in asked if sieve.terms <= MOST_TERMS]
+def cheapest(asked: Iterable[Sieve], images: int, bits: int, costs: Costs = MEASURED) -> Sieve | None:
+    """The sieve of the least expected cost, None if comparing all codes costs no more. Pure."""
+    everything = images * _each(bits, costs)
+    priced = [(_price(sieve, images, costs), sieve) for sieve in asked if sieve.terms <= MOST_TERMS]
     price, best = min(priced, key=lambda pair: pair[0], default=(everything, None))
     return best if price < everything else None
 
 
-def _each(bits: int, *, graph: bool, costs: Costs) -> float:
-    return costs.paged if graph else costs.code + costs.bit * bits
+def _each(bits: int, costs: Costs) -> float:
+    return costs.code + costs.bit * bits
 
 
-def _price(sieve: Sieve, images: int, *, graph: bool, costs: Costs) -> float:
+def _price(sieve: Sieve, images: int, costs: Costs) -> float:
     asking = sieve.terms * costs.term + sieve.postings * costs.posting
-    if graph:  # each page asks again, and the last one is empty
-        return asking * (2 + sieve.passing // MAX_CANDIDATES) + sieve.passing * costs.paged
     walk = images * costs.passed_over if sieve.passing > MAX_CANDIDATES else 0.0
     return asking + sieve.passing * costs.single + walk
 
@@ -135,7 +129,7 @@ class Radius:
         if not len(census.values):
             return None
         asked = sieves(blocks, radius, blocks.distances(code, census.values), census.images)
-        return cheapest(asked, census.images, self.encoder.bits, graph=self.index.graph, costs=self.costs)
+        return cheapest(asked, census.images, self.encoder.bits, self.costs)
 
     def clauses(self, code: Codes, radius: int) -> list[queries.Body]:
         """What all images within the radius of a code `(bits // 8,)` fulfil; empty where that would save nothing."""
@@ -147,7 +141,7 @@ class Radius:
     def _census(self, blocks: Blocks) -> _Census:
         if self._known is None or monotonic() - self._known.at > _KNOWN_FOR:
             images, codes = self.index.count(), np.empty((0, self.encoder.bits // 8), np.uint8)
-            if images * _each(self.encoder.bits, graph=self.index.graph, costs=self.costs) > self.costs.planning:
+            if images * _each(self.encoder.bits, self.costs) > self.costs.planning:
                 images, codes = self.index.sampled_codes(_SAMPLE, self.fields.code)
             self._known = _Census(images, np.asfortranarray(blocks.values(codes)), monotonic())
         return self._known

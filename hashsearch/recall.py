@@ -68,9 +68,8 @@ class Recall:
             cells = self.encoder.sub_codes
             large = isinstance(cells, Cells) and self._census(cells, filters).images > self.scanned_up_to
             return "sub_codes" if large else "scan"
-        if asked != "sub_codes" and (asked == "graph") != self.index.graph:
-            made = "with a graph" if self.index.graph else "without a graph"
-            raise SearchError(f"strategy '{asked}' does not fit '{self.index.alias}', which was made {made}")
+        if asked == "graph" and not self.index.graph:
+            raise SearchError(f"strategy 'graph' needs an index with a graph, and '{self.index.alias}' has none")
         return asked
 
     def terms(

@@ -24,10 +24,11 @@ class SearchOptions:
     """How to search. SearchError names the option that is outside its range.
 
     `strategy`: `scan` compares every code, `sub_codes` only those that share a sub-code with the query, `graph` walks
-    the graph of an index made with one; None takes what is best for the index.
-    `candidates` are recalled by Hamming distance (of each shard) and re-ranked by exact cosine.
+    the graph over the quantised vectors of an index that has one; None takes what is best for the index.
+    `candidates` are recalled (of each shard) by Hamming distance, with `graph` by the quantised vectors, and re-ranked
+    by exact cosine.
     `compared`: how many codes `sub_codes` may compare, with cells; `probes`: how many sub-codes of each block it asks
-    for, with blocks; `beam`: how many codes a walk of the graph keeps in sight, the candidates at least.
+    for, with blocks.
     `explain`: also tell each hit's code, sub-codes and rank before re-ranking.
     """
 
@@ -36,7 +37,6 @@ class SearchOptions:
     strategy: str | None = None
     compared: int | None = None
     probes: int | None = None
-    beam: int | None = None
     category: Sequence[str] = ()
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     min_cosine: float | None = None
@@ -51,15 +51,15 @@ class SearchOptions:
             raise SearchError(f"strategy must be one of {', '.join(STRATEGIES)}, got '{self.strategy}'")
         if self.compared is not None and self.compared < 1:
             raise SearchError(f"compared must be at least 1, got {self.compared}")
-        if self.beam is not None and not self.candidates <= self.beam <= MAX_CANDIDATES:
-            raise SearchError(f"beam must be the candidates, {self.candidates}, to {MAX_CANDIDATES}, got {self.beam}")
         if self.min_cosine is not None and not -1 <= self.min_cosine <= 1:
             raise SearchError(f"min_cosine must be -1 to 1, got {self.min_cosine}")
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One found image. `hamming_rank` is its rank before re-ranking (1 is first, equal distances share a rank).
+    """One found image.
+
+    `hamming_rank` is its rank before re-ranking (1 is first, equal distances share a rank); none with a graph.
 
     `sub_codes` are those it shares with the query, where the strategy asked for some. Without `explain` it has neither,
     and no `hamming`.
@@ -94,7 +94,6 @@ def as_table(hits: Sequence[Hit]) -> str:
 
 _DEFAULTS = SearchOptions()
 _FIRST_KEPT = 1000  # of the images within a radius
-BEAM = 500  # codes that a walk of the graph keeps in sight, at least
 
 
 class Searcher:
@@ -155,22 +154,24 @@ class Searcher:
         if strategy == "sub_codes":
             terms = self.recall.terms(query, options.probes, options.compared, filters)
             clauses.append(queries.sub_codes(terms))
-        beam = (options.beam or max(BEAM, options.candidates)) if strategy == "graph" else options.candidates
-        recalled = queries.recall(query.code.tobytes().hex(), options.candidates, beam, clauses)
-        request = queries.rerank(query, recalled, options.k, options.candidates, options.min_cosine)
+        if strategy != "graph":
+            clauses = [queries.recall(query.code.tobytes().hex(), options.candidates, clauses)]
+        request = queries.rerank(query, clauses, options.k, options.candidates, options.min_cosine)
         if not options.explain:
             (found,) = self.index.search(request)
             return [_hit(hit) for hit in found["hits"]["hits"]]
-        most = min(MAX_CANDIDATES, options.candidates * self.index.shards)
-        found, scored = self.index.search(queries.explained(request), queries.recalled_scores(recalled, most))
-        return [self._explained(hit, query.code, terms, self._distances(scored)) for hit in found["hits"]["hits"]]
+        requests = [queries.explained(request)]
+        if strategy != "graph":
+            most = min(MAX_CANDIDATES, options.candidates * self.index.shards)
+            requests.append(queries.recalled_scores(clauses[0], most))
+        found, *scored = self.index.search(*requests)
+        distances = self._distances(scored[0]) if scored else None
+        return [self._explained(hit, query.code, terms, distances) for hit in found["hits"]["hits"]]
 
     def _inside(
         self, query: EncodedQuery, radius: int, filters: list[queries.Body], sieve: list[queries.Body]
     ) -> list[Hit]:
         """All images within the radius, or MAX_CANDIDATES; the sieve holds for each of them."""
-        if self.index.graph:  # its knn is approximate, so the codes are compared here
-            return self._reranked(query, queries.ids(self._walk(query.code, radius, filters + sieve)))
         code = query.code.tobytes().hex()
         # Keeping the nearest in order is a quarter of a scan's time if so many are kept. A sieve lets few through.
         for most in (MAX_CANDIDATES,) if sieve else (_FIRST_KEPT, MAX_CANDIDATES):
@@ -180,17 +181,9 @@ class Searcher:
         return hits
 
     def _reranked(self, query: EncodedQuery, inside: queries.Body) -> list[Hit]:
-        request = queries.rerank(query, inside, MAX_CANDIDATES, MAX_CANDIDATES, None)
+        request = queries.rerank(query, [inside], MAX_CANDIDATES, MAX_CANDIDATES, None)
         (answer,) = self.index.search(queries.explained(request))
         return [self._explained(hit, query.code, [], None) for hit in answer["hits"]["hits"]]
-
-    def _walk(self, code: Codes, radius: int, clauses: list[queries.Body]) -> list[str]:
-        """Ids of all images within the radius, by comparing here the codes that the clauses let through."""
-        inside: list[str] = []
-        for image_ids, codes in self.index.codes(clauses):
-            near = np.flatnonzero(hamming(code[np.newaxis], codes)[0] <= radius)
-            inside += [image_ids[row] for row in near]
-        return inside[:MAX_CANDIDATES]
 
     def _distances(self, answer: Mapping[str, Any]) -> NDArray[np.int64]:
         """Hamming distances of all candidates, ascending, from their scores `(bits - hamming) / bits`."""

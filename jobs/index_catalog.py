@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--column", "columns", multiple=True, metavar="ROLE=COLUMN", help="Where id, image, title or category stands."
 )
-@click.option("--graph", is_flag=True, help="Give the index a graph over the codes, for millions of images.")
+@click.option("--graph", is_flag=True, help="Give the index a graph, for millions of images.")
 @click.option(
     "--vocabulary",
     type=click.Path(dir_okay=False, path_type=Path),

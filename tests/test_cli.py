@@ -25,8 +25,7 @@ from hashsearch.cli import commands
 from hashsearch.demo import draw_catalog
 from hashsearch.index.node import LocalNode
 from hashsearch.recall import CELLS_AT_LEAST, COMPARED_AT_LEAST, COMPARED_SHARE, PROBES, SCANNED_UP_TO
-from hashsearch.search import BEAM
-from jobs import fit_encoder, index_catalog, train_embedder
+from jobs import fit_encoder, fit_vocabulary, index_catalog, train_embedder
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -76,6 +75,7 @@ def hashsearch(words: Sequence[str], environment: dict[str, str] | None = None) 
 def all_commands() -> Iterator[tuple[str, click.Command]]:
     yield "index_catalog", index_catalog.main
     yield "fit_encoder", fit_encoder.main
+    yield "fit_vocabulary", fit_vocabulary.main
     yield "train_embedder", train_embedder.main
     for name, command in commands.commands.items():
         subcommands = command.commands.items() if isinstance(command, click.Group) else [("", command)]
@@ -146,6 +146,40 @@ def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: d
     assert json.loads(category.stdout) == []
 
 
+def test_a_vocabulary_is_learned_indexed_and_searched(
+    pictures: Path, indexed: dict[str, str], client: Elasticsearch, fresh_name: str, tmp_path: Path
+) -> None:
+    words, environment = str(tmp_path / "words.npz"), indexed | {"HASHSEARCH_INDEX": fresh_name}
+    learned = run(["-m", "jobs.fit_vocabulary", str(pictures), "--out", words, "--words", "500"])
+    assert "500 words of sift" in learned.stdout, learned.stderr
+    assert "left out" in learned.stderr and "broken.jpg" in learned.stderr
+    job = ["-m", "jobs.index_catalog", str(pictures), "--vocabulary", words]
+    assert "12 indexed" in run(job, environment).stderr
+    file = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
+    with Image.open(file) as picture:
+        picture.rotate(20, expand=True).save(tmp_path / "turned.png")
+    sought = ["search", str(tmp_path / "turned.png"), "--method", "sift", "-k", "3"]
+    found = hashsearch([*sought, "--vocabulary", words, "--matched", "12"], environment)
+    assert found.stdout.splitlines()[0].split() == ["score", "inliers", "overlap", "words", "verdict", "id"]
+    hits = json.loads(hashsearch([*sought, "--vocabulary", words, "--json"], environment).stdout)
+    assert hits[0]["uri"] == str(file) and hits[0]["verdict"] in ("same", "in part")
+    assert "needs the --vocabulary" in hashsearch(sought, environment).stderr
+    unlike = hashsearch([*sought, "--vocabulary", words], indexed)
+    assert (unlike.returncode, "has images without visual words" in unlike.stderr) == (1, True)
+
+
+def test_two_images_are_matched_and_drawn(pictures: Path, tmp_path: Path) -> None:
+    one, other = sorted((pictures.parent / "images").rglob("*.jpg"))[::4][:2]
+    with Image.open(one) as picture:
+        picture.crop((40, 40, 400, 400)).save(tmp_path / "part.png")
+    told = hashsearch(["match", str(one), str(tmp_path / "part.png"), "--out", str(tmp_path / "drawn.png")])
+    assert re.match(r"(same|in part): \d+ of \d+ matches obey one homography, score \d", told.stdout), told.stderr
+    with Image.open(tmp_path / "drawn.png") as drawn, Image.open(one) as picture:
+        assert drawn.size == (picture.width + 360, picture.height)
+    answer = json.loads(hashsearch(["match", str(one), str(other), "--features", "orb", "--json"]).stdout)
+    assert (answer["verdict"], answer["score"] < 1) == ("unlike", True)
+
+
 def test_strategies_and_what_goes_with_them(
     pictures: Path, indexed: dict[str, str], client: Elasticsearch, fresh_name: str
 ) -> None:
@@ -165,8 +199,10 @@ def test_strategies_and_what_goes_with_them(
     assert [hit["id"] for hit in found("--strategy", "sub_codes")] == [hit["id"] for hit in every]
     graph = {**indexed, "HASHSEARCH_INDEX": fresh_name}
     assert "12 indexed" in run(["-m", "jobs.index_catalog", str(pictures), "--graph"], graph).stderr
-    assert found("--strategy", "graph", "--beam", "600", environment=graph) == every
-    assert found(environment=graph) == every
+    unranked = [{**hit, "hamming_rank": None} for hit in every]
+    assert found("--strategy", "graph", environment=graph) == unranked
+    assert found(environment=graph) == unranked
+    assert found("--strategy", "scan", environment=graph) == every
 
 
 def test_the_help_of_a_search_tells_the_defaults() -> None:
@@ -174,7 +210,6 @@ def test_the_help_of_a_search_tells_the_defaults() -> None:
     assert f"sub_codes above {SCANNED_UP_TO:,} images" in said
     assert f"a {COMPARED_SHARE}th of the index, {COMPARED_AT_LEAST:,} and {CELLS_AT_LEAST} average cells" in said
     assert f"with blocks. [default: {PROBES}]" in said
-    assert f"[default: {BEAM}, but the candidates at least]" in said
 
 
 def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: Path, indexed: dict[str, str]) -> None:
@@ -193,7 +228,6 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
         (["search", "--id", "nothing"], 1, "image_not_found: no image with id 'nothing'"),
         (["search", "--id", "x", "-k", "0"], 1, "search_error: k must be 1 to the number of candidates, 500, got 0"),
         (["search", "--id", "x", "--compared", "0"], 1, "search_error: compared must be at least 1, got 0"),
-        (["search", "--id", "x", "--beam", "9"], 1, "search_error: beam must be the candidates, 500, to 10000, got 9"),
         (["search", "--id", "x", "--method", "phash", "--turned"], 2, "--turned turns the picture itself: give IMAGE"),
         (["search", "--id", "x", "--turned"], 2, "--turned is not for --method codes"),
         (

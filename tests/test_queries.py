@@ -26,11 +26,10 @@ def test_filters_are_one_clause_each() -> None:
     ]
 
 
-@pytest.mark.parametrize("beam", [500, 800])
-def test_recall_is_knn_on_the_code(beam: int) -> None:
-    knn = {"field": "code", "query_vector": "ab", "k": 500, "num_candidates": beam}
-    assert queries.recall("ab", 500, beam, []) == {"knn": knn}
-    assert queries.recall("ab", 500, beam, [CATEGORY, COLOUR]) == {"knn": {**knn, "filter": [CATEGORY, COLOUR]}}
+def test_recall_is_knn_on_the_code() -> None:
+    knn = {"field": "code", "query_vector": "ab", "k": 500, "num_candidates": 500}
+    assert queries.recall("ab", 500, []) == {"knn": knn}
+    assert queries.recall("ab", 500, [CATEGORY, COLOUR]) == {"knn": {**knn, "filter": [CATEGORY, COLOUR]}}
 
 
 def test_within_keeps_what_is_as_near_as_the_radius() -> None:
@@ -71,16 +70,26 @@ def test_sampled_codes_bring_nothing_but_codes_and_their_number() -> None:
 
 @pytest.mark.parametrize("min_cosine", [None, 0.0, 0.5, -1.0])
 def test_the_whole_search_is_one_body(min_cosine: float | None) -> None:
-    recalled = queries.recall("ab", 500, 800, [queries.sub_codes(["b00:abab"]), CATEGORY])
-    body = queries.rerank(QUERY, recalled, 10, 500, min_cosine)
+    recalled = queries.recall("ab", 500, [queries.sub_codes(["b00:abab"]), CATEGORY])
+    body = queries.rerank(QUERY, [recalled], 10, 500, min_cosine)
     assert body["query"]["knn"].pop("query_vector").tolist() == VECTOR.tolist()
-    knn = {"field": "embedding", "k": 10, "num_candidates": 500, "filter": recalled}
+    assert body.pop("min_score", None) == (None if min_cosine is None else (1 + min_cosine) / 2)
+    rescored = {"k": 50, "num_candidates": 500, "rescore_vector": {"oversample": 10}}
     assert body == {
-        "query": {"knn": knn if min_cosine is None else {**knn, "similarity": min_cosine}},
+        "query": {"knn": {"field": "embedding", **rescored, "filter": [recalled]}},
         "size": 10,
         "_source": ["uri", "title", "category", "attributes", "width", "height", "indexed_at"],
     }
     assert recalled["knn"]["filter"] == [{"terms": {"sub_codes": ["b00:abab"]}}, CATEGORY]
+
+
+@pytest.mark.parametrize(("k", "candidates"), [(10, 10), (10, 101), (20, 500), (300, 500), (10_000, 10_000)])
+def test_every_candidate_is_scored_by_its_floats(k: int, candidates: int) -> None:
+    knn = queries.rerank(QUERY, [], k, candidates, None)["query"]["knn"]
+    assert "filter" not in knn
+    assert knn["k"] * knn["rescore_vector"]["oversample"] == pytest.approx(candidates)
+    assert 1 <= knn["rescore_vector"]["oversample"] <= 10
+    assert k <= knn["k"] <= knn["num_candidates"] == candidates
 
 
 def test_an_explained_search_brings_code_and_sub_codes_too() -> None:
@@ -91,12 +100,12 @@ def test_an_explained_search_brings_code_and_sub_codes_too() -> None:
 
 def test_a_re_rank_vector_of_bytes_is_sent_in_hex() -> None:
     query = replace(QUERY, rerank_vector=np.array([95, -127], np.int8))
-    body = queries.rerank(query, queries.recall("ab", 500, 500, []), 10, 500, None)
+    body = queries.rerank(query, [queries.recall("ab", 500, [])], 10, 500, None)
     assert body["query"]["knn"]["query_vector"] == "5f81"
 
 
 def test_recalled_scores_bring_nothing_but_scores() -> None:
-    recalled = queries.recall("ab", 5, 5, [])
+    recalled = queries.recall("ab", 5, [])
     assert queries.recalled_scores(recalled, 15) == {"query": recalled, "size": 15, "stored_fields": "_none_"}
 
 
@@ -127,6 +136,6 @@ def test_pages_follow_each_other() -> None:
 
 def test_bodies_do_not_share_what_is_changed_later() -> None:
     clauses = [CATEGORY]
-    body = queries.recall("ab", 5, 5, clauses)
+    body = queries.recall("ab", 5, clauses)
     clauses.append(COLOUR)
     assert body["knn"]["filter"] == [CATEGORY]

@@ -20,7 +20,7 @@ from hashsearch.index.store import ImageIndex
 from hashsearch.radius import MEASURED, Radius, Sieve, cheapest, sieves
 from hashsearch.search import Searcher, SearchOptions
 
-COUNT, DIMS, BITS = 1500, 24, 112
+COUNT, DIMS, BITS = 1500, 64, 112
 VECTORS = clustered(COUNT, DIMS, spread=0.3)
 BLOCKS, CELLS = toy_encoder(VECTORS, BITS, "blocks"), toy_encoder(VECTORS, BITS, "cells", cells=20)
 ENCODERS = {"blocks": BLOCKS, "cells": CELLS}
@@ -30,7 +30,6 @@ CUT: Blocks = BLOCKS.sub_codes
 QUERIES = [BLOCKS.encode_query(vector) for vector in (VECTORS[3], VECTORS[77], VECTORS[5] + VECTORS[150])]
 RADII = (0, 1, 5, 6, 7, 13, 20, 33, 40, 69, BITS)
 DEAR_SCAN = replace(MEASURED, code=1e12, planning=0.0)  # any sieve is cheaper
-DEAR_PAGES = replace(MEASURED, paged=1e12, planning=0.0)
 
 
 def sieve(terms: int, postings: float, passing: float, required: int = 1) -> Sieve:
@@ -44,50 +43,46 @@ def unseen(one: Sieve) -> float:
 
 class TestCheapest:
     @pytest.mark.parametrize(
-        ("images", "bits", "terms", "postings", "passing", "graph", "expected"),
+        ("images", "bits", "terms", "postings", "passing", "expected"),
         [
             # at a million codes of 1024 bits, as expected of real photos: radius 8, 63, 127, 160, 191
-            (1_000_000, 1024, 10, 300, 0, False, "blocks"),
-            (1_000_000, 1024, 128, 4_900, 50, False, "blocks"),
-            (1_000_000, 1024, 1808, 56_000, 2_700, False, "blocks"),
-            (1_000_000, 1024, 6128, 151_000, 4_700, False, "scan"),
-            (1_000_000, 1024, 15_488, 370_000, 17_000, False, "scan"),
+            (1_000_000, 1024, 10, 300, 0, "blocks"),
+            (1_000_000, 1024, 128, 4_900, 50, "blocks"),
+            (1_000_000, 1024, 1808, 56_000, 2_700, "blocks"),
+            (1_000_000, 1024, 6128, 151_000, 4_700, "scan"),
+            (1_000_000, 1024, 15_488, 370_000, 17_000, "scan"),
             # more images: terms cost the same
-            (10_000_000, 1024, 15_488, 500_000, 30_000, False, "blocks"),
+            (10_000_000, 1024, 15_488, 500_000, 30_000, "blocks"),
             # fewer: a scan costs less
-            (10_000, 1024, 1808, 560, 27, False, "scan"),
-            (100_000, 1024, 1808, 5_600, 270, False, "scan"),
-            (100_000, 1024, 128, 490, 5, False, "blocks"),
+            (10_000, 1024, 1808, 560, 27, "scan"),
+            (100_000, 1024, 1808, 5_600, 270, "scan"),
+            (100_000, 1024, 128, 490, 5, "blocks"),
             # short codes are scanned faster
-            (1_000_000, 64, 6_000, 60_000, 3_500, False, "scan"),
+            (1_000_000, 64, 6_000, 60_000, 3_500, "scan"),
             # nearly everything passes
-            (1_000_000, 1024, 1088, 2_000_000, 900_000, False, "scan"),
-            # with a graph codes are fetched, which costs far more
-            (1_000_000, 1024, 15_488, 370_000, 17_000, True, "blocks"),
-            (10_000, 1024, 1808, 560, 27, True, "blocks"),
-            (10_000, 1024, 1808, 10_000, 10_000, True, "scan"),
+            (1_000_000, 1024, 1088, 2_000_000, 900_000, "scan"),
             # more terms than Elasticsearch takes
-            (10_000_000, 1024, 65_537, 0, 0, False, "scan"),
-            (10_000_000, 1024, 65_536, 0, 0, False, "blocks"),
-            (0, 1024, 64, 0, 0, False, "scan"),
+            (10_000_000, 1024, 65_537, 0, 0, "scan"),
+            (10_000_000, 1024, 65_536, 0, 0, "blocks"),
+            (0, 1024, 64, 0, 0, "scan"),
         ],
     )
     def test_of_blocks_and_scan(
-        self, images: int, bits: int, terms: int, postings: float, passing: float, graph: bool, expected: str
+        self, images: int, bits: int, terms: int, postings: float, passing: float, expected: str
     ) -> None:
-        found = cheapest([sieve(terms, postings, passing)], images, bits, graph=graph)
+        found = cheapest([sieve(terms, postings, passing)], images, bits)
         assert ("scan" if found is None else "blocks") == expected
 
     def test_of_several_sieves_the_least_cost(self) -> None:
         loose, fitting, strict = sieve(1088, 50e3, 38e3), sieve(2168, 60e3, 1300.0, 4), sieve(3608, 80e3, 200.0, 8)
-        assert cheapest([loose, fitting, strict], 1_000_000, 1024, graph=False) is fitting
-        assert cheapest([], 1_000_000, 1024, graph=False) is None
+        assert cheapest([loose, fitting, strict], 1_000_000, 1024) is fitting
+        assert cheapest([], 1_000_000, 1024) is None
 
     def test_many_that_pass_cost_a_walk_past_all_others(self) -> None:
         few, many = sieve(0, 0, MAX_CANDIDATES), sieve(0, 0, MAX_CANDIDATES + 1)
         costs = replace(MEASURED, single=1.0, code=3.0, bit=0.0)
-        assert cheapest([few], 100_000, 1024, graph=False, costs=replace(costs, passed_over=5.0)) is few
-        assert cheapest([many], 100_000, 1024, graph=False, costs=replace(costs, passed_over=5.0)) is None
+        assert cheapest([few], 100_000, 1024, costs=replace(costs, passed_over=5.0)) is few
+        assert cheapest([many], 100_000, 1024, costs=replace(costs, passed_over=5.0)) is None
 
 
 @pytest.mark.parametrize("radius", RADII)
@@ -123,7 +118,7 @@ class TestOnAnIndex:
     @pytest.mark.parametrize("radius", RADII)
     def test_blocks_miss_none(self, indices: dict[str, ImageIndex], kind: str, radius: int) -> None:
         searcher = Searcher(BLOCKS, indices[kind])
-        searcher.radius = Radius(BLOCKS, indices[kind], DEAR_PAGES if indices[kind].graph else DEAR_SCAN)
+        searcher.radius = Radius(BLOCKS, indices[kind], DEAR_SCAN)
         for query, vector in zip(QUERIES, (VECTORS[3], VECTORS[77], VECTORS[5] + VECTORS[150])):
             if radius <= 40:  # above that there are more terms than Elasticsearch takes
                 assert searcher.radius.clauses(query.code, radius)

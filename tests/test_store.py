@@ -31,7 +31,7 @@ from hashsearch.index.client import connect
 from hashsearch.index.store import ImageIndex
 from hashsearch.index.writing import BulkWriter
 
-VECTORS = clustered(30, 8)
+VECTORS = clustered(30, 64)
 ENCODER = toy_encoder(VECTORS, bits=16)
 OTHER = toy_encoder(VECTORS, bits=32)
 TEXTS: list[dict[str, Any]] = [
@@ -172,7 +172,7 @@ class TestRead:
         index = filled(client, fresh_name, encoder, VECTORS)
         found = index.vectors([f"{row:04}" for row in range(30)])
         stored = np.stack([found[f"{row:04}"].rerank_vector for row in range(30)])
-        assert (stored.shape, stored.dtype) == ((30, dims or 8), np.int8)
+        assert (stored.shape, stored.dtype) == ((30, dims or 64), np.int8)
         assert (stored == encoder.encode(VECTORS).rerank_vectors).all()
 
     def test_what_was_read_can_be_written_again(self, index: ImageIndex) -> None:
@@ -242,7 +242,7 @@ class TestRead:
         assert len(index.sample(100)) == 30
 
 
-MANY = clustered(3000, 24)
+MANY = clustered(3000, 64)
 IN_CELLS = toy_encoder(MANY, 80, "cells", cells=30)
 
 
@@ -252,10 +252,9 @@ def segments(index: ImageIndex) -> list[int]:
     return [len(copies[0]["segments"]) for one in described for copies in one["shards"].values()]
 
 
-def compared(index: ImageIndex, query: Vectors, beam: int) -> int:
-    """How many codes Elasticsearch compares for a query."""
-    code = IN_CELLS.encode_query(query).code.tobytes().hex()
-    knn = {"field": "code", "query_vector": code, "k": 5, "num_candidates": beam}
+def compared(index: ImageIndex, query: Vectors) -> int:
+    """How many embeddings Elasticsearch compares for a query."""
+    knn = {"field": "embedding", "query_vector": query.tolist(), "k": 5, "num_candidates": 20}
     answer = index.client.search(index=index.alias, knn=knn, size=1, profile=True)
     told = [one for shard in answer["profile"]["shards"] for one in shard["dfs"]["knn"]]
     return sum(one["vector_operations_count"] for one in told)
@@ -279,7 +278,7 @@ def in_parts(request: pytest.FixtureRequest, client: Elasticsearch, fresh_name: 
     client.indices.create(
         index=templates.dated_index_of(fresh_name, date.today(), IN_CELLS.fingerprint),
         aliases={templates.alias_of(fresh_name): {"is_write_index": True}},
-        mappings=templates.index_mappings(24, 80, IN_CELLS.fingerprint),
+        mappings=templates.index_mappings(64, 80, IN_CELLS.fingerprint),
         settings={"index": {**templates.SORTED, "number_of_shards": request.param}},
     )
     index = ImageIndex.open(client, fresh_name, IN_CELLS)
@@ -320,14 +319,24 @@ class TestGraph:
         """A merge leaves alone what is one segment already."""
         if merged:
             in_parts.merge()
-        assert compared(in_parts, MANY[0], beam=20) == len(MANY)
+        assert compared(in_parts, MANY[0]) == len(MANY)
         index = in_parts.with_graph()
         assert segments(index) == [1] * index.shards
         assert index == ImageIndex.open(index.client, name_of(index), IN_CELLS)
         assert index.graph and not in_parts.graph
         for query in MANY[:20]:
-            assert 20 <= compared(index, query, beam=20) < len(MANY) / 2
+            assert 20 <= compared(index, query) < len(MANY) / 2
         assert index.with_graph() == index
+
+    @pytest.mark.parametrize(("dims", "dtype"), [(64, "int8"), (29, "float32")])
+    def test_of_vectors_that_are_not_quantised(
+        self, client: Elasticsearch, fresh_name: str, dims: int, dtype: str
+    ) -> None:
+        encoder = toy_encoder(VECTORS, rerank_vectors=RerankVectors(None if dims == 64 else 29, dtype))
+        index = ImageIndex.create(client, fresh_name, encoder)
+        with pytest.raises(ConfigError, match="a graph needs re-rank vectors of at least 64 float32 dims"):
+            index.with_graph()
+        assert not ImageIndex.open(client, fresh_name, encoder).graph
 
     def test_nothing_stored_changes(self, client: Elasticsearch, fresh_name: str) -> None:
         index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
@@ -340,7 +349,7 @@ class TestGraph:
         index = ImageIndex.create(client, fresh_name, IN_CELLS).with_graph()
         assert BulkWriter(client, index.alias).write(documents_of(IN_CELLS, MANY)) == []
         index.merge()
-        assert compared(index, MANY[0], beam=20) < len(MANY) / 2
+        assert compared(index, MANY[0]) < len(MANY) / 2
 
 
 ReadIndex = Callable[[ImageIndex], object]

@@ -50,7 +50,7 @@ def made(client: Elasticsearch, name: str) -> dict[str, Any]:
     templates.install(client)
     templates.install(client)  # again: nothing changes
     index = templates.dated_index_of(name, date(2026, 1, 2), "0123456789abcdef")
-    mappings = templates.index_mappings(48, 64, "0123456789abcdef")
+    mappings = templates.index_mappings(64, 64, "0123456789abcdef")
     client.indices.create(index=index, mappings=mappings, settings={"index": templates.SORTED})
     description: dict[str, Any] = client.indices.get(index=index)[index]
     return description
@@ -83,7 +83,7 @@ def test_a_new_index_has_the_fields_of_an_image(client: Elasticsearch, fresh_nam
         "indexed_at": "date",
     }
     vectors = {name: (fields[name].get("element_type", "float"), fields[name]["dims"]) for name in VECTORS}
-    assert vectors == {"code": ("bit", 64), "embedding": ("float", 48), "phash": ("bit", 64)}
+    assert vectors == {"code": ("bit", 64), "embedding": ("float", 64), "phash": ("bit", 64)}
     assert fields["embedding"]["similarity"] == "cosine"
     kinds = {name: fields[name]["index_options"]["type"] for name in VECTORS}
     assert kinds == {"code": "flat", "embedding": "flat", "phash": "flat"}
@@ -95,14 +95,16 @@ def test_a_new_index_is_sorted_by_sub_codes(client: Elasticsearch, fresh_name: s
     assert sort == {"field": ["sub_codes"], "order": ["asc"], "mode": ["max"]}
 
 
-def test_a_code_may_be_given_a_graph_later(client: Elasticsearch, fresh_name: str) -> None:
+def test_embeddings_may_be_given_a_graph_later(client: Elasticsearch, fresh_name: str) -> None:
     made(client, fresh_name)
     (index,) = client.indices.get(index=f"{templates.alias_of(fresh_name)}-*")
     for _ in range(2):  # again: nothing changes
-        code = client.indices.get(index=index)[index]["mappings"]["properties"]["code"]
-        client.indices.put_mapping(index=index, properties={"code": {**code, "index_options": templates.GRAPH}})
-    after = client.indices.get(index=index)[index]["mappings"]["properties"]["code"]
-    assert after == {**code, "index_options": {"type": "hnsw", "m": 16, "ef_construction": 200}}
+        embedding = client.indices.get(index=index)[index]["mappings"]["properties"]["embedding"]
+        graph = {"embedding": {**embedding, "index_options": templates.GRAPH}}
+        client.indices.put_mapping(index=index, properties=graph)
+    after = client.indices.get(index=index)[index]["mappings"]["properties"]["embedding"]
+    assert after.pop("index_options").items() >= {"type": "bbq_hnsw", "m": 16, "ef_construction": 100}.items()
+    assert after.items() <= embedding.items()
 
 
 def test_re_rank_vectors_of_bytes(client: Elasticsearch, fresh_name: str) -> None:

@@ -92,7 +92,6 @@ METHODS: dict[str, str] = {
     "hashsearch-cells": "ours",
     "hashsearch-cells-two-segments": "ours",
     "hashsearch-graph": "ours",
-    "hashsearch-graph-1024": "ours",
     "es-float-scan": "elastic",
     "es-float-hnsw": "elastic",
     "es-int8-hnsw": "elastic",

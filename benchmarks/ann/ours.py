@@ -46,20 +46,14 @@ _COMPARED: Sequence[Setting] = [
     *({"compared": compared, "candidates": 500} for compared in (20_000, 30_000, 50_000, 100_000)),
     {"compared": 100_000, "candidates": 1000},
 ]
-_WALKED: Sequence[Setting] = [
-    {"candidates": count, "beam": beam}
-    for count, beam in (
-        (100, 100), (150, 200), (200, 300), (300, 300), (300, 500), (400, 800), (500, 1000), (1000, 1000), (1000, 2000)
-    )
-]  # fmt: skip
+_WALKED: Sequence[Setting] = [{"candidates": count} for count in (50, 100, 200, 300, 500, 700, 1000, 1500)]
 
 VARIANTS: dict[str, Variant] = {
     "hashsearch-scan": Variant("scan", _SCANNED),
     "hashsearch-blocks": Variant("sub_codes", _PROBED, sub_codes="blocks"),
     "hashsearch-cells": Variant("sub_codes", _COMPARED),
     "hashsearch-cells-two-segments": Variant("sub_codes", _COMPARED, segments=2),
-    "hashsearch-graph": Variant("graph", _WALKED),
-    "hashsearch-graph-1024": Variant("graph", _WALKED, bits=1024),
+    "hashsearch-graph": Variant("graph", _WALKED, bits=1024),
 }
 
 
@@ -103,8 +97,9 @@ class Ours:
 
     def sizes(self) -> Sizes:
         postings = POSTINGS if self.variant.strategy == "sub_codes" else ()
-        memory = self.server.file_bytes("BitVectors", "BitFlatVector", *postings)
-        counted = "codes, their graph if any, and with sub-codes all postings, those of the ids too"
+        recalled = (".veb", ".vex") if self.variant.strategy == "graph" else ("BitVectors", "BitFlatVector")
+        memory = self.server.file_bytes(*recalled, *postings)
+        counted = "what recall reads: codes and all postings, or the graph and the quantised vectors"
         return Sizes(self.server.file_bytes(), memory, counted)
 
     def restart(self) -> None:

@@ -18,6 +18,7 @@ from hashsearch.hashing.rerank_vectors import as_json
 Body = dict[str, Any]
 
 MAX_CANDIDATES = 10_000  # Elasticsearch's limit for num_candidates and for the hits of one answer
+_MOST_OVERSAMPLE = 10  # Elasticsearch's limit
 _SHOWN = ["uri", "title", "category", "attributes", "width", "height", "indexed_at"]
 
 
@@ -76,28 +77,35 @@ def by_words(words: Sequence[str], most: int, clauses: Sequence[Body]) -> Body:
     return {"query": query, "size": most, "_source": _SHOWN, "track_total_hits": False}
 
 
-def recall(code_hex: str, candidates: int, beam: int, clauses: Sequence[Body]) -> Body:
-    """The `candidates` nearest codes by Hamming distance, of each shard; a graph's walk keeps `beam` codes in sight."""
-    knn: Body = {"field": "code", "query_vector": code_hex, "k": candidates, "num_candidates": beam}
+def recall(code_hex: str, candidates: int, clauses: Sequence[Body]) -> Body:
+    """The `candidates` nearest codes by Hamming distance, of each shard."""
+    knn: Body = {"field": "code", "query_vector": code_hex, "k": candidates, "num_candidates": candidates}
     return {"knn": {**knn, "filter": list(clauses)} if clauses else knn}
 
 
-def rerank(query: EncodedQuery, recalled: Body, k: int, candidates: int, min_cosine: float | None) -> Body:
-    """The whole search: the k best by exact cosine among the recalled.
+def rerank(
+    query: EncodedQuery, clauses: Sequence[Body], k: int, candidates: int, min_cosine: float | None
+) -> Body:
+    """The whole search: the k best by exact cosine among `candidates` that the clauses let through.
 
-    The outer `num_candidates` is the number of candidates: below it Elasticsearch would walk all vectors instead of
-    scoring just those that the filter lets through.
+    With a clause for recalled codes these are the candidates. `num_candidates` is their number: below it Elasticsearch
+    would walk all vectors instead of scoring just those that the clauses let through. Without one they are what a walk
+    of the embeddings' graph finds by their quantised form. Then all candidates are scored by their floats, which
+    Elasticsearch does for at most ten times its k: so that may have to be larger than ours. Where there is no quantised
+    form it scores by the floats at once. `similarity` would cut by the quantised form; `min_score` does not.
     """
+    asked = max(k, -(-candidates // _MOST_OVERSAMPLE))
     knn: Body = {
         "field": "embedding",
         "query_vector": as_json(query.rerank_vector),
-        "k": k,
+        "k": asked,
         "num_candidates": candidates,
-        "filter": recalled,
+        "rescore_vector": {"oversample": candidates / asked},
     }
-    if min_cosine is not None:
-        knn["similarity"] = min_cosine
-    return {"query": {"knn": knn}, "size": k, "_source": _SHOWN}
+    if clauses:
+        knn["filter"] = list(clauses)
+    body: Body = {"query": {"knn": knn}, "size": k, "_source": _SHOWN}
+    return body if min_cosine is None else {**body, "min_score": (1 + min_cosine) / 2}
 
 
 def explained(body: Body) -> Body:
@@ -116,7 +124,7 @@ def within(code_hex: str, radius: int, most: int, clauses: Sequence[Body]) -> Bo
     Elasticsearch compares just the codes that the clauses let through while they are no more than `most`; else it
     walks past all others too.
     """
-    body = recall(code_hex, most, most, clauses)
+    body = recall(code_hex, most, clauses)
     body["knn"]["similarity"] = radius
     return body
 

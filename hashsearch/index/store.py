@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hashsearch.baselines.phash import stored_hash
 from hashsearch.encoder import Encoder, stored_fields
 from hashsearch.errors import (
+    ConfigError,
     EncoderMismatch,
     ImageNotFound,
     IndexNotFound,
@@ -77,6 +78,7 @@ class ImageIndex:
     uuids: tuple[str, ...]
     shards: int
     graph: bool
+    dims: int
     dtype: str
     vocabulary: str | None
 
@@ -106,7 +108,7 @@ class ImageIndex:
         alias = templates.alias_of(name)
         behind = _behind(client, alias, encoder.fingerprint)
         settings = [description["settings"]["index"] for description in behind.values()]
-        codes = [description["mappings"]["properties"]["code"] for description in behind.values()]
+        embeddings = [description["mappings"]["properties"]["embedding"] for description in behind.values()]
         return cls(
             client,
             alias,
@@ -114,7 +116,8 @@ class ImageIndex:
             indices=tuple(behind),
             uuids=tuple(sorted(setting["uuid"] for setting in settings)),
             shards=sum(int(setting["number_of_shards"]) for setting in settings),
-            graph=any(code["index_options"]["type"] == "hnsw" for code in codes),
+            graph=any(embedding["index_options"]["type"] == templates.GRAPH["type"] for embedding in embeddings),
+            dims=encoder.rerank_dims,
             dtype=encoder.rerank_vectors.dtype,
             vocabulary=_vocabulary(behind),
         )
@@ -131,6 +134,14 @@ class ImageIndex:
         """EncoderMismatch unless it was opened with this encoder."""
         if encoder.fingerprint != self.fingerprint:
             raise EncoderMismatch(self.alias, self.fingerprint, encoder.fingerprint)
+
+    def require_quantisable(self) -> None:
+        """ConfigError unless a graph is possible: Elasticsearch quantises floats only, of 64 dims or more."""
+        if self.dtype != "float32" or self.dims < templates.QUANTISED_FROM:
+            raise ConfigError(
+                f"a graph needs re-rank vectors of at least {templates.QUANTISED_FROM} float32 dims, "
+                f"and those of '{self.alias}' have {self.dims} {self.dtype}"
+            )
 
     def add_fields(self) -> None:
         """Give an index made by an older version the fields that it lacks and this version writes."""
@@ -183,15 +194,16 @@ class ImageIndex:
             patient.indices.refresh(index=self.alias)
 
     def with_graph(self) -> ImageIndex:
-        """The same index with a graph over its codes, and one over those written from now on.
+        """The same index with a graph over its quantised embeddings, and one over those written from now on.
 
         Merging builds it: for an index just filled that takes half as long as a graph that grew with the index.
         """
         self.add_fields()
+        self.require_quantisable()
         for index, description in _behind(self.client, self.alias, self.fingerprint).items():
-            code = {**description["mappings"]["properties"]["code"], "index_options": templates.GRAPH}
+            embedding = {**description["mappings"]["properties"]["embedding"], "index_options": templates.GRAPH}
             with store_errors(self.alias):
-                self.client.indices.put_mapping(index=index, properties={"code": code})
+                self.client.indices.put_mapping(index=index, properties={"embedding": embedding})
             self._unmerge(index)
         self.merge()
         return replace(self, graph=True)

@@ -202,11 +202,10 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "strategy": _text,
     "compared": _whole,
     "probes": _whole,
-    "beam": _whole,
     "min_cosine": _number,
     "explain": _truth,
     "filters": _filters,
     "crop": _numbers,
     "radius": _whole,
 }
-_NOT_WITH_RADIUS = ("k", "candidates", "strategy", "compared", "probes", "beam", "explain")
+_NOT_WITH_RADIUS = ("k", "candidates", "strategy", "compared", "probes", "explain")
