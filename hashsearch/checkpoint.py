@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from hashsearch.errors import CatalogError
 
-_REJECTS = "rejects.jsonl"
+_UNDER_WAY, _FINISHED = "checkpoint.json", "finished.json"
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,14 @@ class Reject:
     reason: str
 
 
-def rejected_last(folder: Path) -> int | None:
-    """How many entries the last run in a folder has rejected; None where none ran, or listed them elsewhere."""
-    try:
-        return (folder / _REJECTS).read_bytes().count(b"\n")
-    except OSError:
-        return None
+def last_run(folder: Path) -> Summary | None:
+    """What became of the entries of the last run in a folder, as far as it came; None where there was none."""
+    for name in (_UNDER_WAY, _FINISHED):
+        try:
+            return Summary(**json.loads((folder / name).read_text())["summary"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
 
 
 class Checkpoint:
@@ -69,7 +71,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], rejects: TextIO) -> None:
-        self._path = folder / "checkpoint.json"
+        self._path = folder / _UNDER_WAY
         self._identity = {**identity, "rejects": rejects.name}
         self._rejects = rejects
         self.rejects_path = Path(rejects.name)
@@ -87,7 +89,7 @@ class Checkpoint:
             except BlockingIOError as error:
                 raise CatalogError(f"one run at a time may write an index, and another one holds {folder}") from error
             # A name or row that is no UTF-8 must be told too; "\udce9" is JSON's way to write a single byte E9.
-            path = (rejects or folder / _REJECTS).absolute()
+            path = (rejects or folder / "rejects.jsonl").absolute()
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 yield cls(folder, identity, stream)
@@ -119,4 +121,5 @@ class Checkpoint:
 
     def finish(self) -> None:
         """The run came to its end: the next one starts from the beginning."""
-        self._path.unlink(missing_ok=True)
+        if self._path.exists():
+            self._path.replace(self._path.with_name(_FINISHED))

@@ -93,7 +93,7 @@ def nightly(settings: Settings, folder: Path, queries: int, labels: Path | None,
 
     Exit code: 0 measured, 1 the run failed, 2 wrong options, 4 something got worse and --fail-when-worse was given.
     """
-    from hashsearch.checkpoint import rejected_last
+    from hashsearch.checkpoint import last_run
     from hashsearch.evaluation.history import History, lines
     from hashsearch.evaluation.labels import read_labels
     from hashsearch.evaluation.nightly import measure
@@ -106,8 +106,8 @@ def nightly(settings: Settings, folder: Path, queries: int, labels: Path | None,
     history = History(folder, settings.index)
     encoder = load_encoder(settings)
     index = ImageIndex.open(connect_cluster(settings, say), settings.index, encoder)
-    rejected = rejected_last(settings.home / "jobs" / index.alias)
-    night = measure(Searcher(encoder, index), history, queries=queries, labels=told, rejected=rejected)
+    last = last_run(settings.home / "jobs" / index.alias)
+    night = measure(Searcher(encoder, index), history, queries=queries, labels=told, last_run=last)
     page = keep(history)
     for line in lines(night):
         click.echo(line)

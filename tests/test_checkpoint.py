@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hashsearch.checkpoint import Checkpoint, Reject, Summary
+from hashsearch.checkpoint import Checkpoint, Reject, Summary, last_run
 from hashsearch.errors import CatalogError
 
 IDENTITY = {"catalog": "c1", "index": ["i1"], "encoder": "e1"}
@@ -126,7 +126,7 @@ def test_a_damaged_checkpoint_begins_at_the_beginning(tmp_path: Path, content: s
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hashsearch.checkpoint import Checkpoint, Reject, Summary
+from hashsearch.checkpoint import Checkpoint, Reject, Summary, last_run
 with Checkpoint.hold(Path(sys.argv[1]), {"catalog": "c1"}) as checkpoint:
     while checkpoint.summary.entries < 5:
         checkpoint.advance(Summary(indexed=1), [Reject("1", None, "refused", "why")])
@@ -145,3 +145,16 @@ def test_a_killed_run_lets_go_and_has_kept_all(tmp_path: Path) -> None:
 def test_a_summary_is_said_in_a_sentence() -> None:
     said = str(Summary(1, 2, 3, 4))
     assert said == "10 entries: 1 indexed, 2 with new text, 3 unchanged, 4 rejected"
+
+
+def test_what_the_last_run_came_to_is_known(tmp_path: Path) -> None:
+    assert last_run(tmp_path / "none") is None
+    with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
+        checkpoint.advance(Summary(indexed=3, rejected=1), [MISSING])
+        assert last_run(tmp_path) == Summary(3, 0, 0, 1)  # as far as it came
+        checkpoint.finish()
+    assert last_run(tmp_path) == Summary(3, 0, 0, 1)
+    with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
+        checkpoint.advance(Summary(unchanged=4), [])
+        checkpoint.finish()
+    assert last_run(tmp_path) == Summary(unchanged=4)

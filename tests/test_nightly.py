@@ -17,6 +17,7 @@ from indices import documents_of, filled
 from nights import FIRST
 from vectors import clustered, cosines, toy_encoder
 
+from hashsearch.checkpoint import Checkpoint, Summary
 from hashsearch.encoder import Encoder
 from hashsearch.errors import EvaluationError, HashsearchError
 from hashsearch.evaluation.history import History, Night
@@ -31,6 +32,7 @@ DIMS = 24
 VECTORS = clustered(300, DIMS)
 TEXTS = [{"category": ("mugs", "pens")[row % 2]} for row in range(299)] + [{"category": "alone"}]
 ENCODER = toy_encoder(VECTORS)
+REJECTING = Summary(indexed=270, rejected=30)
 WEEK = timedelta(days=7)
 
 
@@ -68,11 +70,11 @@ def tight(count: int) -> Vectors:
 
 
 def test_a_first_night_tells_its_figures(live: Live) -> None:
-    night = live.measure(rejected=3)
+    night = live.measure(last_run=Summary(290, 5, 2, 3))
     figures = night["figures"]
     assert figures["recall@10"] == {"value": 1, "low": 1, "high": 1}  # fewer images than candidates
     assert figures["images"]["value"] == 300
-    assert figures["rejected share"]["value"] == pytest.approx(3 / 303)
+    assert figures["rejected share"]["value"] == pytest.approx(3 / 300)
     assert 0 < figures["p50 ms"]["value"] <= figures["p95 ms"]["value"]
     assert night["summary"] == "shop: the first night, nothing to compare with"
     assert night["settings"] == {"k": 10, "queries": 60, "strategy": "scan", "candidates": 500}
@@ -117,8 +119,8 @@ def test_labels_of_nothing_indexed_are_told_and_no_zero(live: Live) -> None:
 
 
 def test_an_unchanged_index_does_not_get_worse(live: Live) -> None:
-    live.measure(rejected=0)
-    night = live.measure(FIRST + WEEK, rejected=0)
+    live.measure(last_run=Summary(300))
+    night = live.measure(FIRST + WEEK, last_run=Summary(300))
     night["worse"] = [told for told in night["worse"] if " ms " not in told]  # this machine's time is not planted
     assert night["worse"] == night["notes"] == []
     assert night["compared_with"] == FIRST.isoformat()
@@ -158,15 +160,15 @@ def test_lost_and_replaced_images_are_told(live: Live) -> None:
 
 
 def test_a_better_past_is_remembered(live: Live) -> None:
-    live.measure(rejected=30)
+    live.measure(last_run=REJECTING)
     path = live.folder / "history.jsonl"
     past = json.loads(path.read_text())
     for name in ("p50 ms", "p95 ms", "rejected share"):
         past["figures"][name] = {"value": 1e-4, "low": 1e-4, "high": 1e-4}
     path.write_text(json.dumps(past) + "\n")
-    told = live.measure(FIRST + WEEK, rejected=30)["summary"]
+    told = live.measure(FIRST + WEEK, last_run=REJECTING)["summary"]
     assert told.startswith("shop: p50 ms rose from 0.0001 to ")
-    assert told.endswith("rejected share rose from 0.0001 to 0.09091 (since 2026-03-01)")
+    assert told.endswith("rejected share rose from 0.0001 to 0.1 (since 2026-03-01)")
 
 
 def test_another_encoder_is_not_compared_with(live: Live, client: Elasticsearch, fresh_name: str) -> None:
@@ -220,9 +222,9 @@ class TestCommand:
         self, client: Elasticsearch, fresh_name: str, words: list[str], tmp_path: Path
     ) -> None:
         live = Live(filled(client, fresh_name, ENCODER, VECTORS), tmp_path)
-        rejects = tmp_path / "home" / "jobs" / live.index.alias / "rejects.jsonl"
-        rejects.parent.mkdir(parents=True)
-        rejects.write_text('{"id": "a"}\n{"id": "b"}\n')
+        with Checkpoint.hold(tmp_path / "home" / "jobs" / live.index.alias, {}) as checkpoint:
+            checkpoint.advance(Summary(indexed=298, rejected=2), [])
+            checkpoint.finish()
         labels = tmp_path / "labels.csv"
         labels.write_text("query,relevant\n0001,0002\n")
         first = self.run([*words, "--labels", str(labels), "--fail-when-worse"])
@@ -234,7 +236,7 @@ class TestCommand:
         live.add(tight(1500), "new-")
         history = tmp_path / "history" / "history.jsonl"
         before = json.loads(history.read_text())
-        assert before["figures"]["rejected share"]["value"] == pytest.approx(2 / 302)
+        assert before["figures"]["rejected share"]["value"] == pytest.approx(2 / 300)
         history.write_text(json.dumps({**before, "at": FIRST.isoformat()}) + "\n")
         kept.rename(kept.with_name(f"{FIRST:%Y%m%dT%H%M%SZ}.npz"))
         second = self.run(words)

@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hashsearch import __version__
+from hashsearch.checkpoint import Summary
 from hashsearch.errors import EvaluationError, ImageNotFound
 from hashsearch.evaluation import metrics
 from hashsearch.evaluation.exact import PAGE, nearest, stored_vectors
@@ -50,12 +51,12 @@ def measure(
     *,
     queries: int = 200,
     labels: Mapping[str, set[str]] | None = None,
-    rejected: int | None = None,
+    last_run: Summary | None = None,
     now: datetime | None = None,
 ) -> Night:
     """A night's figures, appended to the history. EvaluationError for an index of fewer than two images.
 
-    `labels` are relevant images' ids by the query's, `rejected` how many entries the last indexing run left out.
+    `labels` are relevant images' ids by the query's, `last_run` what became of the entries of the last indexing run.
     """
     began, index = time.perf_counter(), searcher.index
     now = (now or datetime.now(timezone.utc)).astimezone(timezone.utc)
@@ -72,7 +73,7 @@ def measure(
     by_category, precisions = _by_category(index, records, answers)
     figures |= precisions
     figures |= _labelled(searcher, labels, queries, notes) if labels else {}
-    figures |= _others(images, rejected, answers, notes)
+    figures |= _others(images, last_run, answers, notes)
     before = history.reference(now)
     arrays, drift, probes = compared(searcher, stored, history, before, notes)
     night: Night = {
@@ -164,16 +165,16 @@ def _labelled(searcher: Searcher, labels: Mapping[str, set[str]], most: int, not
     return intervals(per_query, SEED) if answers else {}
 
 
-def _others(images: int, rejected: int | None, answers: Sequence[Answer], notes: list[str]) -> dict[str, Figure]:
+def _others(images: int, last_run: Summary | None, answers: Sequence[Answer], notes: list[str]) -> dict[str, Figure]:
     """Latency of the live searches, images, and the share of rejects."""
     milliseconds = [answer.seconds * 1e3 for answer in answers]
     figures = {"images": Figure(value=images, low=images, high=images)}
     if milliseconds:
         figures |= {f"p{part} ms": quantile_interval(milliseconds, part / 100) for part in (50, 95)}
-    if rejected is None:
-        notes.append("rejects of the last indexing run are not known here")
+    if last_run and last_run.entries:
+        figures["rejected share"] = share_interval(last_run.rejected, last_run.entries)
     else:
-        figures["rejected share"] = share_interval(rejected, rejected + images)
+        notes.append("no indexing run is known here: rejects are not counted")
     return figures
 
 
