@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import textwrap
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from comparison import TaskFiles
 from PIL import Image
 
 from hashsearch.errors import ConfigError
+from hashsearch.evaluation.plan import read_plan
 from hashsearch.evaluation.report.comparing import Standing, judge
 from hashsearch.evaluation.report.curves import telling
 from hashsearch.evaluation.report.robustness import breaking_point, series_of
@@ -469,6 +471,14 @@ class TestScales:
         assert spread([5, 5, 5], 10, 0, 30) == [5, 15, 25]
         assert spread([29, 30], 10, 0, 30) == [20, 30]
         assert spread([1, 1, 1], 100, 0, 30) == [0, 15, 30]
+
+
+def test_the_configuration_in_the_docs_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "compare.md").read_text()
+    block = text[text.index("    seed = 0") : text.index("Layouts are")]
+    (tmp_path / "compare.toml").write_text(textwrap.dedent(block))
+    plan = read_plan(tmp_path / "compare.toml", {})
+    assert [method.name for method in plan.methods] == ["bit-tiny cosine", "pHash", "both"]
 
 
 class TestJob:

@@ -85,7 +85,7 @@ def similarities(result: Result) -> str:
     shares = {name: _shares(found[name]) for name in ("irrelevant", "relevant")}
     x = Scale(*widened(edges[0], edges[-1]), 34, width - 10)
     y = Scale(0, max(0.01, *(float(share.max()) for share in shares.values())) * 1.08, height - 38, 24)
-    parts = [axes(x, y, "similarity", "share of hits")]
+    parts = [axes(x, y, "similarity", "")]
     for name, share in shares.items():
         steps = [(x(edge), y(value)) for at, value in enumerate(share) for edge in edges[at : at + 2]]
         outline = [(x(edges[0]), y(0)), *steps, (x(edges[-1]), y(0))]

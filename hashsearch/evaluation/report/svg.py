@@ -95,7 +95,8 @@ def axes(x: Scale, y: Scale, x_title: str, y_title: str, x_labels: Sequence[tupl
         parts.append(text(x(place), bottom + 15, words, class_="tick middle"))
     parts.append(element("path", d=path([(left, bottom), (right, bottom)]), class_="axis"))
     parts.append(text((left + right) / 2, bottom + 32, x_title, class_="axis-title middle"))
-    parts.append(text(left - 6, top - 9, y_title, class_="axis-title"))
+    if y_title:
+        parts.append(text(left - 6, top - 9, y_title, class_="axis-title"))
     return "".join(parts)
 
 
