@@ -127,6 +127,10 @@ class TestCodes(MethodContract):
         assert rows.tolist() == np.argsort(-exact)[:10].tolist()
         assert scores == pytest.approx(exact[rows], abs=1e-5)
 
+    def test_its_size_is_that_of_vectors_and_codes(self, method: Method) -> None:
+        stored = 4 * 64 + 128 // 8
+        assert stored < method.bytes_per_image() < stored + 200
+
 
 class TestCodesOfBlocks(MethodContract):
     kind = "codes"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from hashsearch.errors import EvaluationError, HashsearchError, StoreError
@@ -64,7 +65,9 @@ def measure(entry: Entry, task: Task, caches: FeatureCaches, place: Place, k: in
     try:
         learn_seconds = _timed(method.learn, *_labelled(task.learn, seen.learn))
         index_seconds = _timed(method.index, [seen.base.features[row] for row in kept])
-        answers, seconds, failed = _search(method, task, seen.queries, kept, k, entry.name)
+        # Left to itself, BLAS takes all cores for each small product and spins on them afterwards.
+        with threadpool_limits(1, "blas"):
+            answers, seconds, failed = _search(method, task, seen.queries, kept, k, entry.name)
         bytes_per_image, extra = method.bytes_per_image(), _classified(method, task, seen.queries)
     finally:
         method.close()

@@ -9,11 +9,14 @@ from hashsearch.hashing.bits import Vectors
 
 MOST = 1000  # pictures on one map
 _NEIGHBOURS = 30  # t-SNE's perplexity: how many neighbours a point keeps near
+_SAME = 1e-5  # of the spread along the first component, in lengths of a vector
 _DIMS = 50  # that t-SNE starts from: the rest is noise to it, and time
 
 
 def projected(vectors: Vectors, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Vectors `(n, dims)`, seen by their direction, as `(n, 2)` by PCA and by t-SNE; None for fewer than four.
+    """Vectors `(n, dims)`, seen by their direction, as `(n, 2)` by PCA and by t-SNE.
+
+    None for fewer than four, and for vectors that all point the same way: of these t-SNE crashes.
 
     t-SNE: van der Maaten and Hinton 2008, begun from the principal components as Kobak and Berens 2019 advise.
     """
@@ -24,7 +27,7 @@ def projected(vectors: Vectors, seed: int) -> tuple[NDArray[np.float64], NDArray
 
     directions = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     components = PCA(min(_DIMS, *directions.shape), random_state=seed).fit_transform(directions)
-    if components.shape[1] < 2:
+    if components.shape[1] < 2 or not components[:, 0].std() > _SAME:
         return None
     perplexity = min(_NEIGHBOURS, (len(vectors) - 1) / 3)
     placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)

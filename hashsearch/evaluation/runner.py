@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -66,30 +66,35 @@ class Runner:
 
         ConfigError while another run writes to the same results.
         """
-        outcomes: dict[str, str | None] = {}
-        kept = 0
-        methods = sorted(self.plan.methods, key=lambda method: isinstance(method, Fusion))  # these need the others
-        bar = tqdm(total=len(tasks) * len(methods), unit=" methods", desc="compared")
+        failed: dict[str, str] = {}
+        made = kept = 0
+        bar = tqdm(total=len(tasks) * len(self.plan.methods), unit=" methods", desc="compared")
         with ExitStack() as stack, bar:
             stack.enter_context(files.held(self.results))
             place = Place(self._opener(stack), self.plan.seed)
-            for data, of_data in groupby(tasks, lambda task: task.data):
-                caches = FeatureCaches(self.results / "features" / files.file_name(data))
-                self._maps.clear()
-                for task in of_data:
-                    files.write_json(files.task_path(self.results, data, task.name), _told(task, self.plan.seed))
-                    for method in methods:
-                        where = f"{data}/{task.name}/{method.name}"
-                        bar.set_postfix_str(where)
-                        if self._is_current(task, method):
-                            kept += 1
-                        else:
-                            outcomes[where] = self._compare(task, method, caches, place)
-                            if outcomes[where]:
-                                say(f"{where} failed: {outcomes[where]}")
-                        bar.update()
-        failed = {where: error for where, error in outcomes.items() if error}
-        return Summary(len(outcomes) - len(failed), kept, failed)
+            for task, method, caches in self._jobs(tasks):
+                where = f"{task.data}/{task.name}/{method.name}"
+                bar.set_postfix_str(where)
+                if self._is_current(task, method):
+                    kept += 1
+                elif error := self._compare(task, method, caches, place):
+                    failed[where] = error
+                    say(f"{where} failed: {error}")
+                else:
+                    made += 1
+                bar.update()
+        return Summary(made, kept, failed)
+
+    def _jobs(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Entry | Fusion, FeatureCaches]]:
+        """What is to be compared, fusions after those that they are of; each task is told in its file first."""
+        methods = sorted(self.plan.methods, key=lambda method: isinstance(method, Fusion))
+        for data, of_data in groupby(tasks, lambda task: task.data):
+            caches = FeatureCaches(self.results / "features" / files.file_name(data))
+            self._maps.clear()
+            for task in of_data:
+                files.write_json(files.task_path(self.results, data, task.name), _told(task, self.plan.seed))
+                for method in methods:
+                    yield task, method, caches
 
     def _opener(self, stack: ExitStack) -> Callable[[], Scratch]:
         """Connects when it is called first; the indices are removed when the stack is left."""

@@ -19,7 +19,7 @@ def _softmax(seed: int) -> Any:
     """Multinomial logistic regression."""
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=100, max_iter=300, random_state=seed)
+    return LogisticRegression(C=10, max_iter=1000, random_state=seed)
 
 
 def _svm(seed: int) -> Any:
