@@ -49,6 +49,9 @@ def as_table(hits: Sequence[PerceptualHit]) -> str:
     return "\n".join(lines)
 
 
+_FIRST_KEPT = 100  # of the images within a radius
+
+
 class _Coding(NamedTuple):
     """What planning needs to know of the stored hashes."""
 
@@ -108,14 +111,17 @@ class PerceptualSearcher:
     def _within(self, codes: Codes, radius: int, filters: Sequence[queries.Body]) -> list[PerceptualHit]:
         if not 0 <= radius <= STORED.bits:
             raise SearchError(f"radius must be 0 to {STORED.bits}, the bits of a hash, got {radius}")
-        near = [
-            queries.near_hash(_hex(code), MAX_CANDIDATES, [*filters, *self._sieve(code, radius)], radius)
-            for code in codes
-        ]
-        hits = self._ask(codes, near, MAX_CANDIDATES)
-        if len(hits) >= MAX_CANDIDATES:
-            raise SearchError(f"{MAX_CANDIDATES} or more images lie within radius {radius}: ask for a smaller one")
-        return hits
+        sieves = [self._sieve(code, radius) for code in codes]
+        # To keep the nearest in order takes most of a scan's time if so many are kept. A sieve lets few through.
+        for most in (_FIRST_KEPT, MAX_CANDIDATES):
+            near = [
+                queries.near_hash(_hex(code), MAX_CANDIDATES if sieve else most, [*filters, *sieve], radius)
+                for code, sieve in zip(codes, sieves, strict=True)
+            ]
+            hits = self._ask(codes, near, most)
+            if len(hits) < most:
+                return hits
+        raise SearchError(f"{MAX_CANDIDATES} or more images lie within radius {radius}: ask for a smaller one")
 
     def _sieve(self, code: Codes, radius: int) -> list[queries.Body]:
         """What all images within the radius fulfil; those without blocks, which older versions wrote, do so always."""
