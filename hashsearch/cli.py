@@ -1,4 +1,4 @@
-"""What a person runs: `hashsearch node | embed | search | serve | demo`. Everything heavy is imported when used."""
+"""What a person runs: `hashsearch node | embed | search | match | serve | demo`. Heavy parts are imported when used."""
 
 from __future__ import annotations
 
@@ -124,6 +124,38 @@ def embed(images: tuple[Path, ...], embedder: str, weights: str | None, out: Pat
             say(f"left out {source}: {error}")
         click.echo(f"{out}: {len(kept)} vectors of {network.dims} dims")
     sys.exit(EXIT_REJECTS if errors else 0)
+
+
+@commands.command()
+@click.argument("images", metavar="A B", nargs=2, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--features", default="sift", show_default=True, help="What is matched: sift, orb or akaze.")
+@click.option("--keypoints", default=256, show_default=True, help="Of an image at most, the strongest.")
+@click.option("--side", default=320, show_default=True, help="Pixels of the longer side, to which images are reduced.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A picture to write, of what matches.")
+@as_json
+def match(images: tuple[Path, Path], features: str, keypoints: int, side: int, out: Path | None, as_json: bool) -> None:
+    """Tell whether images A and B show the same, by keypoints that match."""
+    from hashsearch.baselines.keypoints import LocalExtractor
+    from hashsearch.baselines.matching import draw_matches, verdict, verify
+    from hashsearch.embedding import read_source
+    from hashsearch.images import decode
+
+    extractor = LocalExtractor(features, keypoints, side)
+    first, second = (decode(read_source(str(image))) for image in images)
+    a, b = extractor.extract(first), extractor.extract(second)
+    found = verify(a, b)
+    if out is not None:
+        from PIL import Image
+
+        Image.fromarray(draw_matches(first, second, a, b, found)).save(out)
+    numbers = {name: getattr(found, name) for name in ("inliers", "matches", "share", "overlap", "spread", "score")}
+    if as_json:
+        click.echo(json.dumps({"verdict": verdict(found), **numbers, "keypoints": [len(a), len(b)]}))
+        return
+    click.echo(
+        f"{verdict(found)}: {found.inliers} of {found.matches} matches obey one homography, score {found.score:.2f}; "
+        f"{found.share:.0%} of the keypoints match, the pictures overlap by {found.overlap:.0%}"
+    )
 
 
 @commands.command()

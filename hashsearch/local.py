@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hashsearch.baselines.keypoints import LocalExtractor, LocalFeatures, mirrored
-from hashsearch.baselines.matching import Match, verify
+from hashsearch.baselines.matching import Match, verdict, verify
 from hashsearch.baselines.words import Vocabulary
 from hashsearch.embedding import read_source
 from hashsearch.errors import FetchError, HashsearchError, ImageError, SearchError, Unreadable
@@ -34,17 +34,16 @@ _WORKERS = 4
 class LocalHit:
     """One found image. `word_rank` is its place among the candidates, 1 for the one that shares most words.
 
-    `verified` tells whether geometry confirms it; `score`, `inliers`, `share` and `overlap` are those of the match.
-    Where the picture could not be read, `unread` says why, and nothing but the words speaks for the hit.
+    `verdict` is the match's: same, in part or unlike; `score`, `inliers`, `share` and `overlap` are its too. Where the
+    picture could not be read, `unread` says why, and nothing but the words speaks for the hit.
     """
 
     id: str
-    verified: bool
+    verdict: str
     score: float
     inliers: int
     share: float
     overlap: float
-    same: bool
     word_rank: int
     unread: str | None
     uri: str | None
@@ -54,6 +53,11 @@ class LocalHit:
     width: int | None
     height: int | None
 
+    @property
+    def verified(self) -> bool:
+        """Whether geometry confirms it."""
+        return self.score >= 1
+
     def as_dict(self) -> dict[str, Any]:
         """The hit as JSON holds it."""
         return asdict(self)
@@ -61,18 +65,11 @@ class LocalHit:
 
 def as_table(hits: Sequence[LocalHit]) -> str:
     """Hits as lines for a terminal: score, inliers, overlap, rank by words, verdict, id, title."""
-    lines = ["score  inliers  overlap  words  verdict    id"]
+    lines = ["score  inliers  overlap  words  verdict   id"]
     for hit in hits:
         numbers = f"{hit.score:5.2f}  {hit.inliers:>7}  {hit.overlap:7.2f}  {f'#{hit.word_rank}':>5}"
-        lines.append(f"{numbers}  {verdict(hit):<9}  {hit.id}  {hit.title or ''}".rstrip())
+        lines.append(f"{numbers}  {hit.verdict:<8}  {hit.id}  {hit.title or ''}".rstrip())
     return "\n".join(lines)
-
-
-def verdict(hit: LocalHit) -> str:
-    """In a word: the same picture, a part in common, not confirmed, or not read."""
-    if hit.unread is not None:
-        return "not read"
-    return "same" if hit.same else "in part" if hit.verified else "unlike"
 
 
 class LocalSearcher:
@@ -89,6 +86,24 @@ class LocalSearcher:
         self.vocabulary = vocabulary
         self.limits = limits
         self.allow_private = allow_private
+
+    def by_id(
+        self,
+        image_id: str,
+        k: int = 10,
+        *,
+        candidates: int = 50,
+        turned: bool = False,
+        filters: Sequence[queries.Body] = (),
+    ) -> list[LocalHit]:
+        """The same as `by_image` for an indexed image, itself left out.
+
+        ImageNotFound when it is not there, an ImageError or FetchError when its picture cannot be read again.
+        """
+        uri = self.index.record(image_id).get("uri", "")
+        image = decode(read_source(uri, self.limits, allow_private=self.allow_private), self.limits)
+        others = [*filters, queries.none_of(queries.ids([image_id]))]
+        return self.by_image(image, k, candidates=candidates, turned=turned, filters=others)
 
     def by_image(
         self,
@@ -134,12 +149,11 @@ class LocalSearcher:
             match = Match() if isinstance(seen, HashsearchError) else _best(sought, seen)
             yield LocalHit(
                 id=hit["_id"],
-                verified=match.verified,
+                verdict="not read" if unread else verdict(match),
                 score=match.score,
                 inliers=match.inliers,
                 share=match.share,
                 overlap=match.overlap,
-                same=match.is_same(),
                 word_rank=rank,
                 unread=unread,
                 **described(hit),

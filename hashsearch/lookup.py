@@ -175,7 +175,9 @@ def _options_of(method: str, options: dict[str, Any]) -> dict[str, Any]:
     help="By phash: also find the picture rotated by right angles or mirrored; by sift: also mirrored.",
 )
 @click.option(
-    "--vocabulary", type=click.Path(dir_okay=False, path_type=Path), help="By sift: the file that the index was made with."
+    "--vocabulary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="By sift: the file that the index was made with.",
 )
 @click.option("--matched", default=50, show_default=True, help="By sift: pictures that are read and matched.")
 @click.option("--crop", help="Part of the image: left,top,right,bottom in pixels, or as fractions (0.1,0,0.9,1.0).")

@@ -94,7 +94,7 @@ class TestSearch:
 
     def test_a_hit_says_where_it_comes_from(self, searcher: LocalSearcher, folder: Path) -> None:
         hit = searcher.by_image(picture(2), k=1)[0]
-        assert (hit.word_rank, hit.same, hit.unread, hit.category) == (1, True, None, "even")
+        assert (hit.word_rank, hit.verdict, hit.unread, hit.category) == (1, "same", None, "even")
         assert hit.uri == str(folder / name_of(2))
         assert hit.inliers > 50 and hit.overlap > 0.95 and hit.score > 2
         assert as_table([hit]).splitlines()[1].split()[3:6] == ["#1", "same", name_of(2)]
@@ -103,7 +103,16 @@ class TestSearch:
         mirror = np.ascontiguousarray(picture(0)[:, ::-1])
         assert not any(hit.verified for hit in searcher.by_image(mirror))
         assert searcher.by_image(mirror, turned=True)[0].id == name_of(0)
-        assert searcher.by_image(mirror, turned=True)[0].same
+        assert searcher.by_image(mirror, turned=True)[0].verdict == "same"
+
+    def test_an_indexed_image_finds_its_copies_and_not_itself(
+        self, searcher: LocalSearcher, index: ImageIndex, folder: Path, encoder: Encoder
+    ) -> None:
+        Image.fromarray(picture(0)[40:, 40:]).save(folder / "copy.png")
+        run(index.client, index.alias.removeprefix("hashsearch-"), encoder, folder, searcher.vocabulary)
+        hits = searcher.by_id(name_of(0))
+        assert (hits[0].id, hits[0].verdict) == ("copy.png", "same")
+        assert name_of(0) not in [hit.id for hit in hits]
 
     def test_a_blank_image_has_no_hits(self, searcher: LocalSearcher) -> None:
         assert searcher.by_image(BLANK) == []

@@ -64,6 +64,11 @@ class Match:
         return self.inliers >= inliers and self.share >= share and min(self.overlap, self.spread) >= overlap
 
 
+def verdict(match: Match) -> str:
+    """In a word or two: the same picture, a part in common, or nothing that geometry confirms."""
+    return "same" if match.is_same() else "in part" if match.verified else "unlike"
+
+
 def verify(a: LocalFeatures, b: LocalFeatures, ratio: float | None = None) -> Match:
     """How well two images match, by features of one kind; always the same for the same pair.
 
