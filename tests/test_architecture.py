@@ -38,7 +38,12 @@ CONFINED = {
     "sklearn": {"evaluation"},
 }
 
-PURE = ("hashsearch.hashing.", "hashsearch.evaluation.metrics", "hashsearch.evaluation.statistics", "hashsearch.index.queries")
+PURE = (
+    "hashsearch.hashing.",
+    "hashsearch.evaluation.metrics",
+    "hashsearch.evaluation.statistics",
+    "hashsearch.index.queries",
+)
 IMPURE = {"os", "io", "pathlib", "socket", "subprocess", "http", "urllib", "shutil", "tempfile", "elasticsearch", "PIL"}
 
 
@@ -103,9 +108,10 @@ def test_the_core_opens_no_file_and_no_socket(name: str) -> None:
 
 
 HEAVY = "tensorflow keras cv2 elasticsearch flask waitress pyarrow matplotlib jgo imagehash scipy sklearn"
+JOB_NAMES = [name for name in MODULES if name.startswith("jobs.")]
 
 
-@pytest.mark.parametrize("module", ["hashsearch", "hashsearch.cli", "jobs.index_catalog", "jobs.fit_encoder", "jobs.fit_vocabulary"])
+@pytest.mark.parametrize("module", ["hashsearch", "hashsearch.cli", *JOB_NAMES])
 def test_heavy_parts_load_late(module: str) -> None:
     program = f"import sys, {module}; print(*({{*'{HEAVY}'.split()}} & sys.modules.keys()))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
