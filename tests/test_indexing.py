@@ -32,6 +32,7 @@ from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.images import decode
+from hashsearch.index import queries
 from hashsearch.index.client import connect
 from hashsearch.index.jdk import newest_jdk
 from hashsearch.index.node import LocalNode, process_identity
@@ -151,6 +152,9 @@ class TestNew:
         stored = indexer.index.vectors(["p3"])["p3"]
         assert np.allclose(stored.rerank_vector, encoder.embed([decode(data)])[0], atol=1e-6)
         assert stored.phash == STORED.hash([decode(data)]).tobytes().hex()
+        first = queries.sub_codes([f"b00:{stored.phash[:4]}"], queries.PHASH.terms)
+        (found,) = indexer.index.search({"query": first})
+        assert "p3" in {hit["_id"] for hit in found["hits"]["hits"]}
 
     def test_a_folder(self, tmp_path: Path, indexer: Indexer) -> None:
         for name in ("a.png", "mugs/b.jpg", "mugs/c.bmp"):
