@@ -40,7 +40,7 @@ from hashsearch.index.store import ImageIndex
 from hashsearch.index.writing import BulkWriter
 from hashsearch.indexing import BATCH, Indexer, index_catalog
 
-SIDE = 16  # of the network's input
+SIDE = 20  # of the network's input
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (20, 24)) -> None:
@@ -63,7 +63,7 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tf.keras.Model(images, squares).save(folder / "squares.keras")
     (folder / "squares.json").write_text(json.dumps({"input_size": SIDE}))
     embedder = load(str(folder / "squares.json"), folder / "squares.keras")
-    samples = np.random.default_rng(0).integers(256, size=(200, 4, 4, 3), dtype=np.uint8)
+    samples = np.random.default_rng(0).integers(256, size=(200, 5, 5, 3), dtype=np.uint8)
     vectors = embedder.embed(list(samples.repeat(4, axis=1).repeat(4, axis=2)))
     binarizer, sub_codes = make_binarizer("rotation", bits=64), make_sub_codes("cells", cells=8)
     return Encoder.fit(EmbedderSpec.of(embedder), vectors, binarizer, sub_codes).save(folder / "encoder")
@@ -313,9 +313,9 @@ class TestRejects:
         self, tmp_path: Path, rows: list[dict[str, Any]], client: Elasticsearch, fresh_name: str, encoder: Encoder
     ) -> None:
         """They were learned on red pictures, and one is green."""
-        red = np.zeros((100, 16, 3), np.float32)
-        red[:, :, 0] = np.random.default_rng(1).random((100, 16))
-        learned = RerankVectors(dims=16).fit(normalised(red.reshape(100, 48), 48))
+        red = np.zeros((100, 25, 3), np.float32)
+        red[:, :, 0] = np.random.default_rng(1).random((100, 25))
+        learned = RerankVectors(dims=16).fit(normalised(red.reshape(100, 75), 75))
         narrow = Encoder(encoder.spec, encoder.binarizer, encoder.sub_codes, learned)
         index = ImageIndex.create(client, fresh_name, narrow)
         Image.new("RGB", (20, 20), (0, 200, 0)).save(tmp_path / "pictures" / "2.png")
