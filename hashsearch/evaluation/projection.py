@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from hashsearch.hashing.bits import Vectors
 
@@ -17,21 +18,34 @@ def projected(vectors: Vectors, seed: int) -> tuple[NDArray[np.float64], NDArray
     """Vectors `(n, dims)`, seen by their direction, as `(n, 2)` by PCA and by t-SNE.
 
     None for fewer than four, and for vectors that all point the same way: of these t-SNE crashes.
-
     t-SNE: van der Maaten and Hinton 2008, begun from the principal components as Kobak and Berens 2019 advise.
     """
     if len(vectors) < 4:
         return None
+    import sklearn.manifold  # noqa: F401  (before the limit, which holds for what is loaded)
+
+    # Its threads wait for each other a thousand times: on a busy machine two take many times as long as one.
+    with threadpool_limits(1):
+        components = _components(vectors, seed)
+        if components.shape[1] < 2 or not components[:, 0].std() > _SAME:
+            return None
+        return components[:, :2].astype(np.float64), _placed(components, seed)
+
+
+def _components(vectors: Vectors, seed: int) -> NDArray[np.float64]:
     from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
 
     directions = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    components = PCA(min(_DIMS, *directions.shape), random_state=seed).fit_transform(directions)
-    if components.shape[1] < 2 or not components[:, 0].std() > _SAME:
-        return None
-    perplexity = min(_NEIGHBOURS, (len(vectors) - 1) / 3)
+    components: NDArray[np.float64] = PCA(min(_DIMS, *directions.shape), random_state=seed).fit_transform(directions)
+    return components
+
+
+def _placed(components: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    from sklearn.manifold import TSNE
+
+    perplexity = min(_NEIGHBOURS, (len(components) - 1) / 3)
     placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)
-    return components[:, :2].astype(np.float64), placed.astype(np.float64)
+    return np.asarray(placed, np.float64)
 
 
 def sampled(count: int, seed: int) -> NDArray[np.int64]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 from elasticsearch import Elasticsearch
+from elasticsearch.exceptions import GeneralAvailabilityWarning
 
 from hashsearch.errors import StoreUnavailable
 from hashsearch.index.client import store_errors
@@ -66,7 +68,8 @@ class Scratch:
 
         Without the copy of each document that Elasticsearch keeps for a while in case another node has to recover it.
         """
-        with store_errors(name):
+        with store_errors(name), warnings.catch_warnings():
+            warnings.simplefilter("ignore", GeneralAvailabilityWarning)  # a preview since 7.15, and nothing else tells
             told = self.client.indices.disk_usage(index=f"*{name}*", run_expensive_tasks=True).body
         return sum(_lasting(usage) for index, usage in told.items() if index != "_shards")
 

@@ -64,8 +64,11 @@ class Local:
             raise EvaluationError("a picture must have keypoints to be searched by, found none")
         if self.recall == "brute":
             return _best(self._matched(query, range(len(self._features))), k)
-        text = {"match": {"words": self._vocabulary.terms(query)}}
-        rows, scores = self._shelf.search(text, max(k, self.verified))
+        from hashsearch.index import queries
+
+        most = max(k, self.verified)
+        asked = queries.by_words(self._vocabulary.query_terms(query), most, [])
+        rows, scores = self._shelf.search(asked["query"], most)
         by_words = dict(zip(rows.tolist(), (scores / (1 + scores)).tolist()))
         return _best(by_words | self._matched(query, rows[: self.verified].tolist()), k)
 
