@@ -139,13 +139,13 @@ class TestSummary:
     def test_it_says_who_wins_and_who_is_as_good(self, tmp_path: Path) -> None:
         pets(tmp_path)
         assert told(standing(tmp_path))["Best"] == (
-            "all right: average precision@10 1.000 (1.000-1.000), the first hit right for 100.0% of queries. "
+            "all right: mAP@10 1.000 (1.000-1.000), the first hit right for 100.0% of queries. "
             "It is not significantly better than one wrong."
         )
 
     def test_it_says_what_stands_how_against_the_baseline(self, tmp_path: Path) -> None:
         pets(tmp_path)
-        says = told(standing(tmp_path, "all wrong"))["Against all wrong (average precision@10 .000)"]
+        says = told(standing(tmp_path, "all wrong"))["Against all wrong (mAP@10 .000)"]
         assert says.startswith(
             "2 methods are significantly better (all right and one wrong), 0 worse, 0 not told apart."
         )

@@ -17,7 +17,7 @@ QUALITY: dict[str, Callable[[Relevant, Counts], PerQuery]] = {
     "precision@1": lambda hits, counts: metrics.precision(hits, 1),
     "accuracy@5": lambda hits, counts: metrics.hit_rate(hits, 5),
     "recall@10": lambda hits, counts: metrics.recall(hits, counts, 10),
-    MAIN: lambda hits, counts: metrics.average_precision(hits, 10),
+    MAIN: lambda hits, counts: metrics.average_precision(hits, 10, counts),
     "mrr": lambda hits, counts: metrics.reciprocal_rank(hits),
     "ndcg@10": lambda hits, counts: metrics.ndcg(hits, counts, 10),
 }

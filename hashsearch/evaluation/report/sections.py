@@ -15,8 +15,13 @@ from hashsearch.errors import ConfigError
 from hashsearch.evaluation.metrics import relevant_hits
 from hashsearch.evaluation.results import read_json
 
-MAIN = "average_precision@10"
+MAIN = "map@10"
 FIRST = "accuracy@1"
+
+
+def title(figure: str) -> str:
+    """A figure's name as a reader knows it."""
+    return "mAP@10" if figure == MAIN else figure.replace("_", " ")
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,7 @@ def summarise(standing: Standing) -> list[Line]:
         lines = [Line("No result", "no method has figures for this task.")]
         return [*lines, *_failures(standing)]
     figure = best.figure(MAIN) or Figure(best.main)
-    lines = [
-        Line("Best", f"{best.method}: average precision@10 {with_interval(figure)}{_first(best)}. {_ties(standing)}")
-    ]
+    lines = [Line("Best", f"{best.method}: mAP@10 {with_interval(figure)}{_first(best)}. {_ties(standing)}")]
     lines += _baseline(standing)
     lines += [Line("Fusion", sentence) for sentence in _fusions(standing)]
     lines += _classifiers(standing) + _fastest(standing, best)
@@ -72,7 +70,7 @@ def _baseline(standing: Standing) -> list[Line]:
     says += f", {level} not told apart."
     if best is not None and best.method in standing.against:
         says += f" The best stands at {difference(standing.against[best.method])}."
-    about = f"Against {baseline.method} (average precision@10 {share(baseline.main)})"
+    about = f"Against {baseline.method} (mAP@10 {share(baseline.main)})"
     return [Line(about, says)]
 
 
@@ -266,7 +264,7 @@ def _on_average(told: Sequence[Standing]) -> list[Line]:
     }
     order = sorted(means, key=lambda name: -means[name])[:3]
     says = ", ".join(f"{name} {share(means[name])}" for name in order)
-    return [Line("Best on average", f"average precision@10 over {counted(len(told), 'task')}: {says}.")]
+    return [Line("Best on average", f"mAP@10 over {counted(len(told), 'task')}: {says}.")]
 
 
 def verdict(found: Against) -> str:
