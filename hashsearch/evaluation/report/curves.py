@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hashsearch.evaluation import metrics
-from hashsearch.evaluation.report.sections import MAIN, Result, Section, title
+from hashsearch.evaluation.report.sections import MAIN, Result, Section, named
 from hashsearch.evaluation.report.svg import (
     Point,
     Scale,
@@ -125,7 +125,7 @@ def quality_against_latency(section: Section, baseline: Result | None) -> str:
     y = Scale(max(low - 0.06 * (high - low), 0), min(high + 0.08 * (high - low), 1.02), height - 42, 22)
     places = [(result, (x(latency), y(value))) for result, latency, value in measured]
     front = _front([point for _, point in places])
-    parts = [axes(x, y, "median latency of a query, ms (logarithmic)", title(MAIN))]
+    parts = [axes(x, y, "median latency of a query, ms (logarithmic)", named(MAIN))]
     parts.append(element("path", d=path(front), class_="front"))
     parts += [marker(result.kind, *point, note=_note(result)) for result, point in places]
     wanted = [*front, *(point for result, point in places if result is baseline)]

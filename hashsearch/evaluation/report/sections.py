@@ -19,7 +19,7 @@ MAIN = "map@10"
 FIRST = "accuracy@1"
 
 
-def title(figure: str) -> str:
+def named(figure: str) -> str:
     """A figure's name as a reader knows it."""
     return "mAP@10" if figure == MAIN else figure.replace("_", " ")
 

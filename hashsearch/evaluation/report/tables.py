@@ -8,7 +8,7 @@ from typing import Any
 
 from hashsearch.evaluation.report.comparing import COSTS, QUALITY, Cell, Standing
 from hashsearch.evaluation.report.robustness import breaking_point, mean_accuracy, series_of
-from hashsearch.evaluation.report.sections import FIRST, MAIN, Result, title
+from hashsearch.evaluation.report.sections import FIRST, MAIN, Result, named
 from hashsearch.evaluation.report.words import amount, chance, gain, interval, share
 
 NOTHING = "-"
@@ -82,7 +82,7 @@ def _overview_entry(standing: Standing, method: str) -> Entry:
 def figures(standing: Standing) -> Table:
     """A section's methods, best first, then those that failed: figures with intervals, tests and costs."""
     baseline = standing.baseline
-    columns = [(title(name), "") for name in QUALITY]
+    columns = [(named(name), "") for name in QUALITY]
     columns.append(("against baseline", "mAP@10"))
     columns += [(cost.name, cost.unit) for cost in COSTS]
     lines = [
