@@ -49,7 +49,7 @@ def blueprint(answerer: Answerer, pictures: Pictures) -> Blueprint:
     """`GET /`: the page, with hits where it has `?id=`. `POST /`: hits for an uploaded image."""
     routes = Blueprint("pages", __name__)
     searcher = answerer.searcher
-    strategies = ("", "scan", "sub_codes", *(["graph"] if searcher.index.graph else []))  # the first is left to the product
+    strategies = ["", "scan", "sub_codes", *(["graph"] if searcher.index.graph else [])]  # "": left to the product
 
     def card(image_id: str, shown: Mapping[str, Any], controls: Mapping[str, Any], **found: Any) -> Card:
         return Card(
