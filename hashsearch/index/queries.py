@@ -83,9 +83,7 @@ def recall(code_hex: str, candidates: int, clauses: Sequence[Body]) -> Body:
     return {"knn": {**knn, "filter": list(clauses)} if clauses else knn}
 
 
-def rerank(
-    query: EncodedQuery, clauses: Sequence[Body], k: int, candidates: int, min_cosine: float | None
-) -> Body:
+def rerank(query: EncodedQuery, clauses: Sequence[Body], k: int, candidates: int, min_cosine: float | None) -> Body:
     """The whole search: the k best by exact cosine among `candidates` that the clauses let through.
 
     With a clause for recalled codes these are the candidates. `num_candidates` is their number: below it Elasticsearch
