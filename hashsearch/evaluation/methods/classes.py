@@ -34,9 +34,10 @@ CLASSIFIERS: dict[str, Callable[[int], Any]] = {"softmax": _softmax, "svm": _svm
 
 @dataclass
 class Classes:
-    """The dot product of two pictures' class scores, learned on labelled pictures by one of scikit-learn's classifiers.
+    """The cosine of two pictures' class scores, learned on labelled pictures by one of scikit-learn's classifiers.
 
     The scores of a picture are the softmax of what the classifier says of each class: probabilities, with "softmax".
+    Their plain product would put what the classifier is surest of before the copy of a picture that it doubts.
     """
 
     place: Place
@@ -65,12 +66,12 @@ class Classes:
         return classes
 
     def _score(self, vectors: Vectors) -> Vectors:
-        """Class scores `(n, classes)` that add up to 1."""
+        """Class scores `(n, classes)`, of length 1."""
         margins = self._fitted.decision_function(directions(vectors))
         if margins.ndim == 1:  # of two classes scikit-learn tells one margin
             margins = np.stack([-margins, margins], axis=1)
         powers = np.exp(margins - margins.max(axis=1, keepdims=True))
-        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return directions(powers)
 
     def bytes_per_image(self) -> float:
         return float(self._scores[0].nbytes)
