@@ -22,7 +22,7 @@ _LEGEND = (
 def markdown(standings: Sequence[Standing]) -> str:
     """Summary and tables for a document."""
     parts = ["# Comparison", _lines(summarise_all(standings)), _LEGEND, "## Overview"]
-    parts.append("Average precision@10, in parentheses the share of right first hits.")
+    parts.append("mAP@10, in parentheses the share of right first hits.")
     parts.append(_table(tables.overview(standings)))
     for standing in standings:
         parts += [
