@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ from hashsearch.index.node import LocalNode
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
     from shop import Shop
+
+
+# Where a shell runs the tests in the background, Ctrl-C is ignored, and what they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

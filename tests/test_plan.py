@@ -58,7 +58,7 @@ def test_weights_of_the_command_line_count_unless_a_method_names_its_own(tmp_pat
             method("histogram", "bins = 3\n"),
             r"kind 'histogram' with features 'colour' may hold nothing more, got 'bins'",
         ),
-        (method("local", 'features = "sift"\nkeypoints = 0\n'), "keypoints must be 1 to 10000, got 0"),
+        (method("local", 'features = "sift"\nkeypoints = 0\n'), "keypoints must be 1 to 1000, got 0"),
         (method("codes", 'features = "pixels"\ncandidates = 0\n'), "candidates must be 1 to 10000, got 0"),
         (method("codes", 'features = "pixels"\ncandidates = "many"\n'), "of another type"),
         (method("classes", 'features = "pixels"\nclassifier = "guess"\n'), "one of softmax, svm, got 'guess'"),
