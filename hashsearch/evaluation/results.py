@@ -116,5 +116,5 @@ def versions() -> dict[str, str]:
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    """The time in UTC; results of the same second must differ, for fusions tell by it what they are of."""
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
