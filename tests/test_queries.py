@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from hashsearch.encoder import EncodedQuery
+from hashsearch.hashing.binarizers import MeanThreshold
 from hashsearch.index import queries
 
 VECTOR = np.array([0.6, 0.8], np.float32)
-QUERY = EncodedQuery(VECTOR, np.array([0xAB], np.uint8), np.ones(8, np.float32), VECTOR)
+QUERY = EncodedQuery(VECTOR, VECTOR, MeanThreshold(bits=8))
 CATEGORY = {"terms": {"category": ["mugs", "pens"]}}
 COLOUR = {"terms": {"attributes.colour": ["red"]}}
 
