@@ -37,7 +37,7 @@ format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff format
 
 train-bit-tiny: setup ## train the bundled network again: DATA=FOLDER TEACHER=FILE
-	$(BIN)/python -m jobs.train_embedder recipes/bit-tiny.toml --data $(DATA) --teacher $(TEACHER) --out build/bit-tiny --curves docs/bit-tiny.png
+	$(BIN)/python -m jobs.train_embedder recipes/bit-tiny.toml --data $(DATA) --weights $(TEACHER) --out build/bit-tiny
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .coverage build dist *.egg-info

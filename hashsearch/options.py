@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -76,6 +76,17 @@ def load_encoder(settings: Settings) -> Encoder:
     from hashsearch.encoder import Encoder
 
     return Encoder.load(settings.encoder) if settings.encoder else Encoder.bundled()
+
+
+def networks_and_files(texts: Sequence[str]) -> dict[str, str]:
+    """The files of networks by name, from options NETWORK=FILE. Raises click's BadParameter."""
+    files = {}
+    for text in texts:
+        network, equals, file = text.partition("=")
+        if not equals or not file:
+            raise click.BadParameter(f"must be NETWORK=FILE, got '{text}'", param_hint="--weights")
+        files[network] = file
+    return files
 
 
 def say(sentence: str) -> None:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.options import EXIT_REJECTS, load_encoder, run_reporting_errors, say, with_settings
+from hashsearch.options import (
+    EXIT_REJECTS,
+    load_encoder,
+    networks_and_files,
+    run_reporting_errors,
+    say,
+    with_settings,
+)
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -44,7 +51,7 @@ def run(settings: Settings, config: Path, out: Path, data_folder: Path | None, w
     from hashsearch.index.cluster import connect_cluster
     from hashsearch.index.scratch import Scratch
 
-    plan = read_plan(config, dict(_network_and_file(text) for text in weights))
+    plan = read_plan(config, networks_and_files(weights))
     tasks = make_tasks(plan, data_folder or config.parent)
     runner = Runner(plan, out, lambda prefix: Scratch.clearing(connect_cluster(settings, say), prefix))
     summary = runner.run(tasks, say)
@@ -115,13 +122,6 @@ def nightly(settings: Settings, folder: Path, queries: int, labels: Path | None,
     say(f"history: {page}")
     if night["worse"] and fail_when_worse:
         sys.exit(EXIT_WORSE)
-
-
-def _network_and_file(text: str) -> tuple[str, str]:
-    network, equals, file = text.partition("=")
-    if not equals or not file:
-        raise click.BadParameter(f"must be NETWORK=FILE, got '{text}'", param_hint="--weights")
-    return network, file
 
 
 if __name__ == "__main__":

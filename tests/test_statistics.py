@@ -29,7 +29,7 @@ def test_figures_go_by_the_names_of_the_result_files() -> None:
     relevant = np.array([[1, 0, 1], [0, 0, 0]], bool)
     scores = np.array([[0.9, 0.8, 0.7], [0.5, NAN, NAN]])
     found, of_each = figures(relevant, scores, np.array([2, 3]), seed=0)
-    names = """precision@1 precision@5 precision@10 recall@1 recall@10 accuracy@1 accuracy@5 hit_rate@10
+    names = """precision@1 precision@5 precision@10 recall@1 recall@5 recall@10 accuracy@1 accuracy@5 hit_rate@10
         average_precision@10 map@10 mrr ndcg@10 tie_aware_recall@10""".split()
     assert [*found] == [*of_each] == names
     assert of_each["average_precision@10"] == pytest.approx([(1 + 2 / 3) / 2, 0])

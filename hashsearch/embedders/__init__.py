@@ -40,7 +40,7 @@ def load(name: str, weights: str | Path | None = None, preprocessing: Mapping[st
     source = str(weights or (BUNDLED / "bit-tiny.npz" if name == "bit-tiny" else ""))
     if not source:
         raise WeightsNotFound(f"{name} does not ship with this package: its weights must be named, got none")
-    _import_tensorflow()
+    import_tensorflow()
     if name in BIT and source.endswith(".npz"):
         from hashsearch.embedders.bit import load_bit
 
@@ -56,7 +56,7 @@ def load(name: str, weights: str | Path | None = None, preprocessing: Mapping[st
     return load_saved(Path(name).stem, read_preprocessing(Path(name)), source)
 
 
-def _import_tensorflow() -> None:
+def import_tensorflow() -> None:
     """Import it without what it prints about devices and instruction sets, which no user can act on."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()

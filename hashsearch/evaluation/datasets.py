@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hashsearch.errors import EvaluationError
+from hashsearch.errors import ConfigError, EvaluationError
 from hashsearch.evaluation.layouts import Catalogued, Folders, Found, Lists, Splits
 from hashsearch.evaluation.pictures import Picture, Problem
 
@@ -65,6 +65,20 @@ def read_data(
         tuple(spread(found.queries, limit_queries, seed)),
         tuple(found.problems),
     )
+
+
+def data_of(table: Mapping[str, Any], data_folder: Path, seed: int) -> DataSet:
+    """The data set that a file describes: `name`, `folder` (within `data_folder`), `layout` and the layout's options.
+
+    ConfigError where one of the first three is missing; the errors of `read_data`.
+    """
+    options = dict(table)
+    name, folder, layout = (options.pop(key, None) for key in ("name", "folder", "layout"))
+    if not all(isinstance(told, str) for told in (name, folder, layout)):
+        raise ConfigError(
+            f"data must have a name, a folder and a layout ({', '.join(LAYOUTS)}), got {name!r}, {folder!r}, {layout!r}"
+        )
+    return read_data(str(name), data_folder / str(folder), str(layout), **{"seed": seed, **options})
 
 
 def _without_doubtful(found: Found) -> Found:

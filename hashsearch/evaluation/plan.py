@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hashsearch.errors import ConfigError, HashsearchError
-from hashsearch.evaluation.datasets import LAYOUTS, DataSet, read_data
+from hashsearch.evaluation.datasets import DataSet, data_of
 from hashsearch.evaluation.features import FEATURES, Features, features_of, options_of
 from hashsearch.evaluation.methods import FUSION, Kind, Method, Place, kind_of
 from hashsearch.evaluation.methods.fusion import RANK_CONSTANT
@@ -88,12 +88,17 @@ def read_plan(path: Path, weights: Mapping[str, str] | None = None) -> Plan:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"a comparison must be described in a TOML file, but {path}: {error}") from error
+    return plan_of(found, path, weights or {})
+
+
+def plan_of(found: Table, path: Path, weights: Mapping[str, str]) -> Plan:
+    """The plan in the tables of a file. Raises ConfigError as `read_plan`."""
     _only(found, {"data", "task", "method", "k", "seed"}, str(path))
     data, tasks, methods = (_tables(found, kind, path) for kind in ("data", "task", "method"))
     made = []
     for number, table in enumerate(methods, 1):
         with _located(path, "method", number):
-            made.append(_method(table, weights or {}))
+            made.append(_method(table, weights))
     _check_names([method.name for method in made], path)
     _check_fusions(made, path)
     return Plan(
@@ -204,7 +209,7 @@ def make_tasks(plan: Plan, data_folder: Path) -> list[Task]:
     data = {}
     for number, table in enumerate(plan.data, 1):
         with _located(plan.path, "data", number):
-            data[table["name"]] = _data_set(table, data_folder, plan.seed)
+            data[table["name"]] = data_of(table, data_folder, plan.seed)
     if len(data) < len(plan.data):
         raise ConfigError(f"{plan.path}: every [[data]] must have a name of its own, got {', '.join(data)}")
     tasks = []
@@ -215,14 +220,6 @@ def make_tasks(plan: Plan, data_folder: Path) -> list[Task]:
                     tasks.append(_task(table, of, data, plan.seed))
     _check_tasks(tasks, plan.path)
     return tasks
-
-
-def _data_set(table: Table, data_folder: Path, seed: int) -> DataSet:
-    options = dict(table)
-    folder, layout = options.pop("folder", None), options.pop("layout", None)
-    if not isinstance(folder, str) or not isinstance(layout, str):
-        raise ConfigError(f"data must have a folder and a layout ({', '.join(LAYOUTS)}), got {folder!r} and {layout!r}")
-    return read_data(options.pop("name"), data_folder / folder, layout, **{"seed": seed, **options})
 
 
 def _task(table: Table, of: DataSet, data: Mapping[str, DataSet], seed: int) -> Task:

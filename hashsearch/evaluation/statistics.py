@@ -67,7 +67,7 @@ def figures(
     """
     of_each = {
         **{f"precision@{k}": metrics.precision(relevant, k) for k in (1, 5, 10)},
-        **{f"recall@{k}": metrics.recall(relevant, counts, k) for k in (1, 10)},
+        **{f"recall@{k}": metrics.recall(relevant, counts, k) for k in (1, 5, 10)},
         **{f"accuracy@{k}": metrics.hit_rate(relevant, k) for k in (1, 5)},
         "hit_rate@10": metrics.hit_rate(relevant, 10),
         "average_precision@10": metrics.average_precision(relevant, 10),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,7 @@ from hashsearch.evaluation.metrics import average_precision_at, precision_at, ra
 from hashsearch.images import decode
 from hashsearch.training.data import PhotoSet, ViewRecipe, cut_views, read_photo_set
 from hashsearch.training.fitting import FitRecipe, Phase, fit
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from hashsearch.training.recipes import read_table
 
 
 @dataclass(frozen=True)
@@ -38,10 +33,10 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file. Raises TrainingError for one that is not complete or has names of its own."""
     try:
-        found = tomllib.loads(path.read_text())
+        found = read_table(path)
         phases = [Phase(**phase) for phase in found["fit"].pop("phases")]
         return Recipe(**found | {"views": ViewRecipe(**found["views"]), "fit": FitRecipe(phases, **found["fit"])})
-    except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+    except (KeyError, TypeError) as error:
         raise TrainingError(f"{path} must be a training recipe: {error!r}") from error
 
 

@@ -23,18 +23,18 @@ def markdown(standings: Sequence[Standing]) -> str:
     """Summary and tables for a document."""
     parts = ["# Comparison", _lines(summarise_all(standings)), _LEGEND, "## Overview"]
     parts.append("mAP@10, in parentheses the share of right first hits.")
-    parts.append(_table(tables.overview(standings)))
+    parts.append(write_table(tables.overview(standings)))
     for standing in standings:
         parts += [
             f"## {_escaped(standing.section.title)}",
             _lines(summarise(standing)),
-            _table(tables.figures(standing)),
+            write_table(tables.figures(standing)),
         ]
         if broken := tables.breaking(standing):
             parts.append(
                 "The strength at which fewer than half of the first hits are right, and the share over all strengths:"
             )
-            parts.append(_table(broken))
+            parts.append(write_table(broken))
         if standing.section.problems:
             parts.append("Left out:")
             problems = [
@@ -49,7 +49,8 @@ def _lines(lines: Sequence[Line]) -> str:
     return "\n".join(f"- **{_escaped(line.about)}**: {_escaped(line.says)}" for line in lines)
 
 
-def _table(table: Table) -> str:
+def write_table(table: Table) -> str:
+    """A table in Markdown."""
     heads = ["method", *(f"{title} {unit}".strip() for title, unit in table.columns)]
     rows = [heads, ["---"] * len(heads)]
     for line in table.lines:

@@ -1,0 +1,54 @@
+"""What a network is worth: retrieval among validation photos, classes named, pairs told apart. Pure numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.evaluation.metrics import average_precision, rank_same_class
+from hashsearch.hashing.bits import Vectors
+
+_RANKS = 10
+_PAIRS = 20_000  # of each kind, drawn at random
+
+
+def mean_average_precision(vectors: Vectors, labels: NDArray[np.int64]) -> float:
+    """mAP@10 of `(n, dims)`, each a query against all others; vectors whose class no other has are none."""
+    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    queries = counts[places] > 1
+    if not queries.any():
+        return 0.0
+    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    ranks = min(_RANKS, len(labels) - 1)
+    relevant = rank_same_class(units, labels, ranks)
+    return float(average_precision(relevant[queries], ranks, (counts[places] - 1)[queries]).mean())
+
+
+def top_accuracy(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> float:
+    """The share of `(n, classes)` scores whose `k` largest have the label among them."""
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def pair_distances(vectors: Vectors, labels: NDArray[np.int64], seed: int) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Euclidean distances of as many pairs of one class as of different ones, and which is which."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(0, len(labels), (2, 50 * _PAIRS))
+    same = labels[first] == labels[second]
+    count = min(_PAIRS, int(((first != second) & same).sum()), int((~same).sum()))
+    rows = np.concatenate([np.flatnonzero((first != second) & same)[:count], np.flatnonzero(~same)[:count]])
+    return np.linalg.norm(vectors[first[rows]] - vectors[second[rows]], axis=1), same[rows]
+
+
+def best_threshold(distances: NDArray[np.floating], same: NDArray[np.bool_]) -> float:
+    """The distance that most pairs are told apart by: those of one class lie at most so far from each other."""
+    order = np.argsort(distances, kind="stable")
+    right = np.cumsum(same[order]) + (~same).sum() - np.cumsum(~same[order])
+    best = int(np.argmax(right))
+    nearest = distances[order]
+    return float(nearest[best] if best + 1 == len(order) else (nearest[best] + nearest[best + 1]) / 2)
+
+
+def pair_accuracy(distances: NDArray[np.floating], same: NDArray[np.bool_], threshold: float) -> float:
+    """The share of pairs that a distance tells apart."""
+    return float(((distances <= threshold) == same).mean())

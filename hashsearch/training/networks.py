@@ -1,0 +1,142 @@
+"""The networks that learn, as Keras models: a trunk that sees the image, a head that makes the embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hashsearch.embedders import BIT, BUNDLED, SAVED, Preprocessing
+from hashsearch.embedders.architectures import Architecture, parameter_shapes
+from hashsearch.embedders.bit import features, read_parameters, standardize
+from hashsearch.errors import ConfigError, TrainingError, WeightsMismatch, WeightsNotFound
+from hashsearch.training.recipes import Model
+
+Tensor = Any
+_layers = tf.keras.layers
+_CENTRED = Preprocessing(0, range=(-1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """How a trunk is made: `make(input size, weights)` -> a model of images to features `(n, dims)`.
+
+    With `pretrained` it needs weights; without it can begin at random.
+    """
+
+    make: Callable[[int, Path | None], tf.keras.Model]
+    preprocessing: Preprocessing = _CENTRED
+    pretrained: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model of preprocessed images to embeddings; one that ends in the logits of classes shares its layers."""
+
+    embedding: tf.keras.Model
+    logits: tf.keras.Model | None
+    preprocessing: Preprocessing
+
+    @property
+    def learning(self) -> tf.keras.Model:
+        """The one that the loss looks at."""
+        return self.logits or self.embedding
+
+
+class BiTTrunk(tf.keras.layers.Layer):
+    """A BiT network as one layer: `(n, size, size, 3)` in -1..1 to `(n, dims) float32`."""
+
+    def __init__(self, net: Architecture, parameters: dict[str, np.ndarray]) -> None:
+        super().__init__(autocast=False, dtype="float32")
+        self.net = net
+        self.computed_in = tf.keras.config.dtype_policy().compute_dtype
+        self.parameters = {
+            name: self.add_weight(
+                name=name.replace("/", "."), shape=shape, initializer=tf.constant_initializer(parameters[name])
+            )
+            for name, shape in parameter_shapes(net).items()
+        }
+
+    def call(self, images: Tensor) -> Tensor:
+        return features(standardize(self.parameters), tf.cast(images, self.computed_in), self.net)
+
+
+def _bit(name: str, size: int, weights: Path | None) -> tf.keras.Model:
+    net = BIT[name]
+    path = weights or (BUNDLED / "bit-tiny.npz" if name == "bit-tiny" else None)
+    if path is None:
+        raise WeightsNotFound(f"{name} does not ship with this package: its weights must be named, got none")
+    images = _layers.Input((size, size, 3))
+    return tf.keras.Model(images, BiTTrunk(net, read_parameters(path, net))(images))
+
+
+def _saved(name: str, size: int, weights: Path | None) -> tf.keras.Model:
+    """A network of a `.keras` file, for images of another size where it is convolutional."""
+    if weights is None:
+        raise WeightsNotFound(f"{name} does not ship with this package: its weights must be named, got none")
+    try:
+        model = tf.keras.models.load_model(weights, compile=False)
+        resized = tf.keras.models.clone_model(model, input_tensors=_layers.Input((size, size, 3)))
+        resized.set_weights(model.get_weights())
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsMismatch(f"{weights} must be a .keras file of {name} for images of {size} px: {error}") from error
+    return resized
+
+
+def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (32, 64, 128, 256)) -> tf.keras.Model:
+    """A small network of its own: blocks of two convolutions, and 512 features."""
+    if weights:
+        raise ConfigError(f"'cnn' begins at random and has no weights, got {weights}")
+    x = images = _layers.Input((size, size, 3))
+    for width in widths:
+        for _ in range(2):
+            x = _layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+            x = _layers.ReLU()(_layers.BatchNormalization()(x))
+        x = _layers.MaxPooling2D()(x)
+    x = _layers.GlobalAveragePooling2D()(x)
+    return tf.keras.Model(images, _layers.Dense(512, activation="relu")(x))
+
+
+TRUNKS: dict[str, Trunk] = {
+    **{name: Trunk(partial(_bit, name), pretrained=True) for name in BIT},
+    **{name: Trunk(partial(_saved, name), preprocessing, True) for name, preprocessing in SAVED.items()},
+    "cnn": Trunk(_convolutional),
+}
+
+
+def build(recipe: Model, classes: int, unit: bool, weights: Path | None) -> Network:
+    """The network of a recipe; with `unit` its embeddings have length 1, else logits of so many classes follow them.
+
+    Raises TrainingError for a name not in TRUNKS, WeightsNotFound or WeightsMismatch.
+    """
+    if recipe.network not in TRUNKS:
+        raise TrainingError(f"a network to train must be one of {', '.join(TRUNKS)}, got '{recipe.network}'")
+    made = TRUNKS[recipe.network]
+    trunk = made.make(recipe.input_size, weights)
+    _freeze(trunk, recipe.trained_layers)
+    x = trunk.output
+    if recipe.dims:
+        x = _layers.Dense(recipe.dims, name="compression")(x)
+    embedding = (
+        _layers.UnitNormalization(dtype="float32")(x) if unit else _layers.Activation("linear", dtype="float32")(x)
+    )
+    logits = None
+    if not unit:
+        x = _layers.Dropout(recipe.dropout)(embedding)
+        logits = tf.keras.Model(trunk.input, _layers.Dense(classes, dtype="float32", name="classes")(x))
+    preprocessing = replace(made.preprocessing, input_size=recipe.input_size)
+    return Network(tf.keras.Model(trunk.input, embedding), logits, preprocessing)
+
+
+def _freeze(trunk: tf.keras.Model, trained_layers: int | None) -> None:
+    """Only the last so many layers that have weights learn."""
+    weighted = [layer for layer in trunk.layers if layer.weights]
+    if trained_layers is not None and not 0 <= trained_layers <= len(weighted):
+        raise TrainingError(f"trained_layers must be 0 to the network's {len(weighted)}, got {trained_layers}")
+    for layer in weighted[: None if trained_layers == 0 else -trained_layers] if trained_layers is not None else ():
+        layer.trainable = False

@@ -1,0 +1,117 @@
+"""Labelled pictures to the arrays that a network learns from; what cannot be used is named and counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.errors import ImageError, TrainingError
+from hashsearch.evaluation.pictures import Picture, Problem
+from hashsearch.images import resize_square
+from hashsearch.overlap import batched, started_ahead
+
+_BATCH, _WORKERS = 64, 4
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos of the same side: `pixels (n, side, side, 3) uint8`, `labels (n,) int64` by their place in `classes`."""
+
+    pixels: NDArray[np.uint8]
+    labels: Labels
+    classes: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def of(self, rows: NDArray[np.int64]) -> Photos:
+        """Some of them."""
+        return Photos(self.pixels[rows], self.labels[rows], self.classes)
+
+
+def learnable(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Problem]]:
+    """Pictures with a label of which there are two or more, and the others with what they lack."""
+    counts = Counter(picture.label for picture in pictures)
+    kept, problems = [], []
+    for picture in pictures:
+        if not picture.label:
+            problems.append(Problem(picture.id, "a picture to learn from must have a label"))
+        elif counts[picture.label] < 2:
+            problems.append(Problem(picture.id, f"a class must have two pictures or more, '{picture.label}' has one"))
+        else:
+            kept.append(picture)
+    return kept, problems
+
+
+def read_photos(pictures: Sequence[Picture], side: int, file: Path, classes: Sequence[str] | None = None) -> Photos:
+    """The photos of labelled pictures, squares of `side` pixels, in a file that is mapped into memory.
+
+    What is learned from tells the classes, unless they are given; then pictures of other classes are left out, as are
+    those that cannot be read. Raises TrainingError when fewer than two classes are left.
+    """
+    if classes is None:
+        usable, problems = learnable(pictures)
+    else:
+        usable = [picture for picture in pictures if picture.label in set(classes)]
+        known = {picture.id for picture in usable}
+        problems = [
+            Problem(picture.id, f"its class must be one that was learned, got '{picture.label}'")
+            for picture in pictures
+            if picture.id not in known
+        ]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shape = (max(len(usable), 1), side, side, 3)
+    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    read: list[str] = []
+    for picture, found in _each(usable, side):
+        if isinstance(found, ImageError):
+            problems.append(Problem(picture.id, str(found)))
+        else:
+            pixels[len(read)] = found
+            read.append(picture.label)
+    names = tuple(sorted(set(read)) if classes is None else classes)
+    if classes is None and len(names) < 2:
+        told = f"; the first of {len(problems)} problems: {problems[0]}" if problems else ""
+        raise TrainingError(f"there must be two classes or more to learn from, got {len(names)}{told}")
+    places = {name: place for place, name in enumerate(names)}
+    labels = np.array([places[label] for label in read], np.int64)
+    return Photos(pixels[: len(read)], labels, names, tuple(problems))
+
+
+def _each(pictures: Sequence[Picture], side: int) -> Iterator[tuple[Picture, NDArray[np.uint8] | ImageError]]:
+    def read(picture: Picture) -> NDArray[np.uint8] | ImageError:
+        try:
+            return resize_square(picture.read(), side)
+        except ImageError as error:
+            return error
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        ahead = batched(pictures, _BATCH)
+        for batch in started_ahead(ahead, lambda some: [(one, pool.submit(read, one)) for one in some], ahead=1):
+            for picture, future in batch:
+                yield picture, future.result()
+
+
+def split(labels: Labels, share: float, seed: int) -> tuple[Labels, Labels]:
+    """Rows to learn from and rows to validate with: of each class about `share`, one at least, are for validation."""
+    rng = np.random.default_rng(seed)
+    learned, validated = [], []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        held = min(max(round(share * len(rows)), 1), len(rows) - 1)
+        validated.append(rows[:held])
+        learned.append(rows[held:])
+    return np.sort(np.concatenate(learned)), np.sort(np.concatenate(validated))
+
+
+def fingerprint(pictures: Sequence[Picture]) -> str:
+    """Sixteen hex digits over the ids, labels and sizes of the files of pictures."""
+    told = [[picture.id, picture.label, picture.path.stat().st_size] for picture in pictures if picture.path.is_file()]
+    return hashlib.sha256(json.dumps(sorted(told)).encode()).hexdigest()[:16]

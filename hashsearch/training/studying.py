@@ -1,0 +1,84 @@
+"""A study: every recipe trained on every data set, then all embedders judged on what they have not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hashsearch.errors import HashsearchError, TrainingError
+from hashsearch.evaluation.datasets import DataSet, data_of
+from hashsearch.evaluation.features import Network
+from hashsearch.evaluation.plan import Entry, Plan, make_tasks, plan_of
+from hashsearch.evaluation.results import file_name
+from hashsearch.evaluation.runner import Runner, Summary
+from hashsearch.training.learning import train
+from hashsearch.training.recipes import Recipe, read_recipe, read_table
+
+if TYPE_CHECKING:
+    from hashsearch.index.scratch import Scratch
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison's plan, and the recipes of the embedders that are trained on each of its data sets."""
+
+    plan: Plan
+    recipes: tuple[Recipe, ...]
+
+
+def read_study(path: Path, weights: Mapping[str, str]) -> Study:
+    """The study in a TOML file: a plan, and `recipes`, from the file's folder. ConfigError or TrainingError."""
+    found = read_table(path)
+    named = found.pop("recipes", [])
+    if not isinstance(named, list) or not named:
+        raise TrainingError(f"{path} must name recipes, a list of files, got {named!r}")
+    return Study(plan_of(found, path, weights), tuple(read_recipe(path.parent / str(name)) for name in named))
+
+
+class Studying:
+    """Runs a study; embedders go to `out/embedders/DATA`, results to `out/results`. What there is stays."""
+
+    def __init__(
+        self,
+        study: Study,
+        data_folder: Path,
+        weights: Mapping[str, str],
+        out: Path,
+        open_scratch: Callable[[str], AbstractContextManager[Scratch]],
+    ) -> None:
+        self.study, self.data_folder, self.weights, self.out = study, data_folder, weights, out
+        self._open_scratch = open_scratch
+
+    def run(self, say: Say) -> Summary:
+        """Train and judge, one data set after the other. What fails is told and the rest goes on."""
+        made = kept = 0
+        failed: dict[str, str] = {}
+        for table in self.study.plan.data:
+            data = data_of(table, self.data_folder, self.study.plan.seed)
+            entries = []
+            for recipe in self.study.recipes:
+                try:
+                    entries += self._trained(replace(recipe, data=table), data, say)
+                except HashsearchError as error:
+                    failed[f"{data.name}/{recipe.name}"] = str(error)
+                    say(f"{data.name}/{recipe.name} failed: {error}")
+            plan = replace(self.study.plan, data=(table,), methods=(*self.study.plan.methods, *entries))
+            summary = Runner(plan, self.out / "results", self._open_scratch).run(
+                make_tasks(plan, self.data_folder), say
+            )
+            made, kept, failed = made + summary.made, kept + summary.kept, failed | dict(summary.failed)
+        return Summary(made, kept, failed)
+
+    def _trained(self, recipe: Recipe, data: DataSet, say: Say) -> list[Entry]:
+        """The embedders of a recipe, one or two, as methods of the comparison."""
+        begun = self.weights.get(recipe.model.network)
+        say(f"{data.name}/{recipe.name}")
+        out = self.out / "embedders" / file_name(data.name)
+        folder = train(recipe, data, out, Path(begun) if begun else None, say)
+        folders = [folder, *([folder.with_name(f"{folder.name}-classes")] if recipe.loss.probabilities else [])]
+        return [Entry(one.name, "exact", Network(str(one)), {}) for one in folders]
