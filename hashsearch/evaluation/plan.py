@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from hashsearch.embedders import located
 from hashsearch.errors import ConfigError, HashsearchError
 from hashsearch.evaluation.datasets import LAYOUTS, DataSet, read_data
 from hashsearch.evaluation.features import FEATURES, Features, features_of, options_of
@@ -79,9 +80,10 @@ class Plan:
     seed: int = 0
 
 
-def read_plan(path: Path, weights: Mapping[str, str] | None = None) -> Plan:
+def read_plan(path: Path, weights: Mapping[str, str] | None = None, trained: Path | None = None) -> Plan:
     """The plan in a TOML file; `weights` are those of networks by name, for methods that name none of their own.
 
+    Features may also be a trained embedder's folder, or its name in the folder `trained`.
     ConfigError tells the table that is wrong, and what it may hold.
     """
     try:
@@ -93,7 +95,7 @@ def read_plan(path: Path, weights: Mapping[str, str] | None = None) -> Plan:
     made = []
     for number, table in enumerate(methods, 1):
         with _located(path, "method", number):
-            made.append(_method(table, weights or {}))
+            made.append(_method(table, weights or {}, trained))
     _check_names([method.name for method in made], path)
     _check_fusions(made, path)
     return Plan(
@@ -138,7 +140,7 @@ def _number(found: Table, name: str, default: int, least: int, path: Path) -> in
     return number
 
 
-def _method(table: Table, weights: Mapping[str, str]) -> Entry | Fusion:
+def _method(table: Table, weights: Mapping[str, str], trained: Path | None) -> Entry | Fusion:
     options = {key: value for key, value in table.items() if key not in ("name", "kind")}
     name, kind = table["name"], table.get("kind", "")
     if kind == FUSION:
@@ -146,6 +148,8 @@ def _method(table: Table, weights: Mapping[str, str]) -> Entry | Fusion:
     searched = kind_of(kind)
     known = FEATURES[searched.takes]
     seen = options.pop("features", None if len(known) > 1 else next(iter(known)))
+    if trained and isinstance(seen, str) and seen not in known:
+        seen = located(seen, trained)
     own = options_of(searched.takes, seen)
     _only(options, own | searched.options(), f"a method of kind '{kind}' with features '{seen}'")
     chosen = {key: options.pop(key) for key in own & options.keys()}
