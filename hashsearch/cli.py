@@ -106,7 +106,7 @@ def _tell_nodes(found: list[NodeStatus], as_json: bool) -> None:
 def embedders(settings: Settings, as_json: bool) -> None:
     """List what `--embedder` takes by name: dims, pixels, and where the weights are or which file is missing.
 
-    A trained one also tells the photos that it learned from and the first of its metrics.
+    A trained one also tells the photos that it learned from and the figure that its training watched.
     """
     from hashsearch.embedders.inventory import inventory
 
@@ -118,7 +118,7 @@ def embedders(settings: Settings, as_json: bool) -> None:
     click.echo(f"{'name':{width}}   dims  px  weights")
     for item in found:
         known = f"{item.name:{width}}  {item.dims or '':>5} {item.input_size or '':>3}"
-        learned = f"  ({item.data}, {item.main_metric})" if item.data else ""
+        learned = f"  ({', '.join(filter(None, (item.data, item.watched)))})" if item.data or item.watched else ""
         click.echo(f"{known}  {item.weights}{learned}")
 
 

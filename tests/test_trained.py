@@ -36,9 +36,9 @@ MANIFEST: dict[str, Any] = {
     "dims": 16,
     "preprocessing": {"input_size": SIZE, "range": [-1, 1]},
     "network": "network",
-    "recipe": {"data": {"folder": "flowers-160", "layout": "splits"}},
+    "recipe": {"data": {"folder": "flowers-160", "layout": "splits"}, "schedule": {"monitor": "val_map"}},
     "data": {"photos": 12},
-    "metrics": {"map": 0.75, "top1": 0.8},
+    "metrics": {"epochs": 3, "best": {"loss": 0.2, "val_map": 0.75}},
     "versions": {},
 }
 
@@ -214,7 +214,12 @@ class TestInventory:
     def test_a_trained_one_tells_what_it_learned_from(self, trained: Path) -> None:
         item = inventory(trained)[-1]
         assert (item.dims, item.input_size, item.ready, item.data) == (16, SIZE, True, "flowers-160")
-        assert item.main_metric == "map 0.750"
+        assert item.watched == "val_map 0.750"
+
+    def test_one_that_tells_nothing_of_its_training_is_listed_too(self, copy: Path) -> None:
+        change_manifest(copy, lambda manifest: manifest.update(recipe={"data": "flowers"}, metrics={}))
+        item = inventory(copy.parent)[-1]
+        assert (item.name, item.ready, item.data, item.watched) == ("copy", True, None, None)
 
     def test_what_is_missing_is_told(self, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
@@ -238,7 +243,7 @@ class TestCommands:
         assert "| tensorflow" not in answer.stderr
         rows = command(home, "-m", "hashsearch.cli", "embedders").stdout.splitlines()
         assert rows[0].split() == ["name", "dims", "px", "weights"]
-        assert rows[-1].startswith("flowers") and rows[-1].endswith("(flowers-160, map 0.750)")
+        assert rows[-1].startswith("flowers") and rows[-1].endswith("(flowers-160, val_map 0.750)")
 
     def test_an_encoder_is_fitted_on_a_trained_one_by_its_name(self, home: Path, tmp_path: Path) -> None:
         (tmp_path / "photos").mkdir()

@@ -76,10 +76,10 @@ def load(
     if not known:
         return _load_folder(Path(name), weights)
     if name in APPLICATIONS and not weights:
-        _import_tensorflow()
+        import_tensorflow()
         zoo.fetch(APPLICATIONS[name])
     source = str(weights or own_weights(name))
-    _import_tensorflow()
+    import_tensorflow()
     return _load_network(name, source, preprocessing or {})
 
 
@@ -95,7 +95,7 @@ def own_weights(name: str) -> Path:
 def _load_folder(folder: Path, weights: str | Path | None) -> Embedder:
     if weights:
         raise EmbedderError(f"a trained embedder has its own weights, for {folder} got {weights}")
-    _import_tensorflow()
+    import_tensorflow()
     return load_trained(folder)
 
 
@@ -126,7 +126,7 @@ def _preprocessing(name: str, source: str) -> Preprocessing:
     return read_preprocessing(Path(name))
 
 
-def _import_tensorflow() -> None:
+def import_tensorflow() -> None:
     """Import it without what it prints about devices and instruction sets, which no user can act on."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ class Item:
     """One embedder; `dims` and `input_size` are None where only its weights tell.
 
     `ready` is whether it runs without weights being named, `weights` where they are or what is missing. Of a trained
-    one: the folder of its recipe's photos and its metrics.
+    one: the folder of its recipe's photos, the figure that its training watched, as "val_map 0.912", and all metrics.
     """
 
     name: str
@@ -26,13 +27,8 @@ class Item:
     ready: bool
     weights: str
     data: str | None = None
+    watched: str | None = None
     metrics: dict[str, Any] | None = None
-
-    @property
-    def main_metric(self) -> str:
-        """The first of its metrics that is a number, as "map .912"; empty without one."""
-        numbers = [(name, value) for name, value in (self.metrics or {}).items() if isinstance(value, (int, float))]
-        return f"{numbers[0][0]} {numbers[0][1]:.3f}" if numbers else ""
 
 
 def inventory(trained: Path) -> list[Item]:
@@ -74,7 +70,13 @@ def _trained(name: str, trained: Path) -> Item:
         found = read_trained(trained / name)
     except EmbedderError as error:
         return Item(name, None, None, False, str(error))
-    table = found.recipe.get("data")
-    data = table.get("folder") if isinstance(table, dict) else None
-    size = found.preprocessing.input_size
-    return Item(name, found.dims, size, True, str(found.network), data, dict(found.metrics))
+    size, data = found.preprocessing.input_size, _entry(found.recipe, "data", "folder")
+    monitor = _entry(found.recipe, "schedule", "monitor")
+    figure = _entry(found.metrics, "best", monitor)
+    watched = f"{monitor} {figure:.3f}" if isinstance(figure, (int, float)) else None
+    return Item(name, found.dims, size, True, str(found.network), data, watched, dict(found.metrics))
+
+
+def _entry(tables: Mapping[str, Any], table: str, name: str | None) -> Any:
+    """What a table of a manifest says; None where it says nothing, for what tables hold is up to training."""
+    return tables[table].get(name) if isinstance(tables.get(table), dict) else None

@@ -92,5 +92,5 @@ def callable_of(model: Any, path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
         raise EmbedderError(f"{path} must be callable or have a serving_default signature with one output")
     (argument,) = signature.structured_input_signature[1]
     (output,) = signature.structured_outputs
-    # By way of the model: its variables live as long as it does, and a signature does not hold it.
+    # By way of the model, which would otherwise be gone, and its variables with it.
     return lambda images: model.signatures["serving_default"](**{argument: images})[output]
