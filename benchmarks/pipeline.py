@@ -52,7 +52,7 @@ def main(
     from hashsearch.images import decode
     from hashsearch.index.cluster import connect_cluster
 
-    network = load(embedder, weights)
+    network = load(embedder, weights, trained=settings.embedders)
     sources = sample_sources([Catalog(folder)], images, seed=0)
     vectors = np.concatenate([batch.vectors for batch in embed_sources(network, sources)])
     encoder = Encoder.fit(EmbedderSpec.of(network), vectors, make_binarizer("rotation"), make_sub_codes("cells"))

@@ -1,4 +1,7 @@
-"""What a person runs: `hashsearch node | embed | search | match | serve | demo`. Heavy parts are imported when used."""
+"""What a person runs: `hashsearch node | embedders | embed | search | match | serve | demo`.
+
+Heavy parts are imported when used.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,15 @@ import click
 
 from hashsearch import __version__
 from hashsearch.lookup import open_searcher, search
-from hashsearch.options import EXIT_REJECTS, as_json, load_encoder, run_reporting_errors, say, with_settings
+from hashsearch.options import (
+    EXIT_REJECTS,
+    as_json,
+    embedder_options,
+    load_encoder,
+    run_reporting_errors,
+    say,
+    with_settings,
+)
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -90,12 +101,36 @@ def _tell_nodes(found: list[NodeStatus], as_json: bool) -> None:
 
 
 @commands.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--embedder", default="bit-tiny", show_default=True, help="Network, by name.")
-@click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="An .npz file to write.")
+@with_settings("home")
 @as_json
-def embed(images: tuple[Path, ...], embedder: str, weights: str | None, out: Path, as_json: bool) -> None:
+def embedders(settings: Settings, as_json: bool) -> None:
+    """List what `--embedder` takes by name: dims, pixels, and where the weights are or which file is missing.
+
+    A trained one also tells the photos that it learned from and the figure that its training watched.
+    """
+    from hashsearch.embedders.inventory import inventory
+
+    found = inventory(settings.embedders)
+    if as_json:
+        click.echo(json.dumps([asdict(item) for item in found]))
+        return
+    width = max(len(item.name) for item in found)
+    click.echo(f"{'name':{width}}   dims  px  weights")
+    for item in found:
+        known = f"{item.name:{width}}  {item.dims or '':>5} {item.input_size or '':>3}"
+        learned = f"  ({', '.join(filter(None, (item.data, item.watched)))})" if item.data or item.watched else ""
+        click.echo(f"{known}  {item.weights}{learned}")
+
+
+@commands.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@embedder_options
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="An .npz file to write.")
+@with_settings("home")
+@as_json
+def embed(
+    settings: Settings, images: tuple[Path, ...], embedder: str, weights: str | None, out: Path, as_json: bool
+) -> None:
     """Write the embeddings of IMAGES (files, or folders of them) to a file: `sources (n,)`, `vectors (n, dims)`.
 
     Exit code 3 when some could not be read; they are listed and left out.
@@ -106,7 +141,7 @@ def embed(images: tuple[Path, ...], embedder: str, weights: str | None, out: Pat
     from hashsearch.catalog import Catalog, sample_sources
     from hashsearch.embedding import embed_sources
 
-    network = embedders.load(embedder, weights)
+    network = embedders.load(embedder, weights, trained=settings.embedders)
     sources = [
         source
         for path in images

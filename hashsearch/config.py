@@ -86,6 +86,11 @@ class Settings:
         return cls(**values)
 
     @property
+    def embedders(self) -> Path:
+        """The folder of trained embedders, each found by the name of its own."""
+        return self.home / "embedders"
+
+    @property
     def limits(self) -> Limits:
         """What one image may cost."""
         return Limits(self.max_bytes, self.max_pixels)

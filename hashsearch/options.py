@@ -24,6 +24,19 @@ EXIT_FAILED, EXIT_REJECTS = 1, 3  # 2 is click's own, for a wrong command line
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON on standard output.")
 
+
+def embedder_options(command: Command) -> Command:
+    """Add `--embedder` and `--weights` to a command."""
+    weights = click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
+    name = click.option(
+        "--embedder",
+        default="bit-tiny",
+        show_default=True,
+        help="Network: a name of `hashsearch embedders`, the folder of a trained one, or a .json file.",
+    )
+    return name(weights(command))
+
+
 _SETTINGS = {
     "index": click.option("--index", metavar="NAME", help="Index to use.  [default: HASHSEARCH_INDEX or 'images']"),
     "encoder": click.option(
@@ -37,7 +50,8 @@ _SETTINGS = {
     "home": click.option(
         "--home",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the local node and of job states.  [default: HASHSEARCH_HOME or the user's data folder]",
+        help="Folder of the local node, job states and trained embedders.  "
+        "[default: HASHSEARCH_HOME or the user's data folder]",
     ),
     "host": click.option("--host", help="Address to listen on.  [default: HASHSEARCH_HOST or 127.0.0.1]"),
     "port": click.option("--port", type=click.IntRange(1, 65535), help="[default: HASHSEARCH_PORT or 5800]"),

@@ -51,7 +51,7 @@ def run(settings: Settings, config: Path, out: Path, data_folder: Path | None, w
     from hashsearch.index.cluster import connect_cluster
     from hashsearch.index.scratch import Scratch
 
-    plan = read_plan(config, networks_and_files(weights))
+    plan = read_plan(config, networks_and_files(weights), settings.embedders)
     tasks = make_tasks(plan, data_folder or config.parent)
     runner = Runner(plan, out, lambda prefix: Scratch.clearing(connect_cluster(settings, say), prefix))
     summary = runner.run(tasks, say)

@@ -42,7 +42,7 @@ def main(settings: Settings, study: Path, data_folder: Path | None, weights: tup
 
     files = networks_and_files(weights)
     studying = Studying(
-        read_study(study, files),
+        read_study(study, files, settings.embedders),
         data_folder or study.parent,
         files,
         out,

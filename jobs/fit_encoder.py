@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.options import run_reporting_errors, say
+from hashsearch.options import embedder_options, run_reporting_errors, say, with_settings
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
 
 
 @click.command()
 @click.argument("catalogs", metavar="CATALOG...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make; it must not exist.")
-@click.option("--embedder", default="bit-tiny", show_default=True, help="Network, by name.")
-@click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
+@embedder_options
 @click.option("--binarizer", default="rotation", show_default=True, help="How vectors become bits.")
 @click.option("--bits", default=1024, show_default=True, help="Length of a code, a multiple of 8.")
 @click.option("--sub-codes", default="cells", show_default=True, help="Terms of the inverted index: cells or blocks.")
@@ -32,7 +35,9 @@ from hashsearch.options import run_reporting_errors, say
     help="Images to learn from; for an index of millions 65536 are worth their time.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the sample and of all that is random in the fitting.")
+@with_settings("home")
 def main(
+    settings: Settings,
     catalogs: tuple[Path, ...],
     out: Path,
     embedder: str,
@@ -67,7 +72,7 @@ def main(
     sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
     asked = {"cells": cells_for(len(sources)) if cells is None else cells, "seed": seed}
     terms = make_sub_codes(sub_codes, **(asked if sub_codes == "cells" else {}))
-    network = embedders.load(embedder, weights)
+    network = embedders.load(embedder, weights, trained=settings.embedders)
     stored.check_dims(network.dims)  # before the work, not after it
     vectors = []
     with tqdm(total=len(sources), unit=" images") as bar:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,17 @@ def test_pixels_reach_the_network_as_the_preprocessing_says() -> None:
     assert np.allclose(255 * scale + shift, [1, 3, 0.5])
 
 
+def test_channels_are_turned_last_and_told_only_then() -> None:
+    """Mean and deviation are of red, green and blue in either order; fingerprints are older than the other."""
+    plain = Preprocessing(8, range=(0, 255), mean=(1, 2, 3))
+    turned = replace(plain, channels="bgr")
+    pixels = np.array([[10.0, 20.0, 30.0]])
+    assert plain.network_input(pixels).tolist() == [[9, 18, 27]]
+    assert turned.network_input(pixels).tolist() == [[27, 18, 9]]
+    assert plain.as_dict().keys() == {"input_size", "range", "mean", "std", "filter"}
+    assert turned.as_dict() == {**plain.as_dict(), "channels": "bgr"}
+
+
 @pytest.fixture
 def mean_colour_model(tmp_path: Path) -> Path:
     """A Keras file whose vector is the mean colour of the image as the network sees it."""
@@ -253,6 +265,8 @@ def test_wrong_settings_and_files_are_named(tmp_path: Path, mean_colour_model: P
         load(write_settings(tmp_path, input_size=8, colour="bgr"), mean_colour_model)
     with pytest.raises(ConfigError, match="one of bilinear, bicubic, lanczos, got 'nearest'"):
         load(write_settings(tmp_path, input_size=8, filter="nearest"), mean_colour_model)
+    with pytest.raises(ConfigError, match="one of rgb, bgr, got 'hsv'"):
+        load(write_settings(tmp_path, input_size=8, channels="hsv"), mean_colour_model)
     with pytest.raises(WeightsNotFound, match="found no"):
         load("mobilenet-v2", tmp_path / "absent.keras")
 

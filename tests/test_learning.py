@@ -32,7 +32,7 @@ RECIPE = Recipe(
     model=Model("cnn", 32, photo_size=36, dims=16),
     loss=Loss("semi-hard-triplet", margin=0.4),
     optimiser=Optimiser("adam", 3e-3),
-    schedule=Schedule(epochs=3, batch=16, validation=0.25),
+    schedule=Schedule(epochs=5, batch=16, validation=0.25),
     augmentation=(Step("flip", p=0.5),),
 )
 SOFTMAX = replace(RECIPE, loss=Loss("softmax", probabilities=True), model=Model("cnn", 32))
@@ -85,11 +85,11 @@ def test_pairwise_losses_give_an_embedder(loss: str, data: DataSet, tmp_path: Pa
     assert folder == tmp_path / "stripes"
     assert held_out_map(folder, data) > 0.8  # by chance .3
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["metrics"]["held_out"]["pair_accuracy"] > 0.8
+    assert manifest["metrics"]["held_out"]["pair_accuracy"] > 0.7  # by chance .5
     assert 0 < manifest["metrics"]["held_out"]["threshold"] < 2
     assert manifest["data"]["classes"] == ["brick", "fern", "sky"]
     assert manifest["recipe"]["loss"]["name"] == loss
-    assert len(read_rows(folder / "log.csv")) == len(told) == 3
+    assert len(read_rows(folder / "log.csv")) == len(told) == 5
     assert (folder / "curves.png").stat().st_size > 10_000
     assert not (tmp_path / "stripes.work").exists()
 

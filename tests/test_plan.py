@@ -51,7 +51,7 @@ def test_weights_of_the_command_line_count_unless_a_method_names_its_own(tmp_pat
         ("", r"must have one or more tables \[\[method\]\]"),
         ('[[method]]\nkind = "exact"\n', "1: a name must be given as text, got None"),
         (method("guess"), r"\[\[method\]\] 1: a kind must be one of codes, .*, fusion, got 'guess'"),
-        (method("exact"), "features here must be one of .*pixels or a .json file, got None"),
+        (method("exact"), "features here must be one of .*pixels, a trained embedder or a .json file, got None"),
         (method("hash", 'features = "md5"\n'), r"one of phash-64, .*got 'md5'"),
         (method("exact", 'features = "pixels"\nsize = 3\n'), r"may hold side, got 'size'"),
         (
@@ -120,7 +120,7 @@ def test_distractors_are_other_data(tmp_path: Path) -> None:
     [
         (TASKS.replace("splits", "piles"), r"\[\[data\]\] 1: the layout of data must be one of splits"),
         (TASKS.replace('folder = "shelves"', 'folder = "nowhere"'), r"\[\[data\]\] 1: .*there is nothing at"),
-        (TASKS.replace('folder = "shelves"\n', ""), r"\[\[data\]\] 1: data must have a folder and a layout"),
+        (TASKS.replace('folder = "shelves"\n', ""), r"\[\[data\]\] 1: data must have a name, a folder and a layout"),
         (TASKS.replace("near_duplicate", "guess"), r"\[\[task\]\] 2: a task must be one of same_class"),
         (TASKS.replace("queries = 2", "many = 2"), r"\[\[task\]\] 2: .*got 'many'"),
         (TASKS.replace("queries = 2", 'data = ["guess"]'), r"\[\[task\]\] 2: data must be a list of some of shelves"),

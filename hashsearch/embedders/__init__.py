@@ -8,11 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hashsearch.embedders import zoo
 from hashsearch.embedders.architectures import BIT
 from hashsearch.embedders.embedder import Embedder, Preprocessing
-from hashsearch.errors import UnknownEmbedder, WeightsNotFound
+from hashsearch.embedders.trained import is_trained, load_trained
+from hashsearch.embedders.zoo import APPLICATIONS
+from hashsearch.errors import EmbedderError, UnknownEmbedder, WeightsNotFound
 
-__all__ = ["BIT", "SAVED", "Embedder", "Preprocessing", "load", "names"]
+__all__ = [
+    "APPLICATIONS",
+    "BIT",
+    "SAVED",
+    "Embedder",
+    "Preprocessing",
+    "load",
+    "located",
+    "names",
+    "own_weights",
+    "trained_names",
+]
 
 BUNDLED = Path(__file__).parent.parent / "models"
 
@@ -22,38 +36,94 @@ SAVED = {"mobilenet-v2": Preprocessing(224, mean=(0.485, 0.456, 0.406), std=(0.2
 
 
 def names() -> list[str]:
-    """The names that `load` knows."""
-    return [*BIT, *SAVED]
+    """The names that `load` knows by itself."""
+    return [*BIT, *SAVED, *APPLICATIONS]
 
 
-def load(name: str, weights: str | Path | None = None, preprocessing: Mapping[str, Any] | None = None) -> Embedder:
-    """The embedder called `name`.
+def trained_names(trained: Path) -> list[str]:
+    """Those of the trained embedders in a folder: the names of their own folders, less those that `load` knows."""
+    folders = trained.iterdir() if trained.is_dir() else ()
+    return sorted(folder.name for folder in folders if is_trained(folder) and folder.name not in names())
+
+
+def located(name: str, trained: Path) -> str:
+    """The name as `load` takes it: that of a trained embedder in the folder `trained` becomes its path."""
+    return str(trained / name) if name not in names() and is_trained(trained / name) else name
+
+
+def load(
+    name: str,
+    weights: str | Path | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
+    trained: Path | None = None,
+) -> Embedder:
+    """The embedder called `name`: one of `names()`, a trained one's folder, or its name in the folder `trained`.
 
     `weights` is an `.npz` checkpoint, a SavedModel folder or a TensorFlow Hub address for the `bit-...` networks
-    (`bit-tiny` has its own), and a `.keras` file, a SavedModel folder or a TensorFlow Hub address for all others. Those
-    are named by the table, or by a `.json` file with the fields of `Preprocessing`; a saved encoder gives what it was
+    (`bit-tiny` has its own), and a `.keras` file, a SavedModel folder or a TensorFlow Hub address for all others; those
+    of Keras applications also take an HDF5 file of weights, without `weights` the official one, which Keras downloads.
+    Other networks are named by a `.json` file with the fields of `Preprocessing`; a saved encoder gives what it was
     fitted with as `preprocessing` instead. Raises EmbedderError.
     """
-    known = name in BIT or name in SAVED or name.endswith(".json") or preprocessing
+    if trained is not None:
+        name = located(name, trained)
+    known = name in names() or name.endswith(".json") or preprocessing
+    if not known and not Path(name).is_dir():
+        listed = ", ".join([*names(), *(trained_names(trained) if trained else [])])
+        raise UnknownEmbedder(
+            f"an embedder must be one of {listed}, the folder of a trained one or a .json file, got '{name}'"
+        )
     if not known:
-        raise UnknownEmbedder(f"an embedder must be one of {', '.join(names())} or a .json file, got '{name}'")
-    source = str(weights or (BUNDLED / "bit-tiny.npz" if name == "bit-tiny" else ""))
-    if not source:
-        raise WeightsNotFound(f"{name} does not ship with this package: its weights must be named, got none")
+        return _load_folder(Path(name), weights)
+    if name in APPLICATIONS and not weights:
+        import_tensorflow()
+        zoo.fetch(APPLICATIONS[name])
+    source = str(weights or own_weights(name))
     import_tensorflow()
+    return _load_network(name, source, preprocessing or {})
+
+
+def own_weights(name: str) -> Path:
+    """The weights of a network for which none are named. WeightsNotFound when it has none, or not yet."""
+    if name == "bit-tiny":
+        return BUNDLED / "bit-tiny.npz"
+    if name in APPLICATIONS:
+        return zoo.official_weights(APPLICATIONS[name])
+    raise WeightsNotFound(f"{name} does not ship with this package: its weights must be named, got none")
+
+
+def _load_folder(folder: Path, weights: str | Path | None) -> Embedder:
+    if weights:
+        raise EmbedderError(f"a trained embedder has its own weights, for {folder} got {weights}")
+    import_tensorflow()
+    return load_trained(folder)
+
+
+def _load_network(name: str, source: str, fields: Mapping[str, Any]) -> Embedder:
+    from hashsearch.embedders.saved import load_saved
+
     if name in BIT and source.endswith(".npz"):
         from hashsearch.embedders.bit import load_bit
 
         return load_bit(name, BIT[name], Path(source))
-    from hashsearch.embedders.saved import load_saved, read_preprocessing
+    if name in APPLICATIONS and source.endswith(zoo.HDF5):
+        return zoo.load_application(name, APPLICATIONS[name], Path(source), fields)
+    if fields:
+        return load_saved(name, Preprocessing(**fields), source)
+    return load_saved(Path(name).stem, _preprocessing(name, source), source)
 
-    if preprocessing:
-        return load_saved(name, Preprocessing(**preprocessing), source)
-    if name in BIT:  # as published on TensorFlow Hub, these take 0..1
-        return load_saved(name, Preprocessing(BIT[name].input_size), source)
+
+def _preprocessing(name: str, source: str) -> Preprocessing:
+    """How images reach a saved network that no encoder describes."""
+    from hashsearch.embedders.saved import read_preprocessing
+
     if name in SAVED:
-        return load_saved(name, SAVED[name], source)
-    return load_saved(Path(name).stem, read_preprocessing(Path(name)), source)
+        return SAVED[name]
+    if name in APPLICATIONS and source.endswith(".keras"):
+        return APPLICATIONS[name].preprocessing
+    if name in BIT or name in APPLICATIONS:  # as published on TensorFlow Hub, these take 0..1
+        return Preprocessing(BIT[name].input_size if name in BIT else APPLICATIONS[name].preprocessing.input_size)
+    return read_preprocessing(Path(name))
 
 
 def import_tensorflow() -> None:

@@ -104,10 +104,9 @@ def load_bit(name: str, net: Architecture, path: Path) -> Embedder:
     """The embedder of an `.npz` checkpoint. Raises WeightsNotFound or WeightsMismatch."""
     preprocessing = Preprocessing(net.input_size, range=(-1.0, 1.0))
     folded = standardize(read_parameters(path, net))
-    scale, shift = preprocessing.scale_and_shift()
 
     @tf.function(input_signature=[tf.TensorSpec([None, net.input_size, net.input_size, 3], tf.uint8)])
     def forward(pixels: tf.Tensor) -> tf.Tensor:
-        return features(folded, tf.cast(pixels, tf.float32) * scale + shift, net)
+        return features(folded, preprocessing.network_input(tf.cast(pixels, tf.float32)), net)
 
     return Embedder(name, net.dims, digest_files(path), preprocessing, path, lambda pixels: forward(pixels).numpy())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ from hashsearch.images import resize_square
 
 BATCH = 32  # where images a second stop growing on two cores
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("bilinear", "bicubic", "lanczos")}
+CHANNELS = ("rgb", "bgr")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """How an image becomes a network's input: the whole image resized (not cropped) to a square, then its values.
 
-    A pixel value 0..255 is spread over `range`; then `mean` is taken off and the rest divided by `std`, per channel.
+    A pixel value 0..255 is spread over `range`; then `mean` is taken off and the rest divided by `std`, per channel of
+    red, green and blue; last, the channels are put in the order `channels`.
     """
 
     input_size: int
@@ -30,9 +32,35 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     filter: str = "bilinear"
+    channels: str = "rgb"
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Preprocessing:
+        """The one with these fields; TypeError or ValueError for unknown ones and for values that cannot be used."""
+        made = cls(**fields)
+        made.scale_and_shift()
+        for name, value, known in (("filter", made.filter, FILTERS), ("channels", made.channels, CHANNELS)):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got '{value}'")
+        if not isinstance(made.input_size, int) or made.input_size < 1:
+            raise ValueError(f"input_size must be a whole number of pixels from 1 on, got {made.input_size!r}")
+        return made
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, `channels` only where they are not red, green, blue: fingerprints are older than this field."""
+        fields = asdict(self)
+        if self.channels == "rgb":
+            del fields["channels"]
+        return fields
+
+    def network_input(self, pixels: Any) -> Any:
+        """Float pixels 0..255 `(..., 3)`, red first, of numpy or TensorFlow, as the network takes them."""
+        scale, shift = self.scale_and_shift()
+        values = pixels * scale + shift
+        return values[..., ::-1] if self.channels == "bgr" else values
 
     def scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
-        """`(3,) float32` factors and offsets that take pixel values to the network's input."""
+        """`(3,) float32` factors and offsets that take pixel values to the network's, for red, green and blue."""
         low, high = self.range
         scale = (high - low) / 255 / np.asarray(self.std)
         return scale.astype(np.float32), ((low - np.asarray(self.mean)) / self.std).astype(np.float32)
@@ -54,7 +82,7 @@ class Embedder:
         self.dims = dims
         self.digest = digest  # sha256 of the weights, hex
         self.input_size = preprocessing.input_size
-        self.preprocessing: dict[str, Any] = asdict(preprocessing)  # all that changes a vector besides the weights
+        self.preprocessing: dict[str, Any] = preprocessing.as_dict()  # all that changes a vector besides the weights
         self.weights = weights
         self.forward = forward
 
@@ -77,10 +105,10 @@ class Embedder:
         return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
 
 
-def digest_files(path: Path) -> str:
-    """The sha256, as hex, of a file, or of all files of a folder with their names."""
+def digest_files(path: Path, kind: str = "sha256") -> str:
+    """The digest, as hex, of a file, or of all files of a folder with their names; `kind` is hashlib's name for it."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    total = hashlib.sha256()
+    total = hashlib.new(kind, usedforsecurity=False)
     for file in files:
         if path.is_dir():
             total.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())

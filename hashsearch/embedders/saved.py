@@ -10,32 +10,34 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hashsearch.embedders.embedder import FILTERS, Embedder, Preprocessing, digest_files
+from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
 from hashsearch.errors import ConfigError, EmbedderError, WeightsMismatch, WeightsNotFound
 
 
 def read_preprocessing(path: Path) -> Preprocessing:
     """The preprocessing in a JSON file: the fields of `Preprocessing`, `input_size` at least. Raises ConfigError."""
     try:
-        preprocessing = Preprocessing(**json.loads(path.read_text()))
-        preprocessing.scale_and_shift()
+        return Preprocessing.of(json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} must be JSON with the fields of Preprocessing: {error}") from error
-    if preprocessing.filter not in FILTERS:
-        raise ConfigError(f"filter in {path} must be one of {', '.join(FILTERS)}, got '{preprocessing.filter}'")
-    return preprocessing
 
 
 def load_saved(name: str, preprocessing: Preprocessing, source: str) -> Embedder:
     """The embedder of a saved network. Raises WeightsNotFound, WeightsMismatch, or EmbedderError for a wrong output."""
     path = find(source)
-    network = open_network(path)
+    return embedder_of(name, preprocessing, path, open_network(path))
+
+
+def embedder_of(name: str, preprocessing: Preprocessing, path: Path, network: Callable[[Any], Any]) -> Embedder:
+    """The embedder of a function from the network's input to vectors, whose weights are in `path`.
+
+    Raises WeightsMismatch where it does not take images of that size, EmbedderError where it answers no vectors.
+    """
     size = preprocessing.input_size
-    scale, shift = preprocessing.scale_and_shift()
 
     @tf.function(input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)])
     def forward(pixels: tf.Tensor) -> tf.Tensor:
-        return network(tf.cast(pixels, tf.float32) * scale + shift)
+        return network(preprocessing.network_input(tf.cast(pixels, tf.float32)))
 
     try:
         vectors = forward(np.zeros((1, size, size, 3), np.uint8)).numpy()
@@ -90,4 +92,5 @@ def callable_of(model: Any, path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
         raise EmbedderError(f"{path} must be callable or have a serving_default signature with one output")
     (argument,) = signature.structured_input_signature[1]
     (output,) = signature.structured_outputs
-    return lambda images: signature(**{argument: images})[output]
+    # By way of the model, which would otherwise be gone, and its variables with it.
+    return lambda images: model.signatures["serving_default"](**{argument: images})[output]

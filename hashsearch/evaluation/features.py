@@ -20,7 +20,8 @@ from hashsearch import embedders
 from hashsearch.baselines.histogram import colour_histograms
 from hashsearch.baselines.phash import HASHES, make_hash
 from hashsearch.embedders.embedder import digest_files
-from hashsearch.errors import ConfigError
+from hashsearch.embedders.trained import Trained, is_trained, read_trained
+from hashsearch.errors import ConfigError, EmbedderError
 from hashsearch.images import crop, resize_square
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ class Alone:
 
 @dataclass(frozen=True)
 class Network(Alone):
-    """Vectors of an embedder; with `crop` "sift" it sees only the box that holds the mass of the keypoints."""
+    """Vectors of an embedder; with `crop` "sift" it sees only the box that holds the mass of the keypoints.
+
+    `network` is what `embedders.load` takes without a folder of trained ones: those go by their path.
+    """
 
     network: str
     weights: str | None = None
@@ -86,20 +90,35 @@ class Network(Alone):
     def __post_init__(self) -> None:
         if self.crop not in (None, "sift"):
             raise ConfigError(f"crop must be 'sift' or left out, got '{self.crop}'")
-        if not self.weights and self.network != "bit-tiny":
-            raise ConfigError(f"{self.network} does not ship with this package: its weights must be named, got none")
+        if self.weights and self._trained:
+            raise ConfigError(f"a trained embedder has its own weights, for {self.network} got {self.weights}")
 
     @property
     def name(self) -> str:
-        return f"{Path(self.network).stem}{f' {self.crop} crop' if self.crop else ''}"
+        return f"{self._stem}{f' {self.crop} crop' if self.crop else ''}"
+
+    @property
+    def _stem(self) -> str:
+        return self._trained.name if self._trained else Path(self.network).stem
+
+    @cached_property
+    def _trained(self) -> Trained | None:
+        if self.network in embedders.names() or not is_trained(Path(self.network)):
+            return None
+        return read_trained(Path(self.network))
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
         """With the digest of the weights instead of their place: they may lie elsewhere tomorrow."""
-        return {"network": Path(self.network).stem, "weights": self._digest(), "crop": self.crop}
+        return {"network": self._stem, "weights": self._digest(), "crop": self.crop}
 
     def _digest(self) -> str:
-        source = self.weights or str(embedders.BUNDLED / "bit-tiny.npz")
+        if self._trained:
+            return self._trained.digest
+        try:
+            source = self.weights or str(embedders.own_weights(self.network))
+        except EmbedderError as error:
+            raise ConfigError(str(error)) from error
         if source.startswith(("http://", "https://")):
             return source
         if not Path(source).exists():
@@ -243,12 +262,12 @@ FEATURES: dict[str, dict[str, Callable[..., Features]]] = {
 
 def _maker(takes: str, name: object) -> Callable[..., Features]:
     known = FEATURES[takes]
-    if takes == "vector" and isinstance(name, str) and name.endswith(".json"):
+    if isinstance(name, str) and name in known:
+        return known[name]
+    if takes == "vector" and isinstance(name, str) and (name.endswith(".json") or is_trained(Path(name))):
         return partial(Network, name)
-    if not isinstance(name, str) or name not in known:
-        also = " or a .json file" if takes == "vector" else ""
-        raise ConfigError(f"features here must be one of {', '.join(known)}{also}, got {name!r}")
-    return known[name]
+    also = ", a trained embedder or a .json file" if takes == "vector" else ""
+    raise ConfigError(f"features here must be one of {', '.join(known)}{also}, got {name!r}")
 
 
 def options_of(takes: str, name: object) -> set[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from hashsearch.embedders import located
 from hashsearch.errors import ConfigError, HashsearchError
 from hashsearch.evaluation.datasets import DataSet, data_of
 from hashsearch.evaluation.features import FEATURES, Features, features_of, options_of
@@ -79,26 +80,27 @@ class Plan:
     seed: int = 0
 
 
-def read_plan(path: Path, weights: Mapping[str, str] | None = None) -> Plan:
+def read_plan(path: Path, weights: Mapping[str, str] | None = None, trained: Path | None = None) -> Plan:
     """The plan in a TOML file; `weights` are those of networks by name, for methods that name none of their own.
 
+    Features may also be a trained embedder's folder, or its name in the folder `trained`.
     ConfigError tells the table that is wrong, and what it may hold.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"a comparison must be described in a TOML file, but {path}: {error}") from error
-    return plan_of(found, path, weights or {})
+    return plan_of(found, path, weights or {}, trained)
 
 
-def plan_of(found: Table, path: Path, weights: Mapping[str, str]) -> Plan:
+def plan_of(found: Table, path: Path, weights: Mapping[str, str], trained: Path | None = None) -> Plan:
     """The plan in the tables of a file. Raises ConfigError as `read_plan`."""
     _only(found, {"data", "task", "method", "k", "seed"}, str(path))
     data, tasks, methods = (_tables(found, kind, path) for kind in ("data", "task", "method"))
     made = []
     for number, table in enumerate(methods, 1):
         with _located(path, "method", number):
-            made.append(_method(table, weights))
+            made.append(_method(table, weights, trained))
     _check_names([method.name for method in made], path)
     _check_fusions(made, path)
     return Plan(
@@ -143,7 +145,7 @@ def _number(found: Table, name: str, default: int, least: int, path: Path) -> in
     return number
 
 
-def _method(table: Table, weights: Mapping[str, str]) -> Entry | Fusion:
+def _method(table: Table, weights: Mapping[str, str], trained: Path | None) -> Entry | Fusion:
     options = {key: value for key, value in table.items() if key not in ("name", "kind")}
     name, kind = table["name"], table.get("kind", "")
     if kind == FUSION:
@@ -151,6 +153,8 @@ def _method(table: Table, weights: Mapping[str, str]) -> Entry | Fusion:
     searched = kind_of(kind)
     known = FEATURES[searched.takes]
     seen = options.pop("features", None if len(known) > 1 else next(iter(known)))
+    if trained and isinstance(seen, str) and seen not in known:
+        seen = located(seen, trained)
     own = options_of(searched.takes, seen)
     _only(options, own | searched.options(), f"a method of kind '{kind}' with features '{seen}'")
     chosen = {key: options.pop(key) for key in own & options.keys()}

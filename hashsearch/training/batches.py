@@ -20,8 +20,7 @@ class Batches:
     """How batches are made: of any photos (`per_class` None), or of so many of each class."""
 
     def __init__(self, preprocessing: Preprocessing, batch: int, per_class: int | None, seed: int) -> None:
-        self.size = preprocessing.input_size
-        self.scale, self.shift = preprocessing.scale_and_shift()
+        self.preprocessing = preprocessing
         self.batch = batch
         self.per_class = per_class
         self.seed = seed
@@ -37,10 +36,10 @@ class Batches:
 
     def answers(self, model: tf.keras.Model, photos: Photos) -> np.ndarray:
         """What a model answers to photos as they are: `(n, ...) float32`."""
-        parts = [
-            model(self._resized(photos.pixels[first : first + _SEEN]) * self.scale + self.shift, training=False).numpy()
-            for first in range(0, len(photos.labels), _SEEN)
-        ]
+        parts = []
+        for first in range(0, len(photos.labels), _SEEN):
+            images = self._resized(photos.pixels[first : first + _SEEN])
+            parts.append(model(self.preprocessing.network_input(images), training=False).numpy())
         return np.concatenate(parts).astype(np.float32)
 
     def _drawn(
@@ -59,11 +58,9 @@ class Batches:
         shapes = tf.TensorSpec((None, side, side, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)
         drawn = tf.data.Dataset.from_generator(draw, output_signature=shapes)
         drawn = drawn.apply(tf.data.experimental.assert_cardinality(math.ceil(len(photos.labels) / self.batch)))
-        seen = drawn.map(lambda pixels, labels: (see(pixels) * self.scale + self.shift, labels))
+        seen = drawn.map(lambda pixels, labels: (self.preprocessing.network_input(see(pixels)), labels))
         return seen.prefetch(tf.data.AUTOTUNE)
 
     def _resized(self, pixels: tf.Tensor) -> tf.Tensor:
-        images = tf.cast(pixels, tf.float32)
-        return (
-            images if pixels.shape[1] == self.size else tf.image.resize(images, (self.size, self.size), antialias=True)
-        )
+        images, size = tf.cast(pixels, tf.float32), self.preprocessing.input_size
+        return images if pixels.shape[1] == size else tf.image.resize(images, (size, size), antialias=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hashsearch.embedders import BIT, BUNDLED, SAVED, Preprocessing
+from hashsearch.embedders import APPLICATIONS, BIT, BUNDLED, SAVED, Preprocessing, zoo
 from hashsearch.embedders.architectures import Architecture, parameter_shapes
 from hashsearch.embedders.bit import features, read_parameters, standardize
 from hashsearch.errors import ConfigError, TrainingError, WeightsMismatch, WeightsNotFound
@@ -24,14 +24,10 @@ _CENTRED = Preprocessing(0, range=(-1.0, 1.0))
 
 @dataclass(frozen=True)
 class Trunk:
-    """How a trunk is made: `make(input size, weights)` -> a model of images to features `(n, dims)`.
-
-    With `pretrained` it needs weights; without it can begin at random.
-    """
+    """How a trunk is made: `make(input size, weights)` -> a model of images to features `(n, dims)`."""
 
     make: Callable[[int, Path | None], tf.keras.Model]
     preprocessing: Preprocessing = _CENTRED
-    pretrained: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,8 +99,9 @@ def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (3
 
 
 TRUNKS: dict[str, Trunk] = {
-    **{name: Trunk(partial(_bit, name), pretrained=True) for name in BIT},
-    **{name: Trunk(partial(_saved, name), preprocessing, True) for name, preprocessing in SAVED.items()},
+    **{name: Trunk(partial(_bit, name)) for name in BIT},
+    **{name: Trunk(partial(_saved, name), preprocessing) for name, preprocessing in SAVED.items()},
+    **{name: Trunk(partial(zoo.build, net), net.preprocessing) for name, net in APPLICATIONS.items()},
     "cnn": Trunk(_convolutional),
 }
 
@@ -117,7 +114,7 @@ def build(recipe: Model, classes: int, unit: bool, weights: Path | None) -> Netw
     if recipe.network not in TRUNKS:
         raise TrainingError(f"a network to train must be one of {', '.join(TRUNKS)}, got '{recipe.network}'")
     made = TRUNKS[recipe.network]
-    trunk = made.make(recipe.input_size, weights)
+    trunk = made.make(recipe.input_size, _weights(recipe, weights))
     _freeze(trunk, recipe.trained_layers)
     x = trunk.output
     if recipe.dims:
@@ -131,6 +128,18 @@ def build(recipe: Model, classes: int, unit: bool, weights: Path | None) -> Netw
         logits = tf.keras.Model(trunk.input, _layers.Dense(classes, dtype="float32", name="classes")(x))
     preprocessing = replace(made.preprocessing, input_size=recipe.input_size)
     return Network(tf.keras.Model(trunk.input, embedding), logits, preprocessing)
+
+
+def _weights(recipe: Model, named: Path | None) -> Path | None:
+    """What the network begins with: weights named, else the official ones of Keras; none where it begins at random."""
+    if not recipe.pretrained:
+        if named:
+            raise TrainingError(f"a network that is not pretrained begins at random, got the weights {named}")
+        return None
+    if named is None and recipe.network in APPLICATIONS:
+        zoo.fetch(APPLICATIONS[recipe.network])
+        return zoo.official_weights(APPLICATIONS[recipe.network])
+    return named
 
 
 def _freeze(trunk: tf.keras.Model, trained_layers: int | None) -> None:

@@ -30,6 +30,7 @@ class Model:
     input_size: int
     photo_size: int | None = None  # the side of the photos that a crop of `input_size` is taken of, if larger
     dims: int | None = None
+    pretrained: bool = True  # with weights to begin with, where there are any for the network
     trained_layers: int | None = None
     dropout: float = 0.0  # before the classes
 

@@ -6,7 +6,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def write_trained(
             "format": FORMAT,
             "name": folder.name,
             "dims": network.output_shape[-1],
-            "preprocessing": asdict(preprocessing),
+            "preprocessing": preprocessing.as_dict(),
             "network": _NETWORK,
             "digest": digest_files(draft / _NETWORK),
             **told,

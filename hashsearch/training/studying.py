@@ -31,13 +31,13 @@ class Study:
     recipes: tuple[Recipe, ...]
 
 
-def read_study(path: Path, weights: Mapping[str, str]) -> Study:
+def read_study(path: Path, weights: Mapping[str, str], trained: Path) -> Study:
     """The study in a TOML file: a plan, and `recipes`, from the file's folder. ConfigError or TrainingError."""
     found = read_table(path)
     named = found.pop("recipes", [])
     if not isinstance(named, list) or not named:
         raise TrainingError(f"{path} must name recipes, a list of files, got {named!r}")
-    return Study(plan_of(found, path, weights), tuple(read_recipe(path.parent / str(name)) for name in named))
+    return Study(plan_of(found, path, weights, trained), tuple(read_recipe(path.parent / str(name)) for name in named))
 
 
 class Studying:

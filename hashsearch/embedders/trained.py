@@ -1,0 +1,89 @@
+"""Embedders that training wrote: a folder with the network, and a manifest of what it is and how it came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
+from hashsearch.errors import EmbedderError, WeightsMismatch, WeightsNotFound
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a manifest says; `network` is the SavedModel folder, `digest` its sha256."""
+
+    name: str
+    dims: int
+    preprocessing: Preprocessing
+    network: Path
+    digest: str
+    recipe: Mapping[str, Any]
+    data: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a folder has a manifest, be it whole or not."""
+    return (folder / MANIFEST).is_file()
+
+
+def read_trained(folder: Path) -> Trained:
+    """What the folder holds, with a network that is the one trained.
+
+    Raises WeightsNotFound without a manifest or network, WeightsMismatch for a network that was changed, EmbedderError
+    for a manifest that cannot be used.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"its format is {manifest['format']}, this version reads {FORMAT}")
+        found = _restore(folder, manifest)
+    except OSError as error:
+        raise WeightsNotFound(f"a trained embedder must be a folder with a {MANIFEST}: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise EmbedderError(f"{folder} is no trained embedder: {type(error).__name__}: {error}") from error
+    if not found.network.is_dir():
+        raise WeightsNotFound(f"the trained embedder in {folder} must have its network, found no {found.network}")
+    if (digest := digest_files(found.network)) != found.digest:
+        raise WeightsMismatch(
+            f"the network in {folder} was changed since it was trained: its digest is {digest[:16]}, its manifest says "
+            f"{found.digest[:16]}"
+        )
+    return found
+
+
+def _restore(folder: Path, manifest: Mapping[str, Any]) -> Trained:
+    words = {name: manifest[name] for name in ("name", "network", "digest")}
+    tables = {name: manifest[name] for name in ("preprocessing", "recipe", "data", "metrics")}
+    for kind, values in ((str, words), (dict, tables), (int, {"dims": manifest["dims"]})):
+        for name, value in values.items():
+            if not isinstance(value, kind):
+                raise ValueError(f"{name} must be of type {kind.__name__}, got {value!r}")
+    return Trained(
+        words["name"],
+        manifest["dims"],
+        Preprocessing.of(tables["preprocessing"]),
+        folder / words["network"],
+        words["digest"],
+        tables["recipe"],
+        tables["data"],
+        tables["metrics"],
+    )
+
+
+def load_trained(folder: Path) -> Embedder:
+    """The embedder in a folder. Raises EmbedderError and its kinds, as `read_trained`."""
+    from hashsearch.embedders.saved import load_saved
+
+    found = read_trained(folder)
+    embedder = load_saved(found.name, found.preprocessing, str(found.network))
+    if embedder.dims != found.dims:
+        raise WeightsMismatch(f"the network in {folder} must answer {found.dims} dims, got {embedder.dims}")
+    return embedder
