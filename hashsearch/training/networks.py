@@ -85,13 +85,14 @@ def _saved(name: str, size: int, weights: Path | None) -> tf.keras.Model:
 
 
 def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (32, 64, 128, 256)) -> tf.keras.Model:
-    """A small network of its own: blocks of two convolutions, and 512 features."""
+    """A small network of its own: blocks of two convolutions, the first at half the size, and 512 features."""
     if weights:
         raise ConfigError(f"'cnn' begins at random and has no weights, got {weights}")
     x = images = _layers.Input((size, size, 3))
     for width in widths:
         for _ in range(2):
-            x = _layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+            stride = 2 if x is images else 1
+            x = _layers.Conv2D(width, 3, stride, padding="same", use_bias=False)(x)
             x = _layers.ReLU()(_layers.BatchNormalization()(x))
         x = _layers.MaxPooling2D()(x)
     x = _layers.GlobalAveragePooling2D()(x)
