@@ -23,9 +23,10 @@ from benchmarks.ann.expansion import PARENTS, RESIDUALS, Growth, Mixing, Trial, 
 from benchmarks.ann.measuring import Timing, cold, measure
 from benchmarks.ann.methods import METHODS, Place, Setting, Sizes, make_method
 from benchmarks.ann.photos import Space, make_space, unit
-from benchmarks.ann.results import Result, read_result, result_path, write_result
+from benchmarks.ann.results import result_path
 from benchmarks.ann.vectors import DataSet, Split, make_data_set, parse_set
 from hashsearch.errors import ConfigError, SearchError
+from hashsearch.evaluation.results import Result, read_json, write_json
 from hashsearch.hashing.bits import Vectors
 
 DIMS, QUERIES, WARM = 64, 40, 10
@@ -254,8 +255,8 @@ def task(data: DataSet, folder: Path, **changes: Any) -> run.Task:
 def test_finished_settings_are_skipped(data: DataSet, tmp_path: Path) -> None:
     planned = task(data, tmp_path)
     first, second, *others = planned.settings()
-    write_result(planned.path(first), {"cold_ms": {"first": 1.0}})
-    write_result(planned.path(second), {"cold_ms": None})
+    write_json(planned.path(first), {"cold_ms": {"first": 1.0}})
+    write_json(planned.path(second), {"cold_ms": None})
     assert planned.unmeasured() == others
     assert planned.uncooled() == [second, *others]
     assert replace(planned, with_cold=False).uncooled() == []
@@ -266,9 +267,9 @@ def test_a_run_without_anything_to_do_starts_nothing(data: DataSet, tmp_path: Pa
     arguments = [str(data.folder), "--out", str(tmp_path / "results"), "--work", str(tmp_path / "work")]
     arguments += ["--method", "es-float-scan"]
     path = result_path(tmp_path / "results", data.folder.name, "es-float-scan", {})
-    write_result(path, {"cold_ms": {"first": 1.0}})
+    write_json(path, {"cold_ms": {"first": 1.0}})
     assert CliRunner().invoke(run.main, arguments).exit_code == 0
-    assert read_result(path) == {"cold_ms": {"first": 1.0}}
+    assert read_json(path) == {"cold_ms": {"first": 1.0}}
     assert not (tmp_path / "work").exists()
 
 
@@ -304,8 +305,7 @@ def test_a_real_run(data: DataSet, node_home: Path, server_folder: Path, monkeyp
         chosen += [] if "late" in method else ["--no-cold"]  # one restart will do
         assert CliRunner().invoke(run.main, [*arguments, *chosen], catch_exceptions=False).exit_code == 0
     found = {
-        method: read_result(result_path(results, data.folder.name, method, METHODS_RUN[method]))
-        for method in METHODS_RUN
+        method: read_json(result_path(results, data.folder.name, method, METHODS_RUN[method])) for method in METHODS_RUN
     }
     scan, bbq = (found[method] or {} for method in METHODS_RUN)
     assert scan["recall"]["mean"] == 1
@@ -337,7 +337,7 @@ def result_of(method: str, candidates: int, found: float, p50: float, n: int = 1
         "throughput": {"16": {"qps": 1000 / p50}},
         "cold_ms": None,
         "versions": {"jvm": "25"},
-        "machine": {"cpu": "a cpu", "cores": 2, "memory_gib": 4.0, "load_before": 0.1},
+        "machine": {"cpu": "a cpu", "cores": 2, "memory_gib": 4.0, "load": 0.1},
         "date": "2026-11-21T10:00:00+00:00",
     }
 
@@ -370,7 +370,7 @@ def test_costs_at_a_recall_lie_on_the_curve() -> None:
 def test_a_report_from_result_files(tmp_path: Path) -> None:
     for result in RESULTS:
         path = result_path(tmp_path / "results", result["data"]["name"], result["method"], result["setting"])
-        write_result(path, result)
+        write_json(path, result)
     for _ in range(2):
         done = CliRunner().invoke(report.main, [str(tmp_path / "results"), "--out", str(tmp_path / "out")])
         assert done.exit_code == 0

@@ -24,10 +24,11 @@ import click
 
 from benchmarks.ann.measuring import Timing, cold, measure, warm_up
 from benchmarks.ann.methods import METHODS, Method, Place, Setting, make_method
-from benchmarks.ann.results import Result, machine, now, our_version, read_result, result_path, write_result
+from benchmarks.ann.results import our_version, result_path
 from benchmarks.ann.vectors import DataSet
 from hashsearch.config import default_home
 from hashsearch.errors import ConfigError, HashsearchError
+from hashsearch.evaluation.results import Result, machine, now, read_json, write_json
 from hashsearch.index.server import make_folder
 from hashsearch.options import EXIT_FAILED, run_reporting_errors, say
 
@@ -65,7 +66,7 @@ class Task:
     def uncooled(self) -> list[Setting]:
         """Settings whose result lacks the cold start."""
         results = {self.path(setting): setting for setting in self.settings()} if self.with_cold else {}
-        return [setting for path, setting in results.items() if not (read_result(path) or {}).get("cold_ms")]
+        return [setting for path, setting in results.items() if not (read_json(path) or {}).get("cold_ms")]
 
 
 def run_task(task: Task) -> None:
@@ -80,12 +81,12 @@ def run_task(task: Task) -> None:
             warm_up(method, data.warm, warm[0], long)
         for setting in warm:
             measured = {**described(method, task, data, setting, built), **measure(method, data, setting, task.timing)}
-            write_result(task.path(setting), measured)
+            write_json(task.path(setting), measured)
             say(f"  {task.method} {json.dumps(setting)}: {summary(measured)}")
         for setting in task.uncooled():
-            result = read_result(task.path(setting))
+            result = read_json(task.path(setting))
             if result is not None:
-                write_result(task.path(setting), {**result, "cold_ms": cold(method, data, setting, task.timing.k)})
+                write_json(task.path(setting), {**result, "cold_ms": cold(method, data, setting, task.timing.k)})
     if not task.keep:
         shutil.rmtree(task.place.folder)
 
@@ -93,7 +94,7 @@ def run_task(task: Task) -> None:
 def prepare(method: Method, task: Task, data: DataSet) -> dict[str, Any]:
     """Build, or restart what an earlier run kept of the same data; what the build took, and the sizes."""
     folder = task.place.folder
-    if task.keep and (built := read_result(folder / _BUILT)) and built["data"] == data.description["fingerprint"]:
+    if task.keep and (built := read_json(folder / _BUILT)) and built["data"] == data.description["fingerprint"]:
         method.restart()
         return {**built, "reused": True}
     shutil.rmtree(folder, ignore_errors=True)
@@ -114,7 +115,7 @@ def prepare(method: Method, task: Task, data: DataSet) -> dict[str, Any]:
         "date": now(),
         "reused": False,
     }
-    write_result(folder / _BUILT, built)
+    write_json(folder / _BUILT, built)
     say(f"{task.method} on {data.name}: built in {work:.1f} s")
     return built
 

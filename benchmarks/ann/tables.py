@@ -114,7 +114,7 @@ def _machine(results: Sequence[Result]) -> str:
     machines = {
         f"{told['cores']} cores ({told['cpu']}), {told['memory_gib']} GiB" for told in _each(results, "machine")
     }
-    loads = [told["load_before"] for told in _each(results, "machine")]
+    loads = [told["load"] for told in _each(results, "machine")]
     return f"{' and '.join(sorted(machines))}, load before each setting {min(loads)} to {max(loads)}"
 
 
