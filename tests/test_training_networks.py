@@ -64,6 +64,17 @@ def test_bit_as_a_layer_is_the_embedder() -> None:
     assert len(network.embedding.trainable_variables) > 50
 
 
+def test_an_application_begins_at_random_or_with_weights(tmp_path: Path) -> None:
+    recipe = Model("vgg16", 32, pretrained=False)
+    first, again = (build(recipe, 3, unit=False, weights=None).embedding for _ in range(2))
+    assert first.output_shape == (None, 512)
+    assert not np.array_equal(first.get_weights()[0], again.get_weights()[0])
+    tf.keras.applications.VGG16(include_top=False, weights=None).save_weights(tmp_path / "vgg.weights.h5")
+    begun = [build(Model("vgg16", 32), 3, unit=False, weights=tmp_path / "vgg.weights.h5") for _ in range(2)]
+    assert np.array_equal(begun[0].embedding.get_weights()[0], begun[1].embedding.get_weights()[0])
+    assert begun[0].preprocessing.channels == "bgr"
+
+
 @pytest.mark.parametrize(
     ("recipe", "error", "told"),
     [
@@ -82,5 +93,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "no.keras").write_bytes(b"no network")
     with pytest.raises(WeightsMismatch, match=r"must be a \.keras file of mobilenet-v2"):
         build(Model("mobilenet-v2", 32), 3, unit=False, weights=tmp_path / "no.keras")
+    with pytest.raises(TrainingError, match="that is not pretrained begins at random, got the weights"):
+        build(Model("vgg16", 32, pretrained=False), 3, unit=False, weights=tmp_path / "no.keras")
     with pytest.raises(ConfigError, match="'cnn' begins at random and has no weights"):
         build(Model("cnn", 32), 3, unit=False, weights=tmp_path / "no.keras")
