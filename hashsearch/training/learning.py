@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from hashsearch.errors import TrainingError
 from hashsearch.evaluation.datasets import DataSet
+from hashsearch.evaluation.results import held, read_json, write_json
 from hashsearch.training import figures, losses
 from hashsearch.training.augmentation import Augmentation
 from hashsearch.training.batches import Batches
@@ -38,27 +39,28 @@ def train(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, say: C
 
     The queries are looked at once, at the end. A run that was killed goes on after its last epoch when it is started
     again with the same `out`; one that is done is not done again. Raises TrainingError for a recipe or data that cannot
-    be used, for a loss that is not finite, and rather than overwrite what another recipe or other photos gave.
+    be used, for a loss that is not finite, and rather than overwrite what another recipe or other photos gave;
+    ConfigError while another run trains the same.
     """
     folder, work = out / recipe.name, out / f"{recipe.name}.work"
     identity = {"recipe": recipe.as_dict(), "data": {"name": data.name, "fingerprint": fingerprint(data.base)}}
     if _is_there(folder / "manifest.json", identity):
         return folder
-    if not _is_there(work / "identity.json", identity):
-        work.mkdir(parents=True, exist_ok=True)
-        (work / "identity.json").write_text(json.dumps(identity))
-    tf.keras.utils.set_random_seed(recipe.seed)
-    training = Training(recipe, data, work, weights, say)
-    training.fit()
-    training.write(folder, identity)
-    shutil.rmtree(work)
+    with held(work):
+        if not _is_there(work / "identity.json", identity):
+            write_json(work / "identity.json", identity)
+        tf.keras.utils.set_random_seed(recipe.seed)
+        training = Training(recipe, data, work, weights, say)
+        training.fit()
+        training.write(folder, identity)
+        shutil.rmtree(work)
     return folder
 
 
 def _is_there(path: Path, identity: Mapping[str, Any]) -> bool:
-    if not path.exists():
+    found = read_json(path)
+    if found is None:
         return False
-    found = json.loads(path.read_text())
     same = found["recipe"] == json.loads(json.dumps(identity["recipe"]))
     if not same or found["data"]["fingerprint"] != identity["data"]["fingerprint"]:
         raise TrainingError(f"what is there may only be gone on with, and {path} is of another recipe or other photos")
