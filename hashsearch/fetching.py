@@ -12,10 +12,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
 from hashsearch.errors import FetchError
@@ -57,6 +58,17 @@ def fetch(url: str, limits: Limits = DEFAULT, allow_private: bool = False) -> by
             raise FetchError(f"an image address must answer with an image, {url} failed: {error!r}") from error
         url = urljoin(url, target)
     raise FetchError(f"an image address may redirect at most {MAX_REDIRECTS} times, the next would be {url}")
+
+
+def file_within(path: str | None, roots: Sequence[Path]) -> Path | None:
+    """The file at an absolute path that lies, with links followed, inside one of the folders; else None."""
+    if not path or not Path(path).is_absolute():
+        return None
+    try:
+        file = Path(path).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):  # gone, a loop of links, a zero byte in it
+        return None
+    return file if file.is_file() and any(file.is_relative_to(root.resolve()) for root in roots) else None
 
 
 def is_public(address: str) -> bool:

@@ -197,7 +197,7 @@ def search(
     """Find the indexed images nearest to IMAGE."""
     if (image is None) == (image_id is None):
         raise click.UsageError("give either IMAGE or --id")
-    question = Question(settings, image, image_id, crop, k, category, _attributes(attributes))
+    question = Question(settings, image, image_id, crop, k, category, attributes_of(attributes))
     hits, table = _METHODS[method].answer(question, **_options_of(method, options))
     click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else table)
 
@@ -209,7 +209,8 @@ def _sides(box: str) -> list[float]:
         raise click.BadParameter(f"must be four numbers, got '{box}'", param_hint="--crop") from error
 
 
-def _attributes(pairs: tuple[str, ...]) -> dict[str, list[str]]:
+def attributes_of(pairs: tuple[str, ...]) -> dict[str, list[str]]:
+    """Values by name, of options NAME=VALUE."""
     wanted: dict[str, list[str]] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

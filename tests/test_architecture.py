@@ -18,7 +18,8 @@ JOBS = PACKAGE.parent / "jobs"
 # Each room may use itself and those before it.
 ROOMS = (
     "errors images fetching config overlap embedders hashing encoder embedding baselines index catalog checkpoint "
-    "indexing recall radius search perceptual local evaluation training web demo tour options lookup cli jobs"
+    "indexing recall radius search perceptual local evaluation duplicates training web demo tour options lookup cli "
+    "jobs"
 ).split()
 
 # Who may use what is not ours; everything else is open to all.
@@ -43,6 +44,9 @@ PURE = (
     "hashsearch.evaluation.metrics",
     "hashsearch.evaluation.statistics",
     "hashsearch.index.queries",
+    "hashsearch.duplicates.sketches",
+    "hashsearch.duplicates.components",
+    "hashsearch.duplicates.keeping",
 )
 IMPURE = {"os", "io", "pathlib", "socket", "subprocess", "http", "urllib", "shutil", "tempfile", "elasticsearch", "PIL"}
 

@@ -25,7 +25,7 @@ from hashsearch.cli import commands
 from hashsearch.demo import draw_catalog
 from hashsearch.index.node import LocalNode
 from hashsearch.recall import CELLS_AT_LEAST, COMPARED_AT_LEAST, COMPARED_SHARE, PROBES, SCANNED_UP_TO
-from jobs import compare_baselines, fit_encoder, fit_vocabulary, index_catalog, train_embedder
+from jobs import compare_baselines, find_duplicates, fit_encoder, fit_vocabulary, index_catalog, train_embedder
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -74,6 +74,7 @@ def hashsearch(words: Sequence[str], environment: dict[str, str] | None = None) 
 
 def all_commands() -> Iterator[tuple[str, click.Command]]:
     yield "index_catalog", index_catalog.main
+    yield "find_duplicates", find_duplicates.main
     yield "fit_encoder", fit_encoder.main
     yield "fit_vocabulary", fit_vocabulary.main
     yield "train_embedder", train_embedder.main

@@ -133,6 +133,14 @@ def test_pages_follow_each_other() -> None:
     assert then["search_after"] == [17]
     assert then["pit"]["id"] == "pit-2"
     assert (then["size"], then["sort"]) == (10_000, [{"_shard_doc": "asc"}])
+    assert then["docvalue_fields"] == ["code"]
+    vectors = queries.page([], "pit-3", None, "embedding", 500)
+    assert (vectors["size"], vectors["docvalue_fields"]) == (500, ["embedding"])
+
+
+def test_images_are_counted() -> None:
+    assert queries.counted([]) == {"query": {"match_all": {}}}
+    assert queries.counted([CATEGORY]) == {"query": {"bool": {"filter": [CATEGORY]}}}
 
 
 def test_bodies_do_not_share_what_is_changed_later() -> None:

@@ -215,6 +215,18 @@ class TestRead:
         assert sorted(ids) == [f"{row:04}" for row in range(0, 30, 3)]
         assert list(index.codes(queries.filters(["none"], {}))) == []
 
+    def test_re_rank_vectors_of_all_images(self, index: ImageIndex) -> None:
+        ((ids, vectors),) = index.rerank_vectors([])
+        assert sorted(ids) == [f"{row:04}" for row in range(30)]
+        expected = ENCODER.encode(VECTORS).rerank_vectors[[int(image_id) for image_id in ids]]
+        assert vectors.dtype == np.float32
+        assert vectors == pytest.approx(expected, abs=1e-6)
+
+    def test_re_rank_vectors_of_some_images(self, index: ImageIndex) -> None:
+        ids = [image_id for page, _ in index.rerank_vectors(queries.filters(["mugs"], {})) for image_id in page]
+        assert sorted(ids) == [f"{row:04}" for row in range(0, 30, 3)]
+        assert index.count(queries.filters(["mugs"], {})) == 10
+
     def test_categories_largest_first(self, index: ImageIndex) -> None:
         assert list(index.categories().items()) == [("pens", 20), ("mugs", 10)]
         assert index.categories(1) == {"pens": 20}
@@ -358,6 +370,7 @@ READS: dict[str, ReadIndex] = {
     "records": lambda index: index.records(["0001"]),
     "vectors": lambda index: index.vectors(["0001"]),
     "codes": lambda index: list(index.codes([])),
+    "rerank_vectors": lambda index: list(index.rerank_vectors([])),
     "count": lambda index: index.count(),
     "categories": lambda index: index.categories(),
     "sub_code_counts": lambda index: index.sub_code_counts(10),

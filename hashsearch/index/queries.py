@@ -160,16 +160,27 @@ def sampled_codes(size: int, field: str = CODE.code) -> Body:
     return {**picked, "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": [field]}
 
 
-def page(clauses: Sequence[Body], pit: str, after: Sequence[Any] | None) -> Body:
-    """One page of every image that the clauses let through, with its code, in index order."""
+def counted(clauses: Sequence[Body]) -> Body:
+    """How many images the clauses let through."""
+    return {"query": _all_of(clauses)}
+
+
+def page(
+    clauses: Sequence[Body],
+    pit: str,
+    after: Sequence[Any] | None,
+    field: str = CODE.code,
+    size: int = MAX_CANDIDATES,
+) -> Body:
+    """One page of every image that the clauses let through, with its code or another vector, in index order."""
     body: Body = {
         "query": _all_of(clauses),
-        "size": MAX_CANDIDATES,
+        "size": size,
         "pit": {"id": pit, "keep_alive": "1m"},
         "sort": [{"_shard_doc": "asc"}],
         "track_total_hits": False,
         "_source": False,
-        "docvalue_fields": ["code"],
+        "docvalue_fields": [field],
     }
     return {**body, "search_after": after} if after else body
 

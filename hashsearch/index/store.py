@@ -29,6 +29,7 @@ from hashsearch.index.client import store_error, store_errors
 
 _WHOLE_ANSWER_SECONDS = 10
 _MERGED_WITHIN_SECONDS = 6 * 3600
+_PAGE_NUMBERS = 500_000  # of vectors in one answer, some 12 bytes each
 _ELEMENT_TYPES = {"float32": "float", "int8": "byte"}
 _VECTORS: queries.Body = {"docvalue_fields": ["embedding", "code", "sub_codes", "phash"], "stored_fields": ["words"]}
 # Indices that were given a field later keep it in their source.
@@ -175,10 +176,11 @@ class ImageIndex:
         if vocabulary != self.vocabulary:
             raise VocabularyMismatch(self.alias, self.vocabulary, vocabulary)
 
-    def count(self) -> int:
-        """Images that a search can find now."""
+    def count(self, clauses: Sequence[queries.Body] = ()) -> int:
+        """Images that a search can find now, of those that the clauses let through."""
         with store_errors(self.alias):
-            return int(self._whole(self.client.count(index=self.alias).body)["count"])
+            answer = self.client.count(index=self.alias, **queries.counted(clauses)).body
+        return int(self._whole(answer)["count"])
 
     def refresh(self) -> None:
         """Make everything written so far findable."""
@@ -293,17 +295,29 @@ class ImageIndex:
 
     def codes(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], Codes]]:
         """Ids and codes of every image that the clauses let through, in pages, as of one moment."""
+        for hits in self._pages(clauses, "code", queries.MAX_CANDIDATES):
+            yield [hit["_id"] for hit in hits], np.stack([code_of(hit) for hit in hits])
+
+    def rerank_vectors(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], NDArray[Any]]]:
+        """Ids and re-rank vectors `(n, dims) float32 | int8` of the same, likewise, in pages of some megabytes."""
+        size = min(queries.MAX_CANDIDATES, max(1, _PAGE_NUMBERS // self.dims))
+        for hits in self._pages(clauses, "embedding", size):
+            vectors = np.array([hit["fields"]["embedding"][0] for hit in hits], self.dtype)
+            yield [hit["_id"] for hit in hits], vectors
+
+    def _pages(self, clauses: Sequence[queries.Body], field: str, size: int) -> Iterator[list[dict[str, Any]]]:
+        """Hits with one field, of one moment, in index order."""
         with store_errors(self.alias):
             pit = self.client.open_point_in_time(index=self.alias, keep_alive="1m")["id"]
         try:
             after = None
             while True:
                 with store_errors(self.alias):
-                    answer = self.client.search(**queries.page(clauses, pit, after)).body
+                    answer = self.client.search(**queries.page(clauses, pit, after, field, size)).body
                 hits = self._whole(answer)["hits"]["hits"]
                 if not hits:
                     return
-                yield ([hit["_id"] for hit in hits], np.stack([code_of(hit) for hit in hits]))
+                yield hits
                 after, pit = hits[-1]["sort"], answer["pit_id"]
         finally:
             with store_errors(self.alias):

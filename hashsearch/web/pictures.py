@@ -12,6 +12,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import PathConverter
 
 from hashsearch.errors import ImageError
+from hashsearch.fetching import file_within
 from hashsearch.images import decode, thumbnail
 from hashsearch.web.answers import AT_ONCE
 
@@ -33,19 +34,13 @@ class Pictures:
     """Which pictures may be shown, and their thumbnails."""
 
     def __init__(self, settings: Settings) -> None:
-        self.roots = [root.resolve() for root in settings.image_roots]
+        self.roots = settings.image_roots
         self.limits = settings.limits
         self._open = threading.Semaphore(AT_ONCE)
 
     def file(self, uri: str | None) -> Path | None:
         """The file at a path that lies, with links followed, inside one of the folders; else None."""
-        if not uri or not Path(uri).is_absolute():
-            return None
-        try:
-            file = Path(uri).resolve(strict=True)
-        except (OSError, RuntimeError, ValueError):  # gone, a loop of links, a zero byte in it
-            return None
-        return file if file.is_file() and any(file.is_relative_to(root) for root in self.roots) else None
+        return file_within(uri, self.roots)
 
     def address(self, image_id: str, uri: str | None) -> str | None:
         """Where a page finds the picture of an image; None when it cannot be shown."""

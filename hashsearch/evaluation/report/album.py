@@ -17,12 +17,14 @@ QUALITY = 70
 class Album:
     """Pictures of a comparison by their entries in `task.json`, made small once and kept.
 
-    `budget` is how many bytes all of them may add to the page; `missing` counts pictures whose file is not there or
-    cannot be read, `left_out` those that the budget had no room for.
+    `budget` is how many bytes all of them may add to the page, `side` how many pixels the longer side of each has at
+    most; `missing` counts pictures whose file is not there or cannot be read, `left_out` those that the budget had no
+    room for.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, side: int = SIDE) -> None:
         self.budget = budget
+        self.side = side
         self.missing = 0
         self.left_out = 0
         self._made: dict[tuple[str, str], str | None] = {}
@@ -49,7 +51,7 @@ class Album:
                 from hashsearch.evaluation.distortions import Distortion
 
                 image = Distortion(made["name"], made["strength"], made.get("seed", 0)).apply(image)
-            small = images.thumbnail(image, SIDE, QUALITY)
+            small = images.thumbnail(image, self.side, QUALITY)
         except (HashsearchError, OSError, KeyError):
             return None  # a report without this picture is still a report
         return "data:image/jpeg;base64," + base64.b64encode(small).decode()

@@ -83,11 +83,11 @@ def table_of_all(standings: Sequence[Standing]) -> str:
     writer = csv.DictWriter(out, heads, lineterminator="\n")
     writer.writeheader()
     for standing in standings:
-        writer.writerows({name: _harmless(value) for name, value in row.items()} for row in _csv_rows(standing))
+        writer.writerows({name: harmless(value) for name, value in row.items()} for row in _csv_rows(standing))
     return out.getvalue()
 
 
-def _harmless(value: object) -> object:
+def harmless(value: object) -> object:
     """A name that a spreadsheet would run as a formula is told to be text."""
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
 

@@ -21,6 +21,7 @@ _LINES = 7  # methods drawn as lines
 _ROWS = 5  # methods side by side in an example
 _MAPS = 2  # methods mapped
 _TEMPLATES = Path(__file__).parent / "templates"
+STYLE = _TEMPLATES / "page.css"
 
 KINDS = {
     "exact": "exact cosine",
@@ -60,7 +61,7 @@ def _render(standings: Sequence[Standing], about: Mapping[str, Any], budget: int
     methods = tables.methods_of(standings)
     return environment.get_template("page.html").render(
         about=about,
-        style=Markup((_TEMPLATES / "page.css").read_text()),
+        style=Markup(STYLE.read_text()),
         script=Markup((_TEMPLATES / "sort.js").read_text()),
         title=_title(standings, methods),
         lines=summary.summarise_all(standings),

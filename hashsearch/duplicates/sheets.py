@@ -1,0 +1,69 @@
+"""Contact sheets: the largest groups of near-duplicates as one page that needs no other file, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hashsearch.duplicates.finding import Group, Member
+from hashsearch.evaluation.report.album import Album
+from hashsearch.evaluation.report.page import STYLE
+from hashsearch.evaluation.report.words import counted
+from hashsearch.fetching import file_within
+
+GROUPS, IMAGES = 200, 12  # shown, and of each group
+SIDE = 160  # pixels of a thumbnail
+_BUDGET = 9_000_000  # bytes of all thumbnails, as they stand in the page
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """An image of a group, its thumbnail as a `data:` address if it can be shown."""
+
+    member: Member
+    picture: str | None
+
+    @property
+    def address(self) -> str | None:
+        """Where on the web the image is, if it is there."""
+        uri = self.member.record.get("uri")
+        return uri if uri and uri.startswith(("http://", "https://")) else None
+
+
+class Sheets:
+    """The first `GROUPS` groups that are added; thumbnails are of files inside the folders `roots`."""
+
+    def __init__(self, roots: Sequence[Path] = ()) -> None:
+        self._roots = roots
+        self._album = Album(_BUDGET, SIDE)
+        self._shown: list[tuple[Group, list[Shot]]] = []
+
+    def add(self, group: Group) -> None:
+        """Show the group, if there is room for it."""
+        if len(self._shown) < GROUPS:
+            self._shown.append((group, [Shot(member, self._picture(member)) for member in group.members[:IMAGES]]))
+
+    def page(self, **about: Any) -> str:
+        """The page, as HTML; `about` is what its template tells of the run."""
+        from jinja2 import Environment, FileSystemLoader
+        from markupsafe import Markup
+
+        environment = Environment(
+            loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        )
+        return environment.get_template("sheets.html").render(
+            style=Markup(STYLE.read_text() + (_TEMPLATES / "sheets.css").read_text()),
+            shown=self._shown,
+            left_out=about["summary"].groups - len(self._shown),
+            unseen=sum(shot.picture is None for _, shots in self._shown for shot in shots),
+            roots=bool(self._roots),
+            counted=counted,
+            **about,
+        )
+
+    def _picture(self, member: Member) -> str | None:
+        file = file_within(member.record.get("uri"), self._roots)
+        return self._album.picture({"path": str(file)}) if file else None

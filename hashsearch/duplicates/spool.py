@@ -1,0 +1,44 @@
+"""Vectors of a whole index on disk, so that memory holds a few of them at a time."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+
+class Spool:
+    """Rows `(n, dims)` of one dtype in a temporary file, which has no name and is gone when the process is.
+
+    It lies in the folder that `TMPDIR` names. OSError when that is full.
+    """
+
+    def __init__(self, dims: int, dtype: str) -> None:
+        self.dims = dims
+        self.dtype = np.dtype(dtype)
+        self._file = tempfile.TemporaryFile(prefix="hashsearch-")  # noqa: SIM115  (it closes with the spool)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Put rows `(n, dims)` behind those that are there."""
+        self._file.write(np.ascontiguousarray(rows, self.dtype).tobytes())
+        self._file.flush()
+        self._count += len(rows)
+
+    def read(self, start: int, count: int) -> NDArray[Any]:
+        """At most `count` rows from `start` on; threads may read at the same time."""
+        size = self.dims * self.dtype.itemsize
+        data = os.pread(self._file.fileno(), count * size, start * size)
+        return np.frombuffer(data, self.dtype).reshape(-1, self.dims)
+
+    def take(self, rows: Rows) -> NDArray[Any]:
+        """These rows, in this order; the file is mapped only so long, for mapped pages count as memory."""
+        return np.memmap(self._file, self.dtype, "r", shape=(self._count, self.dims))[rows]

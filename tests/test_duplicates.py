@@ -1,0 +1,479 @@
+"""Near-duplicates: all pairs as numpy finds them, planted groups in a real index, what is kept, and what is written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import planted
+import pytest
+from browser import Browser, find_chromium
+from click.testing import CliRunner, Result
+from elasticsearch import Elasticsearch
+from indices import documents_of, filled
+from shop import ADDRESS, Shop
+from vectors import clustered, toy_encoder
+
+from hashsearch.duplicates.components import Components
+from hashsearch.duplicates.finding import Found, Group, Member, find
+from hashsearch.duplicates.keeping import Keeping
+from hashsearch.duplicates.pairs import similar_pairs
+from hashsearch.duplicates.sheets import GROUPS, IMAGES
+from hashsearch.duplicates.sketches import ROUNDING, Sketches
+from hashsearch.duplicates.spool import Spool
+from hashsearch.duplicates.writing import FILES, Summary, write_duplicates
+from hashsearch.errors import ConfigError, EncoderMismatch, IndexNotFound, SearchError
+from hashsearch.evaluation.results import held
+from hashsearch.hashing.rerank_vectors import RerankVectors
+from hashsearch.index.queries import filters
+from hashsearch.index.store import ImageIndex
+from hashsearch.index.writing import BulkWriter
+from jobs.find_duplicates import main
+
+VECTORS = planted.vectors()
+ENCODER = toy_encoder(VECTORS)
+
+
+def spooled(rows: np.ndarray) -> Spool:
+    spool = Spool(rows.shape[1], str(rows.dtype))
+    for start in range(0, len(rows), 1000):
+        spool.append(rows[start : start + 1000])
+    return spool
+
+
+def all_cosines(rows: np.ndarray) -> np.ndarray:
+    """`(n, n)` in double precision."""
+    unit = rows / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    return unit @ unit.T
+
+
+class TestSketches:
+    @pytest.mark.parametrize("dims", [3, 64, 65, 300])
+    def test_no_product_is_below_the_cosine(self, dims: int) -> None:
+        learned, others = clustered(500, dims), np.random.default_rng(1).standard_normal((400, dims))
+        seen = np.concatenate([learned, others, others + 1e-3]).astype(np.float32)
+        seen /= np.linalg.norm(seen, axis=1, keepdims=True)
+        sketches = Sketches().fit(seen[:500])
+        made = sketches.transform(seen)
+        assert made.shape == (len(seen), min(64, dims + 1))
+        assert (made @ made.T - seen @ seen.T).min() >= -ROUNDING
+
+    def test_what_is_far_apart_is_told_by_them(self) -> None:
+        seen = clustered(2000, 300, spread=0.2)  # twenty clusters: a twentieth of the pairs is near
+        seen /= np.linalg.norm(seen, axis=1, keepdims=True)
+        made = Sketches().fit(seen).transform(seen)
+        assert (made @ made.T >= 0.99).mean() < 0.06
+
+
+class TestPairs:
+    @pytest.mark.parametrize("cosine", [0.99, 0.9, 0.5])
+    @pytest.mark.parametrize("dtype", ["float32", "int8"])
+    def test_they_are_numpys(self, cosine: float, dtype: str) -> None:
+        rows = clustered(4700, 100, clusters=300)  # more than one strip
+        rows[4000:4100] = rows[:100] + 0.01 * clustered(100, 100, seed=1)
+        rows = (rows * 12).astype(dtype)
+        true = np.triu(all_cosines(rows), 1)
+        found = np.zeros(true.shape, int)
+        for firsts, seconds in similar_pairs(spooled(rows), cosine):
+            np.add.at(found, (firsts, seconds), 1)
+        assert found.max() == 1
+        assert found[true >= cosine + 1e-5].all() and found.sum() > 90
+        assert not found[true < cosine - 1e-5].any()
+
+    def test_equal_vectors_are_pairs_at_cosine_one(self) -> None:
+        rows = np.concatenate([np.tile(clustered(1, 40), (700, 1)), clustered(10, 40)])  # more than one tile
+        assert sum(len(firsts) for firsts, _ in similar_pairs(spooled(rows), 1.0)) == 700 * 699 // 2
+
+    @pytest.mark.parametrize("count", [0, 1])
+    def test_one_vector_has_no_pair(self, count: int) -> None:
+        assert list(similar_pairs(spooled(clustered(count, 8)), -1.0)) == []
+
+    def test_memory_does_not_grow_with_the_vectors(self) -> None:
+        few, many = (self.peak(count) for count in (6_000, 24_000))
+        assert many - few < 12e6  # the vectors take 74 MB more
+
+    def peak(self, count: int) -> int:
+        """Bytes that comparing so many vectors of 1024 dims takes at most."""
+        vectors = Spool(1024, "float32")
+        for seed in range(count // 1000):
+            vectors.append(clustered(1000, 1024, seed))
+        together = Components(count)
+        tracemalloc.start()
+        for firsts, seconds in similar_pairs(vectors, 0.98):
+            together.join(firsts, seconds)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+
+class TestComponents:
+    def told(self, count: int, pairs: np.ndarray, batches: int = 1) -> list[list[int]]:
+        together = Components(count)
+        for batch in np.array_split(pairs, batches):
+            together.join(batch[:, 0], batch[:, 1])
+        return [group.tolist() for group in together.groups()]
+
+    @pytest.mark.parametrize("batches", [1, 7])
+    @pytest.mark.parametrize("pairs", [0, 1, 150, 400, 2000])
+    def test_they_are_those_of_plain_merging(self, pairs: int, batches: int) -> None:
+        linked = np.random.default_rng(pairs).integers(500, size=(pairs, 2))
+        groups = [{row} for row in range(500)]
+        for first, second in linked.tolist():
+            if groups[first] is not groups[second]:
+                groups[first] |= groups[second]
+                for row in groups[second]:
+                    groups[row] = groups[first]
+        expected = sorted({tuple(sorted(group)) for group in groups if len(group) > 1})
+        assert self.told(500, linked, batches) == list(map(list, expected))
+
+    def test_a_long_chain_in_any_order_is_one(self) -> None:
+        links = np.stack([np.arange(5000), np.arange(1, 5001)], axis=1)
+        np.random.default_rng(0).shuffle(links)
+        assert self.told(5001, links) == [list(range(5001))]
+
+    def test_nothing_has_no_groups(self) -> None:
+        assert self.told(0, np.empty((0, 2), int)) == []
+
+
+class TestKeeping:
+    def choose(self, rule: str, **records: Any) -> str:
+        return Keeping.parse(rule).choose(records)
+
+    def test_the_largest_has_most_pixels(self) -> None:
+        sizes = {"a": {"width": 300, "height": 20}, "b": {"width": 90, "height": 90}, "c": {}}
+        assert self.choose("largest", **sizes) == "b"
+
+    def test_ties_go_to_the_oldest_then_to_the_lowest_id(self) -> None:
+        size = {"width": 9, "height": 9}
+        dated = {"c": {**size, "indexed_at": "2026-02"}, "b": {**size, "indexed_at": "2026-03"}, "a": size}
+        assert self.choose("largest", **dated) == "c"
+        assert self.choose("largest", z=size, x=size, y=size) == "x"
+
+    def test_the_oldest_was_indexed_first(self) -> None:
+        dated = {"a": {"width": 99, "height": 99}, "b": {"indexed_at": "2026-03"}, "c": {"indexed_at": "2026-02"}}
+        assert self.choose("oldest", **dated) == "c"
+        same = {"a": {"indexed_at": "2026"}, "b": {"indexed_at": "2026", "width": 2, "height": 2}}
+        assert self.choose("oldest", **same) == "b"
+
+    @pytest.mark.parametrize(
+        ("values", "lowest", "highest"),
+        [
+            (("54.90", "9.90", "100"), "b", "c"),
+            ((3, "2", 10.5), "b", "c"),
+            (("b", "a", "c"), "b", "c"),
+            (("none", "7", "nan"), "b", "a"),
+            ((None, "", "7"), "c", "c"),
+            ((None, "", None), "a", "a"),
+            ((["x"], {"y": 1}, "z"), "a", "b"),
+            ((True, False, 0.5), "b", "a"),
+        ],
+    )
+    def test_a_field_is_compared_as_numbers_or_text(self, values: tuple[Any, ...], lowest: str, highest: str) -> None:
+        records = {image_id: {"attributes": {"price": value}} for image_id, value in zip("abc", values)}
+        assert self.choose("field:price", **records) == lowest
+        assert self.choose("field:-price", **records) == highest
+
+    def test_title_and_category_are_no_attributes(self) -> None:
+        records = {"a": {"title": "b", "attributes": {"title": "a"}}, "b": {"title": "a", "attributes": {"title": "b"}}}
+        assert self.choose("field:title", **records) == "b"
+        assert Keeping.parse("field:category").stored_as == "category"
+        assert Keeping.parse("field:-price").stored_as == "attributes.price"
+        assert Keeping.parse("largest").stored_as is None
+
+    @pytest.mark.parametrize("rule", ["", "smallest", "field", "field:", "field:-", "largest:x", "Oldest"])
+    def test_another_rule_is_told(self, rule: str) -> None:
+        with pytest.raises(ConfigError, match=f"must be largest, oldest, field:NAME or field:-NAME, got '{rule}'"):
+            Keeping.parse(rule)
+
+
+@pytest.fixture
+def index(client: Elasticsearch, fresh_name: str) -> ImageIndex:
+    """The planted groups, with their texts."""
+    return filled(client, fresh_name, ENCODER, VECTORS, planted.texts())
+
+
+def ids_of(groups: Iterator[Group]) -> list[list[str]]:
+    return [sorted(member.id for member in group.members) for group in groups]
+
+
+def ids(rows: range) -> list[str]:
+    return [f"{row:04}" for row in rows]
+
+
+PLANTED = [ids(rows) for rows in (planted.FIVE, planted.CHAIN, planted.TWO, planted.PAIR)]
+
+
+class TestFinding:
+    def test_planted_groups_are_found_largest_first(self, index: ImageIndex) -> None:
+        found = find(index, planted.COSINE)
+        assert (found.images, found.pairs) == (planted.COUNT, 10 + 3 + 1 + 1)
+        groups = list(found.groups)
+        assert [group.number for group in groups] == [1, 2, 3, 4]
+        assert ids_of(iter(groups)) == PLANTED
+
+    def test_members_are_told_with_their_cosine_to_the_kept(self, index: ImageIndex) -> None:
+        near = all_cosines(VECTORS)
+        for group in find(index, planted.COSINE).groups:
+            kept, *others = group.members
+            assert (kept.verdict, kept.cosine) == ("keep", pytest.approx(1, abs=1e-6))
+            true = [near[int(kept.id), int(member.id)] for member in others]
+            assert [member.cosine for member in others] == pytest.approx(true, abs=1e-6)
+            assert others == sorted(others, key=lambda member: (-member.cosine, member.id))
+            assert group.least_cosine == others[-1].cosine
+
+    def test_a_chain_is_one_group_and_tells_who_is_only_chained(self, index: ImageIndex) -> None:
+        chain = list(find(index, planted.COSINE, Keeping.parse("field:title")).groups)[1]
+        assert [member.id for member in chain.members] == ids(planted.CHAIN)
+        assert [member.verdict for member in chain.members] == ["keep", "copy", "chained", "chained"]
+        assert chain.least_cosine == pytest.approx(np.cos(np.radians(3 * planted.STEP)), abs=1e-5)
+
+    @pytest.mark.parametrize(
+        ("rule", "kept"),
+        [
+            ("largest", ["0004", "0008", "0010", "0012"]),  # of equal size: the oldest
+            ("oldest", ["0004", "0008", "0010", "0012"]),
+            ("field:title", ["0000", "0005", "0010", "0011"]),  # "picture 10" is before "picture 9"
+            ("field:price", ["0000", "0005", "0010", "0012"]),
+            ("field:-price", ["0001", "0005", "0010", "0012"]),
+            ("field:shelf", ["0000", "0005", "0010", "0012"]),
+        ],
+    )
+    def test_the_rule_decides_what_is_kept(self, index: ImageIndex, rule: str, kept: list[str]) -> None:
+        found = find(index, planted.COSINE, Keeping.parse(rule))
+        assert [group.members[0].id for group in found.groups] == kept
+
+    def test_filters_narrow_it(self, index: ImageIndex) -> None:
+        found = find(index, planted.COSINE, clauses=filters(["pens"], {}))
+        assert found.images == planted.COUNT // 2
+        assert ids_of(found.groups) == [["0001", "0003"]]
+
+    def test_what_was_deleted_or_changed_is_not_in_it(self, index: ImageIndex) -> None:
+        index.client.delete(index=index.alias, id="0009")
+        moved = VECTORS.copy()
+        moved[4], moved[20] = VECTORS[30], VECTORS[11]
+        documents = [one for one in documents_of(ENCODER, moved, planted.texts()) if one[0] in ("0004", "0020")]
+        assert BulkWriter(index.client, index.alias).write(documents) == []
+        index.refresh()
+        groups = ids_of(find(index, planted.COSINE).groups)
+        assert groups == [PLANTED[0][:4], PLANTED[1], ["0011", "0012", "0020"], ["0004", "0030"]]
+
+    def test_what_goes_away_meanwhile_is_left_out(self, index: ImageIndex) -> None:
+        found = find(index, planted.COSINE)
+        for gone in ("0004", "0009"):
+            index.client.delete(index=index.alias, id=gone)
+        index.refresh()
+        assert ids_of(found.groups) == [PLANTED[0][:4], PLANTED[1], PLANTED[3]]
+
+    @pytest.mark.parametrize("smaller", [RerankVectors(dtype="int8"), RerankVectors(dims=90)], ids=["bytes", "fewer"])
+    def test_smaller_stored_vectors_are_compared(
+        self, client: Elasticsearch, fresh_name: str, smaller: RerankVectors
+    ) -> None:
+        index = filled(client, fresh_name, toy_encoder(VECTORS, rerank_vectors=smaller), VECTORS)
+        groups = ids_of(find(index, 0.97).groups)
+        assert sorted(groups) == sorted(PLANTED)
+
+    def test_more_than_a_page(self, client: Elasticsearch, fresh_name: str) -> None:
+        copies = np.repeat(np.eye(400, dtype=np.float32), 5, axis=0)
+        index = filled(client, fresh_name, toy_encoder(copies), copies)
+        assert len(list(index.rerank_vectors([]))) > 1
+        found = find(index, 0.99)
+        assert (found.images, found.pairs) == (2000, 400 * 10)
+        assert ids_of(found.groups) == [ids(range(row, row + 5)) for row in range(0, 2000, 5)]
+
+    @pytest.mark.parametrize("count", [0, 1])
+    def test_too_small_an_index_has_no_groups(self, client: Elasticsearch, fresh_name: str, count: int) -> None:
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        assert BulkWriter(client, index.alias).write(documents_of(ENCODER, VECTORS[:1]) if count else []) == []
+        index.refresh()
+        found = find(index, 0.9, Keeping.parse("field:price") if not count else Keeping())
+        assert (found.images, found.pairs, list(found.groups)) == (count, 0, [])
+
+    @pytest.mark.parametrize("cosine", [1.01, -1.01, float("nan")])
+    def test_a_cosine_out_of_range_is_told(self, index: ImageIndex, cosine: float) -> None:
+        with pytest.raises(SearchError, match=f"cosine must be -1 to 1, got {cosine}"):
+            find(index, cosine)
+
+    def test_a_field_that_no_image_has_is_told(self, index: ImageIndex) -> None:
+        with pytest.raises(ConfigError, match=r"an attribute that images have, and none of .* has 'colour'"):
+            find(index, 0.9, Keeping.parse("field:colour"))
+
+    def test_a_cosine_so_low_that_all_hangs_together_is_told(self, index: ImageIndex) -> None:
+        with pytest.raises(SearchError, match="at most 30 images may hang together, and at cosine -1 40 do"):
+            find(index, -1, most_in_group=30)
+
+
+def member(image_id: str, verdict: str = "copy", cosine: float = 0.99, **record: Any) -> Member:
+    return Member(image_id, cosine, verdict, record)
+
+
+def group(number: int, *others: Member) -> Group:
+    return Group(number, (member(f"kept {number}", "keep", 1.0), *others))
+
+
+def written(out: Path, *groups: Group, roots: tuple[Path, ...] = ()) -> Summary:
+    found = Found(100, 7, iter(groups))
+    return write_duplicates(found, out, roots, index="shop", cosine=0.98, rule="largest")
+
+
+class TestWriting:
+    def test_the_lists_hold_every_image_of_every_group(self, tmp_path: Path) -> None:
+        record: dict[str, Any] = {
+            "uri": "/a.jpg",
+            "title": "Tasse, «groß»",
+            "width": 3,
+            "height": 4,
+            "attributes": {"price": 5},
+        }
+        summary = written(tmp_path / "out", group(1, member("a", **record), member("b", "chained", 0.91)), group(2))
+        assert str(summary) == "100 images, 7 pairs, 2 groups: 1 copy could go, 1 more is chained: look there first"
+        first, second = map(json.loads, (tmp_path / "out" / "groups.jsonl").read_text().splitlines())
+        assert (first["group"], first["images"], first["least_cosine"]) == (1, 3, 0.91)
+        nothing = {"category": None, "indexed_at": None}
+        assert first["members"][1] == {"id": "a", "verdict": "copy", "cosine": 0.99, **record, **nothing}
+        assert second["members"][0]["id"] == "kept 2"
+        with (tmp_path / "out" / "groups.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [(row["group"], row["id"], row["verdict"]) for row in rows] == [
+            ("1", "kept 1", "keep"),
+            ("1", "a", "copy"),
+            ("1", "b", "chained"),
+            ("2", "kept 2", "keep"),
+        ]
+        assert rows[1]["title"] == record["title"]
+        assert {row["least_cosine"] for row in rows[:3]} == {"0.91"}
+
+    def test_a_spreadsheet_runs_no_title(self, tmp_path: Path) -> None:
+        written(tmp_path, group(1, member("a", title="=cmd()")))
+        assert "'=cmd()" in (tmp_path / "groups.csv").read_text()
+        assert '"=cmd()"' in (tmp_path / "groups.jsonl").read_text()
+
+    def test_a_run_that_fails_leaves_what_was_there(self, tmp_path: Path) -> None:
+        written(tmp_path, group(1, member("a")))
+        before = {name: (tmp_path / name).read_bytes() for name in FILES}
+
+        def failing() -> Iterator[Group]:
+            yield group(1, member("b"))
+            raise SearchError("the index went away")
+
+        with pytest.raises(SearchError):
+            write_duplicates(Found(2, 1, failing()), tmp_path, index="shop", cosine=0.98, rule="largest")
+        assert {name: (tmp_path / name).read_bytes() for name in FILES} == before
+        assert {file.name for file in tmp_path.iterdir()} == {*FILES, "lock"}
+
+    def test_a_run_again_after_a_kill_is_harmless(self, tmp_path: Path) -> None:
+        (tmp_path / "groups.csv.new").write_text("group,ima")
+        written(tmp_path, group(1, member("a")))
+        assert {file.name for file in tmp_path.iterdir()} == {*FILES, "lock"}
+        assert len((tmp_path / "groups.csv").read_text().splitlines()) == 3
+
+    def test_two_runs_do_not_write_at_once(self, tmp_path: Path) -> None:
+        with held(tmp_path), pytest.raises(ConfigError, match="another one writes to"):
+            written(tmp_path, group(1, member("a")))
+
+
+class TestPage:
+    def page(self, out: Path) -> str:
+        return (out / "report.html").read_text()
+
+    def test_it_says_what_it_leaves_out(self, tmp_path: Path) -> None:
+        large = [member(f"copy {place}") for place in range(IMAGES + 4)]
+        written(tmp_path, *(group(number, *large) for number in range(1, GROUPS + 6)))
+        page = self.page(tmp_path)
+        assert f"the {GROUPS} largest groups; 5 others, and all images of large groups" in page
+        assert page.count("<figure") == GROUPS * IMAGES
+        assert "and 5 more images" in page
+        assert f"{GROUPS * IMAGES:,} images: give the folder of the pictures with --images" in page
+
+    def test_no_groups_are_a_page_too(self, tmp_path: Path) -> None:
+        assert str(written(tmp_path)) == "100 images, 7 pairs, 0 groups: 0 copies could go"
+        assert "No two images are so much alike." in self.page(tmp_path)
+
+    def test_names_are_text_and_chained_images_are_marked(self, tmp_path: Path) -> None:
+        written(tmp_path, group(1, member("<b>x</b>", "chained", 0.9, title="<script>", uri=ADDRESS)))
+        page = self.page(tmp_path)
+        assert "&lt;b&gt;x&lt;/b&gt;" in page and "<script" not in page
+        assert "<b>chained</b>" in page and "1 image is in a group only by way of others" in page
+        assert f'<a class="blank" href="{ADDRESS}"' in page
+
+    def test_a_browser_shows_it_whole(self, shop: Shop, tmp_path: Path) -> None:
+        program = find_chromium()
+        if program is None:
+            pytest.skip("no chromium is installed, so the page is not tried in a browser")
+        shown = [member(f"mugs/{name}", uri=str(shop.folder / "mugs" / name)) for name in ("red.png", "blue.png")]
+        outside = member("outside", uri=str(shop.secret / "plan.png"))
+        groups = (group(number, *shown, outside) for number in range(1, 9))
+        written(tmp_path / "out", *groups, roots=(shop.folder,))
+        with Browser(program, tmp_path / "profile") as browser:
+            for width, dark in ((1280, False), (1280, True), (390, False)):
+                browser.look(width, 800, dark=dark, phone=width < 800)
+                browser.open((tmp_path / "out" / "report.html").as_uri())
+                widths = browser.ask("[...document.images].map(image => image.naturalWidth)")
+                assert widths == [96] * 16  # never enlarged, and never of what may not be shown
+                assert browser.ask("document.documentElement.scrollWidth <= innerWidth")
+                dark_paper = browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(16, 17, 19)"
+                assert dark_paper == dark
+            assert browser.ask("performance.getEntriesByType('resource').every(e => e.name.startsWith('data:'))")
+
+
+class TestJob:
+    """`python -m jobs.find_duplicates`."""
+
+    @pytest.fixture
+    def words(self, node: SimpleNamespace, shop: Shop, tmp_path: Path) -> list[str]:
+        folder = shop.searcher.encoder.save(tmp_path / "encoder")
+        name = shop.searcher.index.alias.removeprefix("hashsearch-")
+        place = ["--es-url", node.url, "--home", str(tmp_path / "home"), "--encoder", str(folder)]
+        return ["--index", name, "--out", str(tmp_path / "out"), *place]
+
+    def run(self, words: list[str]) -> Result:
+        return CliRunner().invoke(main, words)
+
+    def test_it_writes_lists_and_a_page_and_says_what_it_found(
+        self, shop: Shop, words: list[str], tmp_path: Path
+    ) -> None:
+        done = self.run([*words, "--images", str(shop.folder), "--cosine", "0.9999"])
+        assert done.exit_code == 0, done.output
+        assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == [str(tmp_path / "out" / f) for f in FILES]
+        (group,) = map(json.loads, (tmp_path / "out" / "groups.jsonl").read_text().splitlines())
+        odd = [image_id for image_id in shop.vectors if not image_id.endswith(".png")]
+        assert sorted(one["id"] for one in group["members"]) == sorted(odd)
+        pairs = len(odd) * (len(odd) - 1) // 2
+        said = f"{len(shop.vectors)} images, {pairs} pairs, 1 group: {len(odd) - 1} copies could go; "
+        assert done.stdout.splitlines()[3].startswith(said)
+        page = (tmp_path / "out" / "report.html").read_text()
+        assert page.count("data:image/jpeg;base64,") == 3  # those that point at the red mug
+        assert "inside a folder given with --images, cannot be read" in page
+
+    def test_options_narrow_and_choose(self, words: list[str], tmp_path: Path) -> None:
+        narrowed = ["--category", "mugs", "--attribute", "colour=red", "--attribute", "colour=blue"]
+        done = self.run([*words, *narrowed, "--cosine", "-1", "--keep", "field:colour"])
+        assert done.exit_code == 0, done.output
+        (group,) = map(json.loads, (tmp_path / "out" / "groups.jsonl").read_text().splitlines())
+        assert [one["id"] for one in group["members"]] == ["mugs/blue.png", "mugs/red.png"]
+
+    @pytest.mark.parametrize(
+        ("wrong", "error", "said"),
+        [
+            (["--cosine", "1.5"], SearchError, "cosine must be -1 to 1, got 1.5"),
+            (["--keep", "newest"], ConfigError, "got 'newest'"),
+            (["--keep", "field:weight"], ConfigError, "has 'weight'"),
+            (["--index", "absent"], IndexNotFound, "there is no index 'hashsearch-absent'"),
+            (["--encoder", ""], EncoderMismatch, "must be read and written with it"),
+        ],
+    )
+    def test_what_is_wrong_is_said_and_nothing_written(
+        self, words: list[str], wrong: list[str], error: type[Exception], said: str, tmp_path: Path
+    ) -> None:
+        if wrong[0] == "--encoder":
+            at = words.index("--encoder")
+            words, wrong = words[:at] + words[at + 2 :], []  # the bundled one
+        failed = self.run([*words, *wrong])
+        assert isinstance(failed.exception, error)
+        assert said in str(failed.exception)
+        assert not (tmp_path / "out").exists()
