@@ -270,6 +270,18 @@ class TestFinding:
         index.refresh()
         assert ids_of(found.groups) == [PLANTED[0][:4], PLANTED[1], PLANTED[3]]
 
+    def test_an_image_in_two_indices_is_no_copy_of_itself(
+        self, client: Elasticsearch, fresh_name: str, index: ImageIndex
+    ) -> None:
+        (first,) = index.indices
+        mappings = client.indices.get_mapping(index=first).body[first]["mappings"]
+        client.indices.create(index=f"{first}-later", mappings=mappings, aliases={index.alias: {}})
+        document = dict(documents_of(ENCODER, VECTORS, planted.texts()))["0020"]
+        client.index(index=f"{first}-later", id="0020", document=document, refresh=True)
+        found = find(ImageIndex.open(client, fresh_name, ENCODER), planted.COSINE)
+        assert found.images == planted.COUNT + 1
+        assert ids_of(found.groups) == PLANTED
+
     @pytest.mark.parametrize("smaller", [RerankVectors(dtype="int8"), RerankVectors(dims=90)], ids=["bytes", "fewer"])
     def test_smaller_stored_vectors_are_compared(
         self, client: Elasticsearch, fresh_name: str, smaller: RerankVectors

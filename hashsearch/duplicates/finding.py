@@ -16,6 +16,7 @@ from hashsearch.duplicates.spool import Rows, Spool
 from hashsearch.errors import ConfigError, SearchError
 from hashsearch.index.queries import Body
 from hashsearch.index.store import ImageIndex
+from hashsearch.overlap import batched
 
 MOST_IN_GROUP = 100_000  # what is stored of a group is in memory while it is written
 _PAGE = 500  # images asked for at once
@@ -131,12 +132,10 @@ def _told(
     for batch in _pages(groups):
         records = _records(index, [ids[row] for rows in batch for row in rows])
         for rows in batch:
-            there = np.array([row for row in rows if ids[row] in records], np.int64)
+            there = {ids[row]: row for row in rows.tolist() if ids[row] in records}  # one in two indices is one image
             if len(there) > 1:
                 number += 1
-                kept = keeping.choose({ids[row]: records[ids[row]] for row in there})
-                members = _members(there, ids, vectors, kept, cosine, records)
-                yield Group(number, tuple(members))
+                yield Group(number, tuple(_members(there, vectors, cosine, keeping, records)))
 
 
 def _pages(groups: Sequence[Rows]) -> Iterator[list[Rows]]:
@@ -155,21 +154,21 @@ def _pages(groups: Sequence[Rows]) -> Iterator[list[Rows]]:
 
 def _records(index: ImageIndex, image_ids: Sequence[str]) -> dict[str, Record]:
     found: dict[str, Record] = {}
-    for start in range(0, len(image_ids), _PAGE):
-        found |= index.records(image_ids[start : start + _PAGE])
+    for part in batched(image_ids, _PAGE):
+        found |= index.records(part)
     return found
 
 
 def _members(
-    rows: Rows, ids: Sequence[str], vectors: Spool, kept: str, cosine: float, records: Mapping[str, Record]
+    there: Mapping[str, int], vectors: Spool, cosine: float, keeping: Keeping, records: Mapping[str, Record]
 ) -> list[Member]:
-    """The images of a group, the kept one first, then the most like it."""
-    (place,) = (row for row in rows if ids[row] == kept)
-    towards = directions(vectors, np.array([place]))[0]
+    """The images of a group, by id with their rows: the one to keep first, then the most like it."""
+    kept = keeping.choose({image_id: records[image_id] for image_id in there})
+    towards = directions(vectors, np.array([there[kept]]))[0]
     members = []
-    for start in range(0, len(rows), _PAGE):
-        part = rows[start : start + _PAGE]
-        for row, near in zip(part.tolist(), (directions(vectors, part) @ towards).tolist()):
-            verdict = "keep" if row == place else "copy" if near >= cosine - EQUAL else "chained"
-            members.append(Member(ids[row], min(round(near, 6), 1.0), verdict, records[ids[row]]))
+    for part in batched(there, _PAGE):
+        cosines = directions(vectors, np.array([there[image_id] for image_id in part])) @ towards
+        for image_id, near in zip(part, cosines.tolist()):
+            verdict = "keep" if image_id == kept else "copy" if near >= cosine - EQUAL else "chained"
+            members.append(Member(image_id, min(round(near, 6), 1.0), verdict, records[image_id]))
     return sorted(members, key=lambda member: (member.verdict != "keep", -member.cosine, member.id))
