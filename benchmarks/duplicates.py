@@ -1,15 +1,17 @@
 """All near-duplicates of an index, timed and checked: `python benchmarks/duplicates.py VECTORS.npy`.
 
 The file holds embeddings `(n, dims) float32`. The first `count` of them are indexed as a catalog is; one in fifty is a
-copy of another one with some noise, so that there is something to find. Peak memory is that of this process until the
-groups are told. Then all pairs are compared with those that numpy finds by plain multiplication.
+copy of another one with some noise, so that there is something to find. Another process does that, so that the peak
+memory is what finding took. Then all pairs are compared with those that numpy finds by plain multiplication.
 """
 
 from __future__ import annotations
 
 import resource
+import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +27,7 @@ from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.options import run_reporting_errors, say, with_settings
 
 if TYPE_CHECKING:
-    from elasticsearch import Elasticsearch
-
     from hashsearch.config import Settings
-    from hashsearch.index.store import ImageIndex
 
 NAME = "duplicates-benchmark"
 _SAMPLE, _BATCH, _BLOCK = 20_000, 5_000, 2_048
@@ -47,11 +46,17 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
     from hashsearch.duplicates.finding import find, read_vectors
     from hashsearch.duplicates.pairs import directions, similar_pairs
     from hashsearch.index.cluster import connect_cluster
+    from hashsearch.index.store import ImageIndex
 
-    base = np.load(vectors, mmap_mode="r")[:count]
-    index = _filled(connect_cluster(settings, say), base)
+    with tempfile.TemporaryDirectory() as folder:
+        filling = get_context("spawn").Process(target=_fill, args=(settings, vectors, count, Path(folder) / "encoder"))
+        filling.start()
+        filling.join()
+        if filling.exitcode:
+            raise StoreError(f"the index must be filled, and that ended with exit code {filling.exitcode}")
+        index = ImageIndex.open(connect_cluster(settings, say), NAME, Encoder.load(Path(folder) / "encoder"))
     try:
-        before, began = _peak(), time.perf_counter()
+        began = time.perf_counter()
         found = find(index, cosine)
         compared = time.perf_counter()
         groups = sum(1 for _ in found.groups)
@@ -59,7 +64,7 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
         click.echo(
             f"{found.images} images of {index.dims} {index.dtype} dims, cosine {cosine:g}: {found.pairs} pairs, "
             f"{groups} groups; {compared - began:.1f} s to read and compare, {told - compared:.1f} s to tell; "
-            f"peak memory {_peak():.0f} MB, {before:.0f} MB before"
+            f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
         )
         if check:
             _, spool = read_vectors(index, [])
@@ -77,24 +82,26 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
         index.client.indices.delete(index=",".join(index.indices))
 
 
-def _filled(client: Elasticsearch, base: Vectors) -> ImageIndex:
-    """A new index of one segment with the vectors and their copies."""
+def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
+    """Make an index of one segment with the vectors and their copies, and save its encoder in the folder."""
+    from hashsearch.index.cluster import connect_cluster
     from hashsearch.index.store import ImageIndex
     from hashsearch.index.writing import BulkWriter
 
+    base = np.load(vectors, mmap_mode="r")[:count]
     rows = np.sort(np.random.default_rng(0).choice(len(base), min(_SAMPLE, len(base)), replace=False))
     spec = EmbedderSpec("vectors", base.shape[1], 1, "0" * 64, {})
     binarizer, cells = make_binarizer("rotation", bits=1024), make_sub_codes("cells", cells=min(1024, len(rows)))
     encoder = Encoder.fit(spec, np.asarray(base[rows]), binarizer, cells)
-    index = ImageIndex.create(client, NAME, encoder)
-    writer, done = BulkWriter(client, index.alias), 0
+    encoder.save(folder)
+    index = ImageIndex.create(connect_cluster(settings, say), NAME, encoder)
+    writer, done = BulkWriter(index.client, index.alias), 0
     for batch in _with_copies(base):
         encoded = encoder.encode(batch)
         if failures := writer.write((str(done + row), encoded.fields(row)) for row in range(len(batch))):
             raise StoreError(f"every vector must be taken, {len(failures)} were not, the first: {failures[0].reason}")
         done += len(batch)
     index.merge()
-    return index
 
 
 def _with_copies(base: Vectors) -> Iterator[Vectors]:
@@ -114,13 +121,9 @@ def _all_pairs(vectors: Vectors, cosine: float) -> NDArray[np.int64]:
     for row in range(0, len(vectors), _BLOCK):
         for column in range(row, len(vectors), _BLOCK):
             near = vectors[row : row + _BLOCK] @ vectors[column : column + _BLOCK].T >= cosine
-            found.append(np.argwhere(np.triu(near, 1) if row == column else near) + (row, column))
+            firsts, seconds = np.nonzero(np.triu(near, 1) if row == column else near)
+            found.append(np.stack([row + firsts, column + seconds], axis=1))
     return np.concatenate(found)
-
-
-def _peak() -> float:
-    """Megabytes that this process held at most so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -35,10 +35,15 @@ class Spool:
 
     def read(self, start: int, count: int) -> NDArray[Any]:
         """At most `count` rows from `start` on; threads may read at the same time."""
-        size = self.dims * self.dtype.itemsize
-        data = os.pread(self._file.fileno(), count * size, start * size)
-        return np.frombuffer(data, self.dtype).reshape(-1, self.dims)
+        return self._rows(self._bytes(start, count))
 
     def take(self, rows: Rows) -> NDArray[Any]:
-        """These rows, in this order; the file is mapped only so long, for mapped pages count as memory."""
-        return np.memmap(self._file, self.dtype, "r", shape=(self._count, self.dims))[rows]
+        """These rows, in this order. Mapping the file would be shorter, but what is mapped counts as memory."""
+        return self._rows(b"".join(self._bytes(row, 1) for row in rows.tolist()))
+
+    def _bytes(self, start: int, count: int) -> bytes:
+        size = self.dims * self.dtype.itemsize
+        return os.pread(self._file.fileno(), count * size, start * size)
+
+    def _rows(self, data: bytes) -> NDArray[Any]:
+        return np.frombuffer(data, self.dtype).reshape(-1, self.dims)
