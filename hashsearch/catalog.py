@@ -222,7 +222,12 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def sample_sources(catalogs: Sequence[Catalog], count: int, seed: int) -> list[str]:
     """Sources of at most `count` entries of all the catalogs, each as likely as the other, in the catalogs' order."""
-    sources = [entry.source for catalog in catalogs for entry in catalog if isinstance(entry, Entry)]
+    return [source for source, _ in sample_labelled(catalogs, count, seed)]
+
+
+def sample_labelled(catalogs: Sequence[Catalog], count: int, seed: int) -> list[tuple[str, str | None]]:
+    """The same sources, each with its category; CatalogError when there is no entry."""
+    sources = [(entry.source, entry.category) for catalog in catalogs for entry in catalog if isinstance(entry, Entry)]
     if not sources:
         raise CatalogError(f"there are no images in {', '.join(str(catalog.path) for catalog in catalogs)}")
     chosen = random.Random(seed).sample(range(len(sources)), min(count, len(sources)))

@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from hashsearch.embedders import BUNDLED, Embedder
 from hashsearch.embedders import load as load_embedder
 from hashsearch.errors import EncoderError, HashingError
 from hashsearch.hashing.binarizers import Binarizer, make_binarizer
-from hashsearch.hashing.bits import Codes, Vectors, check_vectors
+from hashsearch.hashing.bits import Codes, Labels, Vectors, check_labels, check_vectors
 from hashsearch.hashing.rerank_vectors import RerankVectors, as_json
 from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
 
@@ -130,12 +131,19 @@ class Encoder:
         binarizer: Binarizer,
         sub_codes: Blocks | Cells,
         rerank_vectors: RerankVectors | None = None,
+        labels: Labels | None = None,
     ) -> Encoder:
-        """An encoder learned from a sample of embeddings `(n, dims)`, less those without a direction."""
-        embeddings = normalised(embeddings[has_direction(embeddings)], spec.dims)
+        """An encoder learned from a sample of embeddings `(n, dims)`, less those without a direction.
+
+        `labels (n,)` are their classes, for a binarizer that learns from them.
+        """
+        usable = has_direction(embeddings)
+        if labels is not None:
+            labels = list(compress(check_labels(labels, len(embeddings)), usable))
+        embeddings = normalised(embeddings[usable], spec.dims)
         encoder = cls(spec, binarizer, sub_codes, rerank_vectors)
         encoder.rerank_vectors.fit(embeddings)
-        binarizer.fit(embeddings)
+        binarizer.fit(embeddings, labels)
         sub_codes.fit(embeddings, binarizer.transform(embeddings))
         return encoder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,16 @@ from hashsearch.options import embedder_options, run_reporting_errors, say, with
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
+    from hashsearch.hashing.binarizers import Binarizer
 
 
 @click.command()
 @click.argument("catalogs", metavar="CATALOG...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make; it must not exist.")
 @embedder_options
-@click.option("--binarizer", default="rotation", show_default=True, help="How vectors become bits.")
+@click.option(
+    "--binarizer", default="rotation", show_default=True, help="How vectors become bits; head learns from categories."
+)
 @click.option("--bits", default=1024, show_default=True, help="Length of a code, a multiple of 8.")
 @click.option("--sub-codes", default="cells", show_default=True, help="Terms of the inverted index: cells or blocks.")
 @click.option(
@@ -60,7 +64,7 @@ def main(
     from tqdm import tqdm
 
     from hashsearch import embedders
-    from hashsearch.catalog import Catalog, sample_sources
+    from hashsearch.catalog import Catalog, sample_labelled
     from hashsearch.embedding import embed_sources
     from hashsearch.encoder import EmbedderSpec, Encoder
     from hashsearch.hashing.binarizers import make_binarizer
@@ -69,24 +73,34 @@ def main(
 
     hashes = make_binarizer(binarizer, bits=bits, seed=seed)
     stored = RerankVectors(rerank_dims, rerank_dtype, seed)
-    sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
-    asked = {"cells": cells_for(len(sources)) if cells is None else cells, "seed": seed}
+    sampled = sample_labelled([Catalog(path) for path in catalogs], sample, seed)
+    category = dict(sampled)
+    tell_untaught(hashes, [category for _, category in sampled])
+    asked = {"cells": cells_for(len(sampled)) if cells is None else cells, "seed": seed}
     terms = make_sub_codes(sub_codes, **(asked if sub_codes == "cells" else {}))
     network = embedders.load(embedder, weights, trained=settings.embedders)
     stored.check_dims(network.dims)  # before the work, not after it
-    vectors = []
-    with tqdm(total=len(sources), unit=" images") as bar:
-        for batch in embed_sources(network, sources):
+    vectors, labels = [], []
+    with tqdm(total=len(sampled), unit=" images") as bar:
+        for batch in embed_sources(network, (source for source, _ in sampled)):
             vectors.append(batch.vectors)
+            labels += [category[source] for source in batch.sources]
             for source, error in batch.errors.items():
                 say(f"left out {source}: {error}")
             bar.update(len(batch.sources) + len(batch.errors))
-    encoder = Encoder.fit(EmbedderSpec.of(network), np.concatenate(vectors), hashes, terms, stored)
+    encoder = Encoder.fit(EmbedderSpec.of(network), np.concatenate(vectors), hashes, terms, stored, labels)
     encoder.save(out)
     click.echo(
         f"{out}: encoder {encoder.fingerprint}, {encoder.bits} bits of {encoder.dims} dims, "
         f"re-rank vectors of {encoder.rerank_dims} {stored.dtype}"
     )
+
+
+def tell_untaught(binarizer: Binarizer, categories: Sequence[str | None]) -> None:
+    """Say how many images a binarizer will not learn from; HashingError when it would learn from too few classes."""
+    if left_out := int((~binarizer.learns_from(categories)).sum()):
+        unknown = categories.count(None)
+        say(f"no labels for {binarizer.name}: {unknown} images have no category, {left_out - unknown} the only of theirs")
 
 
 def cells_for(images: int) -> int:

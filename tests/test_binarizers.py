@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vectors import clustered
+from numpy.typing import NDArray
+from vectors import clustered, labelled
 
 from hashsearch.errors import HashingError
 from hashsearch.hashing.binarizers import (
     BINARIZERS,
     ITQ,
     Binarizer,
+    HashHead,
     MeanThreshold,
     MedianThreshold,
     RandomHyperplanes,
@@ -23,6 +25,7 @@ from hashsearch.hashing.binarizers import (
 from hashsearch.hashing.bits import Vectors, hamming
 
 DIMS, BITS = 48, 32
+LABELS = labelled(600, DIMS)[1]
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +41,21 @@ class BinarizerContract:
     def make(self, **changed: Any) -> Binarizer:
         return self.kind(**{"bits": BITS, **changed})
 
+    def fitted(self, vectors: Vectors, **changed: Any) -> Binarizer:
+        return self.make(**changed).fit(vectors, LABELS[: len(vectors)])
+
     def test_fit_returns_self_and_leaves_the_vectors_alone(self, vectors: Vectors) -> None:
         binarizer, before = self.make(), vectors.copy()
-        assert binarizer.fit(vectors) is binarizer
+        assert binarizer.fit(vectors, LABELS) is binarizer
         assert (vectors == before).all()
 
     def test_codes_are_packed_bytes(self, vectors: Vectors) -> None:
-        codes = self.make().fit(vectors).transform(vectors[:7])
+        codes = self.fitted(vectors).transform(vectors[:7])
         assert codes.shape == (7, BITS // 8)
         assert codes.dtype == np.uint8
 
     def test_a_bit_is_the_sign_of_its_margin_most_significant_first(self, vectors: Vectors) -> None:
-        binarizer = self.make().fit(vectors)
+        binarizer = self.fitted(vectors)
         margins, codes = binarizer.margins(vectors[:5]), binarizer.transform(vectors[:5])
         assert margins.shape == (5, BITS)
         assert margins.dtype == np.float32
@@ -58,7 +64,7 @@ class BinarizerContract:
             assert int.from_bytes(code.tobytes(), "big") == int(text, 2)
 
     def test_a_step_of_its_margin_along_its_direction_flips_a_bit(self, vectors: Vectors) -> None:
-        binarizer = self.make().fit(vectors)
+        binarizer = self.fitted(vectors)
         vector, margins = vectors[0], binarizer.margins(vectors[:1])[0]
         for bit in (0, BITS - 1):
             direction = binarizer.directions_[:, bit] / np.linalg.norm(binarizer.directions_[:, bit]) ** 2
@@ -66,11 +72,11 @@ class BinarizerContract:
             assert np.sign(binarizer.margins(beyond[np.newaxis])[0, bit]) == -np.sign(margins[bit])
 
     def test_the_seed_decides(self, vectors: Vectors) -> None:
-        first, again = (self.make(seed=5).fit(vectors).transform(vectors) for _ in range(2))
+        first, again = (self.fitted(vectors, seed=5).transform(vectors) for _ in range(2))
         assert (first == again).all()
 
     def test_saved_and_restored_it_gives_the_same_codes(self, vectors: Vectors) -> None:
-        binarizer, file = self.make().fit(vectors), io.BytesIO()
+        binarizer, file = self.fitted(vectors), io.BytesIO()
         np.savez(file, allow_pickle=False, **binarizer.arrays())
         file.seek(0)
         restored = make_binarizer(binarizer.name, **binarizer.parameters())
@@ -80,14 +86,14 @@ class BinarizerContract:
         assert restored.parameters() == binarizer.parameters()
 
     def test_learned_arrays_are_float32_of_the_shapes_said(self, vectors: Vectors) -> None:
-        arrays = self.make().fit(vectors).arrays()
+        arrays = self.fitted(vectors).arrays()
         assert {name: (array.shape, array.dtype.name) for name, array in arrays.items()} == {
             "center_": ((DIMS,), "float32"),
             "directions_": ((DIMS, BITS), "float32"),
         }
 
     def test_true_neighbours_are_among_the_nearest_codes(self, vectors: Vectors) -> None:
-        binarizer = self.make().fit(vectors)
+        binarizer = self.fitted(vectors)
         unit = (vectors - vectors.mean(axis=0)) / np.linalg.norm(vectors - vectors.mean(axis=0), axis=1, keepdims=True)
         nearest = np.argsort(-(unit[:50] @ unit.T), axis=1)[:, 1:11]
         codes = binarizer.transform(vectors)
@@ -97,7 +103,7 @@ class BinarizerContract:
 
     def test_features_that_are_never_negative_do_not_set_every_bit(self, vectors: Vectors) -> None:
         assert (vectors >= 0).all()
-        shares = np.unpackbits(self.make().fit(vectors).transform(vectors), axis=1).mean(axis=0)
+        shares = np.unpackbits(self.fitted(vectors).transform(vectors), axis=1).mean(axis=0)
         assert (np.abs(shares - 0.5) < 0.25).all()
 
     def test_it_must_be_fitted_first(self, vectors: Vectors) -> None:
@@ -107,19 +113,19 @@ class BinarizerContract:
     @pytest.mark.parametrize("count", [0, 1])
     def test_it_needs_two_vectors_to_learn_from(self, vectors: Vectors, count: int) -> None:
         with pytest.raises(HashingError, match=f"at least 2 vectors, got {count}"):
-            self.make().fit(vectors[:count])
+            self.fitted(vectors[:count])
 
     def test_other_dims_are_refused(self, vectors: Vectors) -> None:
         with pytest.raises(HashingError, match=rf"shape \(n, {DIMS}\), got \(600, {DIMS - 1}\)"):
-            self.make().fit(vectors).transform(vectors[:, 1:])
+            self.fitted(vectors).transform(vectors[:, 1:])
 
     def test_nan_is_refused(self, vectors: Vectors) -> None:
         spoilt = vectors.copy()
         spoilt[3, 3] = np.nan
         with pytest.raises(HashingError, match="finite"):
-            self.make().fit(spoilt)
+            self.fitted(spoilt)
         with pytest.raises(HashingError, match="finite"):
-            self.make().fit(vectors).transform(spoilt)
+            self.fitted(vectors).transform(spoilt)
 
     def test_half_a_byte_is_refused(self) -> None:
         with pytest.raises(HashingError, match="multiple of 8 bits, got 12"):
@@ -218,6 +224,81 @@ class TestMeanThreshold(ThresholdContract):
     kind = MeanThreshold
 
 
+class TestHashHead(BinarizerContract):
+    kind = HashHead
+
+    def test_it_tells_classes_apart_by_what_varies_little(self) -> None:
+        vectors, labels = nuisance(900)
+        head = HashHead(bits=16).fit(vectors[:600], labels[:600])
+        itq = ITQ(bits=16).fit(vectors[:600])
+        assert precision_at_10(itq, vectors, labels) < 0.4, "all its bits went to what varies most"
+        assert precision_at_10(head, vectors, labels) > 0.8
+
+    def test_without_a_round_it_is_its_start(self, vectors: Vectors) -> None:
+        codes = self.fitted(vectors, rounds=0).transform(vectors)
+        assert (codes == ITQ(bits=BITS).fit(vectors).transform(vectors)).all()
+
+    def test_labels_that_say_nothing_leave_it_as_good_as_its_start(self) -> None:
+        vectors, labels = labelled(900, DIMS)
+        nonsense = np.random.default_rng(0).integers(10, size=600)
+        head, itq = self.make().fit(vectors[:600], nonsense), ITQ(bits=BITS).fit(vectors[:600])
+        assert precision_at_10(head, vectors, labels) > precision_at_10(itq, vectors, labels) - 0.1
+
+    def test_more_bits_than_dims(self, vectors: Vectors) -> None:
+        assert self.fitted(vectors, bits=128).directions_.shape == (DIMS, 128)
+
+    def test_directions_have_length_1(self, vectors: Vectors) -> None:
+        assert np.allclose(np.linalg.norm(self.fitted(vectors).directions_, axis=0), 1, atol=1e-5)
+
+    def test_it_learns_from_classes_of_two_images_or_more(self) -> None:
+        labels = ["mug", None, "cup", "mug", "", "lamp", "cup"]
+        assert self.make().learns_from(labels).tolist() == [True, False, True, True, False, False, True]
+
+    def test_images_of_no_class_do_not_hinder_it(self) -> None:
+        vectors, labels = nuisance(900)
+        names = [None if row % 3 == 0 else f"class {label}" for row, label in enumerate(labels[:600])]
+        head = HashHead(bits=16).fit(vectors[:600], names)
+        assert precision_at_10(head, vectors, labels) > 0.7
+
+    def test_it_needs_labels(self, vectors: Vectors) -> None:
+        with pytest.raises(HashingError, match="'head' learns from labels, got none"):
+            self.make().fit(vectors)
+
+    def test_it_needs_one_label_a_vector(self, vectors: Vectors) -> None:
+        with pytest.raises(HashingError, match="one label for each vector, got 599 for 600"):
+            self.make().fit(vectors, LABELS[1:])
+
+    @pytest.mark.parametrize(("labels", "classes"), [(["a"] * 6, 1), (["a", "a", "b", "c", None, None], 1), ([""] * 6, 0)])
+    def test_it_needs_two_classes_of_two(self, vectors: Vectors, labels: list[str | None], classes: int) -> None:
+        with pytest.raises(HashingError, match=f"two classes or more of two images or more, got {classes} such"):
+            self.make(bits=8).fit(vectors[:6], labels)
+
+    def test_two_classes_of_two_will_do(self, vectors: Vectors) -> None:
+        assert self.make(bits=8).fit(vectors[:4], ["a", "b", "a", "b"]).transform(vectors).shape == (600, 1)
+
+
+def nuisance(count: int) -> tuple[Vectors, NDArray[np.int64]]:
+    """Vectors `(count, 40)` whose class shows in 8 dims of small variance; the other 32 vary widely, for no reason."""
+    vectors, labels = labelled(count, 40, clusters=10)
+    generator = np.random.default_rng(1)
+    vectors[:, 8:] = 4 * generator.standard_normal((count, 32))
+    return vectors, labels
+
+
+def precision_at_10(binarizer: Binarizer, vectors: Vectors, labels: NDArray[np.int64]) -> float:
+    """How many of the ten codes nearest to those of vectors 600 to 900 are of their class, among those up to 600."""
+    codes = binarizer.transform(vectors)
+    nearest = np.argsort(hamming(codes[600:], codes[:600]), axis=1, kind="stable")[:, :10]
+    return float((labels[nearest] == labels[600:, np.newaxis]).mean())
+
+
+@pytest.mark.parametrize("name", sorted(BINARIZERS.keys() - {"head"}))
+def test_the_others_pass_labels_over(vectors: Vectors, name: str) -> None:
+    one, other = (make_binarizer(name, bits=BITS).fit(vectors, labels) for labels in (None, LABELS))
+    assert (one.directions_ == other.directions_).all()
+    assert one.learns_from(["a", None]).all()
+
+
 def test_every_binarizer_has_its_contract_test() -> None:
     tested = {
         test.kind
@@ -228,5 +309,5 @@ def test_every_binarizer_has_its_contract_test() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(HashingError, match="unknown binarizer 'x', known: hyperplanes, itq, mean, median, rotation"):
+    with pytest.raises(HashingError, match="unknown binarizer 'x', known: head, hyperplanes, itq, mean, median, rotation"):
         make_binarizer("x")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hashsearch.catalog import BadEntry, Catalog, Entry, sample_sources
+from hashsearch.catalog import BadEntry, Catalog, Entry, sample_labelled, sample_sources
 from hashsearch.errors import CatalogError, ConfigError
 
 Write = Callable[..., Catalog]
@@ -390,6 +390,10 @@ class TestSampling:
         assert first == again == sorted(first)
         assert len(set(first)) == 10
         assert first != other
+
+    def test_each_with_its_category(self, write: Write) -> None:
+        catalog = write("c.csv", "id,path,category\na,/a.jpg,mugs\nb,/b.jpg,\n")
+        assert sample_labelled([catalog], 10, 0) == [("/a.jpg", "mugs"), ("/b.jpg", None)]
 
     def test_all_if_there_are_fewer(self, write: Write) -> None:
         assert sample_sources([write("c.csv", TEXT)], 10, 0) == [row.source for row in ROWS]

@@ -23,6 +23,7 @@ from PIL import Image
 
 from hashsearch.cli import commands
 from hashsearch.demo import draw_catalog
+from hashsearch.encoder import Encoder
 from hashsearch.index.node import LocalNode
 from hashsearch.recall import CELLS_AT_LEAST, COMPARED_AT_LEAST, COMPARED_SHARE, PROBES, SCANNED_UP_TO
 from jobs import compare_baselines, find_duplicates, fit_encoder, fit_vocabulary, index_catalog, train_embedder
@@ -282,6 +283,22 @@ def test_a_fitted_encoder_indexes_and_no_other_reads_its_index(
 )
 def test_cells_are_learned_from_sixteen_images_each(images: int, cells: int) -> None:
     assert fit_encoder.cells_for(images) == cells
+
+
+def test_a_hash_head_learns_from_categories_and_counts_what_has_none(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for place in ("mugs/a", "mugs/b", "cups/a", "cups/b", "lamps/only", "loose"):
+        (tmp_path / "shop" / place).parent.mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(256, size=(40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "shop" / f"{place}.png")
+    words = ["-m", "jobs.fit_encoder", str(tmp_path / "shop"), "--sub-codes", "blocks", "--binarizer", "head"]
+    fitted = run([*words, "--bits", "64", "--out", str(tmp_path / "mine")])
+    assert fitted.returncode == 0, fitted.stderr
+    assert "no labels for head: 1 images have no category, 1 the only of theirs" in fitted.stderr
+    assert Encoder.load(tmp_path / "mine").binarizer.name == "head"
+    failed = run(["-m", "jobs.fit_encoder", str(tmp_path / "shop" / "mugs"), *words[3:], "--out", str(tmp_path / "no")])
+    assert failed.returncode == 1
+    assert "hashing_error: labels must tell two classes or more of two images or more, got 0 such" in failed.stderr
 
 
 def test_an_encoder_of_too_few_images(pictures: Path, tmp_path: Path) -> None:

@@ -263,6 +263,23 @@ class TestFingerprint:
         assert made[0].fingerprint != made[1].fingerprint
 
 
+class TestLabels:
+    def test_they_go_with_their_vectors_where_some_have_no_direction(self, vectors: Vectors) -> None:
+        labels = np.arange(len(vectors)) % 5
+        spoilt = np.insert(vectors, [3, 70], [[0.0], [np.nan]], axis=0)
+        known = np.insert(labels, [3, 70], 9)
+        one, other = (
+            Encoder.fit(toy_spec(DIMS), some, make_binarizer("head", bits=16), make_sub_codes("blocks"), labels=told)
+            for some, told in ((vectors, labels), (spoilt, known))
+        )
+        assert one.fingerprint == other.fingerprint
+
+    def test_one_for_each_vector(self, vectors: Vectors) -> None:
+        with pytest.raises(HashingError, match="one label for each vector, got 2 for 300"):
+            toy = make_binarizer("rotation", bits=16), make_sub_codes("blocks")
+            Encoder.fit(toy_spec(DIMS), vectors, *toy, labels=["a", "b"])
+
+
 ELSEWHERE = """
 import sys; from pathlib import Path; import numpy as np
 from hashsearch.encoder import Encoder
@@ -279,7 +296,8 @@ class TestSaved:
         self, vectors: Vectors, tmp_path: Path, binarizer: str, sub_codes: tuple[str, dict[str, int]]
     ) -> None:
         made = make_sub_codes(sub_codes[0], **sub_codes[1])
-        encoder = Encoder.fit(toy_spec(DIMS), vectors, make_binarizer(binarizer, bits=16, seed=2), made)
+        hashes, labels = make_binarizer(binarizer, bits=16, seed=2), np.arange(len(vectors)) % 5
+        encoder = Encoder.fit(toy_spec(DIMS), vectors, hashes, made, labels=labels)
         loaded = Encoder.load(encoder.save(tmp_path / "encoder"))
         assert loaded.fingerprint == encoder.fingerprint
         assert (loaded.encode(vectors).codes == encoder.encode(vectors).codes).all()

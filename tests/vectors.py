@@ -14,10 +14,18 @@ from hashsearch.hashing.sub_codes import make_sub_codes
 
 def clustered(count: int, dims: int, seed: int = 0, clusters: int = 20, spread: float = 0.5) -> Vectors:
     """Vectors `(count, dims)` in clusters, never negative, as pooled features after a ReLU are."""
+    return labelled(count, dims, seed, clusters, spread)[0]
+
+
+def labelled(
+    count: int, dims: int, seed: int = 0, clusters: int = 20, spread: float = 0.5
+) -> tuple[Vectors, NDArray[np.int64]]:
+    """The same vectors, and of each the number of its cluster `(count,)`."""
     generator = np.random.default_rng(seed)
     centres = generator.standard_normal((clusters, dims))
-    vectors = centres[generator.integers(clusters, size=count)] + spread * generator.standard_normal((count, dims))
-    return np.maximum(vectors + 1, 0).astype(np.float32)
+    labels = generator.integers(clusters, size=count)
+    vectors = centres[labels] + spread * generator.standard_normal((count, dims))
+    return np.maximum(vectors + 1, 0).astype(np.float32), labels
 
 
 def random_codes(count: int, bits: int, seed: int = 0) -> Codes:

@@ -7,13 +7,15 @@ Pooled ReLU features are never negative, so each binarizer centres first; a sign
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import HashingError
-from hashsearch.hashing.bits import Codes, Vectors, check_bits, check_vectors
+from hashsearch.hashing.bits import Codes, Labels, Vectors, check_bits, check_labels, check_vectors
+from hashsearch.hashing.hash_head import LossWeights, learn_directions, numbered, of_a_shared_class
 
 
 class Binarizer:
@@ -30,14 +32,21 @@ class Binarizer:
         self.bits = check_bits(bits)
         self.seed = seed
 
-    def fit(self, vectors: Vectors) -> Binarizer:
-        """Learn from `(n, dims) float32` and return self; HashingError when n or dims are too small."""
+    def fit(self, vectors: Vectors, labels: Labels | None = None) -> Binarizer:
+        """Learn from `(n, dims) float32` and return self; HashingError when n or dims are too small.
+
+        `labels (n,)` are of use to those that `learns_from` them only.
+        """
         vectors = check_vectors(vectors)
         if len(vectors) < 2:
             raise HashingError(f"fitting a binarizer needs at least 2 vectors, got {len(vectors)}")
         self.center_ = self._center(vectors)
         self.directions_ = self._directions(vectors - self.center_).astype(np.float32)
         return self
+
+    def learns_from(self, labels: Labels) -> NDArray[np.bool_]:
+        """Of images with these labels, which would be learned from: `(n,) bool`; all where labels do not matter."""
+        return np.ones(len(labels), dtype=bool)
 
     def margins(self, vectors: Vectors) -> NDArray[np.float32]:
         """Signed margin of every bit: `(n, dims) -> (n, bits) float32`; its sign is the bit, its size the certainty."""
@@ -144,6 +153,51 @@ class ITQ(Binarizer):
         return basis @ rotation
 
 
+class HashHead(Binarizer):
+    """Directions that bring the codes of a class together, learned from labels (`hash_head`: sources and losses).
+
+    It starts from ITQ, or with more bits than that gives from random rotations, and is no worse on images held out.
+    `margin`, `balance` and `quantisation` are those of `LossWeights`; `rounds` of 50 batches are the most.
+    """
+
+    name = "head"
+
+    def __init__(
+        self,
+        bits: int = 256,
+        seed: int = 0,
+        rounds: int = 40,
+        margin: float = 0.2,
+        balance: float = 0.1,
+        quantisation: float = 0.1,
+    ) -> None:
+        super().__init__(bits, seed)
+        self.rounds = rounds
+        self.weights = LossWeights(margin, balance, quantisation)
+
+    def parameters(self) -> dict[str, Any]:
+        return {**super().parameters(), "rounds": self.rounds, **asdict(self.weights)}
+
+    def learns_from(self, labels: Labels) -> NDArray[np.bool_]:
+        """Those whose class is known and has another image; HashingError unless they are of two classes or more."""
+        return of_a_shared_class(labels)
+
+    def fit(self, vectors: Vectors, labels: Labels | None = None) -> Binarizer:
+        """Learn from `(n, dims) float32` and `labels (n,)`; HashingError without labels or with too few classes."""
+        if labels is None:
+            raise HashingError(f"binarizer '{self.name}' learns from labels, got none")
+        super().fit(vectors)
+        used = self.learns_from(check_labels(labels, len(vectors)))
+        centred, classes = vectors[used] - self.center_, numbered(labels)[used]
+        generator = np.random.default_rng(self.seed)
+        self.directions_ = learn_directions(centred, classes, self.directions_, self.weights, self.rounds, generator)
+        return self
+
+    def _directions(self, centred: Vectors) -> NDArray[np.floating]:
+        start = ITQ if self.bits <= min(centred.shape) else RandomRotation
+        return start(self.bits, self.seed)._directions(centred)
+
+
 def principal_axes(vectors: Vectors, count: int) -> NDArray[np.float64]:
     """Axes of largest mean square (variance, if centred), largest first: `(n, dims) -> (dims, min(dims, count))`."""
     moments = vectors.T.astype(np.float64) @ vectors / len(vectors)
@@ -158,7 +212,7 @@ def random_rotation(dims: int, generator: np.random.Generator) -> NDArray[np.flo
 
 
 BINARIZERS: dict[str, type[Binarizer]] = {
-    kind.name: kind for kind in (RandomRotation, ITQ, RandomHyperplanes, MedianThreshold, MeanThreshold)
+    kind.name: kind for kind in (RandomRotation, ITQ, RandomHyperplanes, MedianThreshold, MeanThreshold, HashHead)
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from hashsearch.errors import HashingError
 
 Codes = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
+Labels = Sequence[Hashable] | NDArray[Any]  # one a vector; None or "" where its class is not known
 
 
 def check_bits(bits: int) -> int:
@@ -28,6 +31,13 @@ def check_vectors(vectors: NDArray[np.floating], dims: int | None = None) -> Vec
     if not np.isfinite(checked).all():
         raise HashingError("vectors must be finite, got NaN or infinity")
     return checked
+
+
+def check_labels(labels: Labels, count: int) -> Labels:
+    """Return the labels; HashingError unless there is one for each of `count` vectors."""
+    if len(labels) != count:
+        raise HashingError(f"there must be one label for each vector, got {len(labels)} for {count}")
+    return labels
 
 
 def hamming(codes: Codes, others: Codes) -> NDArray[np.int32]:

@@ -44,7 +44,7 @@ class Codes:
         cells = {"cells": min(max(len(vectors) // _CELL, 1), 4096), "seed": seed} if self.sub_codes == "cells" else {}
         spec = EmbedderSpec("features", vectors.shape[1], 1, "0" * 64, {})
         binarizer = make_binarizer(self.binarizer, bits=self.bits, seed=seed)
-        self._encoder = Encoder.fit(spec, vectors, binarizer, make_sub_codes(self.sub_codes, **cells))
+        self._encoder = Encoder.fit(spec, vectors, binarizer, make_sub_codes(self.sub_codes, **cells), labels=labels)
 
     def index(self, features: Sequence[Feature]) -> None:
         from hashsearch.index.store import ImageIndex
