@@ -100,7 +100,8 @@ def tell_untaught(binarizer: Binarizer, categories: Sequence[str | None]) -> Non
     """Say how many images a binarizer will not learn from; HashingError when it would learn from too few classes."""
     if left_out := int((~binarizer.learns_from(categories)).sum()):
         unknown = categories.count(None)
-        say(f"no labels for {binarizer.name}: {unknown} images have no category, {left_out - unknown} the only of theirs")
+        alone = left_out - unknown
+        say(f"no labels for {binarizer.name}: {unknown} images have no category, {alone} the only of theirs")
 
 
 def cells_for(images: int) -> int:

@@ -268,7 +268,9 @@ class TestHashHead(BinarizerContract):
         with pytest.raises(HashingError, match="one label for each vector, got 599 for 600"):
             self.make().fit(vectors, LABELS[1:])
 
-    @pytest.mark.parametrize(("labels", "classes"), [(["a"] * 6, 1), (["a", "a", "b", "c", None, None], 1), ([""] * 6, 0)])
+    @pytest.mark.parametrize(
+        ("labels", "classes"), [(["a"] * 6, 1), (["a", "a", "b", "c", None, None], 1), ([""] * 6, 0)]
+    )
     def test_it_needs_two_classes_of_two(self, vectors: Vectors, labels: list[str | None], classes: int) -> None:
         with pytest.raises(HashingError, match=f"two classes or more of two images or more, got {classes} such"):
             self.make(bits=8).fit(vectors[:6], labels)
@@ -309,5 +311,7 @@ def test_every_binarizer_has_its_contract_test() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(HashingError, match="unknown binarizer 'x', known: head, hyperplanes, itq, mean, median, rotation"):
+    with pytest.raises(
+        HashingError, match="unknown binarizer 'x', known: head, hyperplanes, itq, mean, median, rotation"
+    ):
         make_binarizer("x")

@@ -169,7 +169,7 @@ class HashHead(Binarizer):
         rounds: int = 40,
         margin: float = 0.2,
         balance: float = 0.1,
-        quantisation: float = 0.1,
+        quantisation: float = 0.3,
     ) -> None:
         super().__init__(bits, seed)
         self.rounds = rounds

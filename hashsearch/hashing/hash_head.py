@@ -59,7 +59,12 @@ def numbered(labels: Labels) -> Classes:
 
 
 def learn_directions(
-    centred: Vectors, classes: Classes, start: Vectors, weights: LossWeights, rounds: int, generator: np.random.Generator
+    centred: Vectors,
+    classes: Classes,
+    start: Vectors,
+    weights: LossWeights,
+    rounds: int,
+    generator: np.random.Generator,
 ) -> Vectors:
     """Directions `(dims, bits)` of length 1, learned from centred vectors `(n, dims)` and `classes (n,)`.
 
@@ -70,17 +75,17 @@ def learn_directions(
     held = min(len(order) // _HELD_OUT, _MOST_HELD_OUT)
     asked, taught = order[:held], order[held:]
     centred = centred / (centred[taught] @ start).std()  # where tanh bends
-    directions = best = start.astype(np.float32)
+    best, directions = start, start.copy()
     highest, since = class_precision(centred, classes, best, asked, taught), 0
     adam = Adam(_STEP * float(np.sqrt((directions**2).mean())))
     for _ in range(rounds):
         for batch in batches(classes, taught, _ROUND, generator):
             codes = np.tanh(centred[batch] @ directions)
             _, by_codes = coding_loss(codes, classes[batch], weights)
-            directions = directions - adam.step(centred[batch].T @ (by_codes * (1 - codes**2)))
+            directions -= adam.step(centred[batch].T @ (by_codes * (1 - codes**2)))
         found, since = class_precision(centred, classes, directions, asked, taught), since + 1
         if found > highest:
-            best, highest, since = directions, found, 0
+            best, highest, since = directions.copy(), found, 0
         elif since == _PATIENCE:
             break
     return best / np.linalg.norm(best, axis=0)
@@ -88,9 +93,13 @@ def learn_directions(
 
 def coding_loss(codes: Floats, classes: Classes, weights: LossWeights) -> Loss:
     """The sum of the three losses of relaxed codes `(n, bits)`, weighed, and its gradient."""
-    parts = [(1.0, triplet_loss(codes, classes, weights.margin))]
-    parts += [(weights.balance, balance_loss(codes)), (weights.quantisation, quantisation_loss(codes))]
-    return sum(weight * loss for weight, (loss, _) in parts), sum(weight * gradient for weight, (_, gradient) in parts)
+    loss, gradient = triplet_loss(codes, classes, weights.margin)
+    for weight, (other, by_codes) in (
+        (weights.balance, balance_loss(codes)),
+        (weights.quantisation, quantisation_loss(codes)),
+    ):
+        loss, gradient = loss + weight * other, gradient + weight * by_codes
+    return loss, gradient
 
 
 def triplet_loss(codes: Floats, classes: Classes, margin: float) -> Loss:
