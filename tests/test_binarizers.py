@@ -275,6 +275,11 @@ class TestHashHead(BinarizerContract):
         with pytest.raises(HashingError, match=f"two classes or more of two images or more, got {classes} such"):
             self.make(bits=8).fit(vectors[:6], labels)
 
+    def test_vectors_that_are_all_the_same_have_one_code(self) -> None:
+        vectors = np.ones((40, DIMS), dtype=np.float32)
+        codes = self.make().fit(vectors, np.arange(40) % 2).transform(vectors)
+        assert (codes == codes[0]).all()
+
     def test_two_classes_of_two_will_do(self, vectors: Vectors) -> None:
         assert self.make(bits=8).fit(vectors[:4], ["a", "b", "a", "b"]).transform(vectors).shape == (600, 1)
 

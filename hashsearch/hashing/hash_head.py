@@ -74,7 +74,8 @@ def learn_directions(
     order = generator.permutation(len(centred))
     held = min(len(order) // _HELD_OUT, _MOST_HELD_OUT)
     asked, taught = order[:held], order[held:]
-    centred = centred / (centred[taught] @ start).std()  # where tanh bends
+    spread = (centred[taught] @ start).std()
+    centred = centred / (spread or 1)  # where tanh bends; vectors that are all the same have no spread
     best, directions = start, start.copy()
     highest, since = class_precision(centred, classes, best, asked, taught), 0
     adam = Adam(_STEP * float(np.sqrt((directions**2).mean())))
