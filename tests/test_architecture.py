@@ -34,7 +34,7 @@ CONFINED = {
     "jgo": {"index"},
     "flask": {"web"},
     "waitress": {"web"},
-    "pyarrow": {"catalog"},
+    "pyarrow": {"catalog", "evaluation"},
     "matplotlib": {"training", "evaluation"},
     "sklearn": {"evaluation"},
 }

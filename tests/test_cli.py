@@ -26,7 +26,15 @@ from hashsearch.demo import draw_catalog
 from hashsearch.encoder import Encoder
 from hashsearch.index.node import LocalNode
 from hashsearch.recall import CELLS_AT_LEAST, COMPARED_AT_LEAST, COMPARED_SHARE, PROBES, SCANNED_UP_TO
-from jobs import compare_baselines, find_duplicates, fit_encoder, fit_vocabulary, index_catalog, train_embedder
+from jobs import (
+    compare_baselines,
+    find_duplicates,
+    fit_encoder,
+    fit_vocabulary,
+    index_catalog,
+    label_clusters,
+    train_embedder,
+)
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -80,6 +88,7 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
     yield "fit_vocabulary", fit_vocabulary.main
     yield "train_embedder", train_embedder.main
     yield from ((f"compare_baselines {name}", one) for name, one in compare_baselines.main.commands.items())
+    yield from ((f"label_clusters {name}", one) for name, one in label_clusters.main.commands.items())
     for name, command in commands.commands.items():
         subcommands = command.commands.items() if isinstance(command, click.Group) else [("", command)]
         yield from ((f"{name} {inner}".strip(), subcommand) for inner, subcommand in subcommands)

@@ -14,6 +14,7 @@ from hashsearch.evaluation.report.svg import Scale, axes, drawing, element, path
 
 OTHERS = "(others)"  # what judging counts classes as that it does not tell apart
 COLOURED = 10  # classes that a map tells apart by colour
+SIDE = 380  # of a map
 PROJECTIONS = {"pca": "PCA", "tsne": "t-SNE"}
 
 
@@ -105,18 +106,21 @@ def _shares(counts: Sequence[int]) -> np.ndarray:
 def landscape(section: Section, result: Result, name: str) -> str:
     """The method's map `name` ("pca", "tsne") of base pictures, coloured by class: the most frequent ones."""
     found = result.content["map"]
-    points, rows = np.asarray(found[name], float), found["rows"]
-    labels = np.array([str(section.base[row]["label"]) for row in rows])
-    coloured = coloured_classes(labels.tolist())
-    side = 380
+    labels = [str(section.base[row]["label"]) for row in found["rows"]]
+    content = scattered(np.asarray(found[name], float), labels)
+    return drawing(SIDE, SIDE, content, f"{PROJECTIONS[name]} of {result.method}, coloured by class")
+
+
+def scattered(points: np.ndarray, labels: Sequence[str]) -> str:
+    """Points `(n, 2)` as dots on `SIDE x SIDE`, coloured by class, the classes' names among them."""
+    coloured, labelled = coloured_classes(labels), np.array(labels)
     low, high = np.quantile(points, 0.005, axis=0), np.quantile(points, 0.995, axis=0)
-    places = 12 + (np.clip(points, low, high) - low) / np.maximum(high - low, 1e-9) * (side - 24)
-    places[:, 1] = side - places[:, 1]
-    others = ~np.isin(labels, coloured)
-    parts = [_dots(places[others], "dots other")]
-    parts += [_dots(places[labels == label], f"dots colour-{at}") for at, label in enumerate(coloured)]
-    parts.append(_class_names({label: np.median(places[labels == label], axis=0) for label in coloured}, side))
-    return drawing(side, side, "".join(parts), f"{PROJECTIONS[name]} of {result.method}, coloured by class")
+    places = 12 + (np.clip(points, low, high) - low) / np.maximum(high - low, 1e-9) * (SIDE - 24)
+    places[:, 1] = SIDE - places[:, 1]
+    parts = [_dots(places[~np.isin(labelled, coloured)], "dots other")]
+    parts += [_dots(places[labelled == label], f"dots colour-{at}") for at, label in enumerate(coloured)]
+    parts.append(_class_names({label: np.median(places[labelled == label], axis=0) for label in coloured}, SIDE))
+    return "".join(parts)
 
 
 def _class_names(middles: Mapping[str, np.ndarray], side: float) -> str:
