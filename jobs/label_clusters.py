@@ -48,7 +48,7 @@ def export(
     tsne: int,
     seed: int,
 ) -> None:
-    """Write the pictures of the CATALOGs with embeddings, maps and clusters, for `renumics-spotlight TABLE.parquet`.
+    """Write the pictures of the CATALOGs with embeddings, maps and clusters, for `spotlight TABLE.parquet`.
 
     A CATALOG is what `jobs.index_catalog` takes; its categories are the labels so far.
 

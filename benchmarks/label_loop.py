@@ -1,0 +1,127 @@
+"""What naming clusters makes of spoilt labels: `python benchmarks/label_loop.py FOLDER --out FOLDER`.
+
+Photos in class folders get labels as a catalog has them: many have none, some have a wrong one. Their clusters are
+exported, then named as a person would who looks at them: a cluster is called what most of its surest pictures show, if
+most show the same; a picture whose label is not that of its cluster is looked at again. Then the labels are read back,
+and compared with what the folders say.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hashsearch.options import run_reporting_errors
+
+LOOKED_AT = 9  # pictures of a cluster, the surest
+MUST_SHOW = 6  # of these the same thing, or the cluster is not named
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to make.")
+@click.option("--embedder", default="bit-tiny", show_default=True, help="Network, by name.")
+@click.option("--weights", help="Its weights.")
+@click.option("--clusters", default="kmeans", show_default=True, help="How they are found: kmeans or hdbscan.")
+@click.option("--sample", default=2000, show_default=True, help="Photos.")
+@click.option("--without", default=0.8, show_default=True, help="Share of photos without a label.")
+@click.option("--wrong", default=0.1, show_default=True, help="Share of the other labels that are wrong.")
+@click.option("--seed", default=0, show_default=True, help="Of all that is random.")
+def main(
+    folder: Path,
+    out: Path,
+    embedder: str,
+    weights: str | None,
+    clusters: str,
+    sample: int,
+    without: float,
+    wrong: float,
+    seed: int,
+) -> None:
+    """Print the share of right labels before and after, and what a person had to do for it."""
+    from hashsearch import embedders
+    from hashsearch.catalog import Catalog
+    from hashsearch.evaluation import labelling, naming
+    from hashsearch.evaluation.clusters import make_clustering
+
+    out.mkdir(parents=True)
+    truth = spoil(folder, out / "catalog.csv", sample, without, wrong, random.Random(seed))
+    network = embedders.load(embedder, weights)
+    table = out / "before.parquet"
+    done = labelling.export(
+        [Catalog(out / "catalog.csv")], network, make_clustering(clusters, {}), table, seed=seed, progress=int
+    )
+    click.echo(done)
+    named, moved = name(table, done.names, truth)
+    rows, given = naming.read_labelled(table), naming.read_names(done.names)
+    labels = naming.named(rows, given)
+    naming.write_catalog(out / "labels.csv", rows, labels)
+    click.echo(naming.changes(rows, labels, given))
+    click.echo(f"a person named {named} of {done.clusters} clusters and looked at {moved} single pictures")
+    for when, told in (("before", [row.category for row in rows]), ("after", labels)):
+        labelled = sum(bool(label) for label in told)
+        right = sum(label == truth[row.id] for row, label in zip(rows, told, strict=True))
+        click.echo(
+            f"{when}: {labelled / len(rows):.1%} have a label, {right / max(labelled, 1):.1%} of these are right"
+        )
+
+
+def spoil(
+    folder: Path, catalog: Path, sample: int, without: float, wrong: float, rng: random.Random
+) -> Mapping[str, str]:
+    """The true labels by id of the photos in a new catalog, which has some of them and some others."""
+    from hashsearch.catalog import Catalog, Entry
+
+    entries = [entry for entry in Catalog(folder) if isinstance(entry, Entry)]
+    entries = rng.sample(entries, min(sample, len(entries)))
+    classes = sorted({str(entry.category) for entry in entries})
+    with catalog.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "path", "category"])
+        for entry in entries:
+            label = str(entry.category)
+            if rng.random() < without:
+                label = ""
+            elif rng.random() < wrong:
+                label = rng.choice([other for other in classes if other != label])
+            writer.writerow([entry.id, entry.source, label])
+    return {entry.id: str(entry.category) for entry in entries}
+
+
+def name(table: Path, names: Path, truth: Mapping[str, str]) -> tuple[int, int]:
+    """How many clusters were named and how many pictures looked at; the names file is filled in."""
+    from hashsearch.evaluation.spotlight import read_table
+
+    clusters: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in read_table(table, ("id", "cluster", "label", "certainty")):
+        clusters[row["cluster"]].append(row)
+    given = {number: seen(rows, truth) for number, rows in clusters.items() if number >= 0}
+    strays = [
+        row["id"]
+        for number, rows in clusters.items()
+        for row in rows
+        if row["label"] and given.get(number) and row["label"] != given[number]
+    ]
+    with names.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["cluster", "id", "label"])
+        writer.writerows((number, "", label) for number, label in sorted(given.items()))
+        writer.writerows(("", stray, truth[stray]) for stray in strays)
+    return sum(bool(label) for label in given.values()), len(strays)
+
+
+def seen(rows: Sequence[Mapping[str, Any]], truth: Mapping[str, str]) -> str:
+    """What a person calls a cluster, "" where its surest pictures show too many things."""
+    surest = sorted(rows, key=lambda row: -row["certainty"])[:LOOKED_AT]
+    label, count = Counter(truth[row["id"]] for row in surest).most_common(1)[0]
+    return label if count >= min(MUST_SHOW, len(surest)) else ""
+
+
+if __name__ == "__main__":
+    run_reporting_errors(main)
