@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import pytest
 
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.spotlight import read_about, read_table, write_table
+
+
+LAYOUT = Path(__file__).parents[1] / "recipes" / "spotlight.json"
 
 
 def row(number: int, **more: Any) -> dict[str, Any]:
@@ -90,3 +95,22 @@ def test_a_damaged_parquet_file_is_named(table: Path) -> None:
     table.write_bytes(content)
     with pytest.raises(EvaluationError, match=r"table\.parquet' cannot be read"):
         list(read_table(table, ("id", "label")))
+
+
+def test_the_layout_for_spotlight_names_columns_of_the_table(table: Path) -> None:
+    named = set(columns_in(json.loads(LAYOUT.read_text())))
+    assert {"thumbnail", "label", "cluster", "tsne_x", "pca_y"} <= named <= {*pyarrow.parquet.read_schema(table).names}
+
+
+def columns_in(layout: Any) -> Iterator[str]:
+    """The columns that a layout of Spotlight shows."""
+    for key, value in layout.items():
+        if key in ("xAxisColumn", "yAxisColumn", "colorBy"):
+            yield value
+        elif key in ("visibleColumns", "columns") and isinstance(value, list):
+            yield from value
+        elif key == "config":
+            yield from columns_in(value)
+        elif key in ("children", "views"):
+            for inner in value:
+                yield from columns_in(inner)
