@@ -15,7 +15,6 @@ import pytest
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.spotlight import read_about, read_table, write_table
 
-
 LAYOUT = Path(__file__).parents[1] / "recipes" / "spotlight.json"
 
 
