@@ -6,9 +6,9 @@ and matched keypoint by keypoint: that is slow, and the only answer that says wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,25 +20,24 @@ from hashsearch.baselines.matching import Match, verdict, verify
 from hashsearch.baselines.words import Vocabulary
 from hashsearch.embedding import read_source
 from hashsearch.errors import FetchError, HashsearchError, ImageError, SearchError, Unreadable
+from hashsearch.hits import FoundImage, described
 from hashsearch.images import DEFAULT, Limits, decode
 from hashsearch.index import queries
 from hashsearch.index.store import ImageIndex
 from hashsearch.overlap import started_ahead
-from hashsearch.search import described
 
 MOST_CANDIDATES = 1000  # pictures read and matched for one query
 _WORKERS = 4
 
 
 @dataclass(frozen=True)
-class LocalHit:
+class LocalHit(FoundImage):
     """One found image. `word_rank` is its place among the candidates, 1 for the one that shares most words.
 
     `verdict` is the match's: same, in part or unlike; `score`, `inliers`, `share` and `overlap` are its too. Where the
     picture could not be read, `unread` says why, and nothing but the words speaks for the hit.
     """
 
-    id: str
     verdict: str
     score: float
     inliers: int
@@ -46,21 +45,11 @@ class LocalHit:
     overlap: float
     word_rank: int
     unread: str | None
-    uri: str | None
-    title: str | None
-    category: str | None
-    attributes: Mapping[str, Any]
-    width: int | None
-    height: int | None
 
     @property
     def verified(self) -> bool:
         """Whether geometry confirms it."""
         return self.score >= 1
-
-    def as_dict(self) -> dict[str, Any]:
-        """The hit as JSON holds it."""
-        return asdict(self)
 
 
 def as_table(hits: Sequence[LocalHit]) -> str:
@@ -148,7 +137,6 @@ class LocalSearcher:
             unread = f"{seen.code}: {seen}" if isinstance(seen, HashsearchError) else None
             match = Match() if isinstance(seen, HashsearchError) else _best(sought, seen)
             yield LocalHit(
-                id=hit["_id"],
                 verdict="not read" if unread else verdict(match),
                 score=match.score,
                 inliers=match.inliers,

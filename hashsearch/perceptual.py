@@ -6,7 +6,7 @@ A hash changes beyond recognition when the picture is turned, so a query may ask
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,30 +16,19 @@ from hashsearch.baselines.phash import BLOCKS, STORED, TURNS
 from hashsearch.errors import SearchError
 from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.hashing.sub_codes import Blocks
+from hashsearch.hits import FoundImage, described
 from hashsearch.index import queries
 from hashsearch.index.queries import MAX_CANDIDATES, PHASH
 from hashsearch.index.store import ImageIndex, code_of
 from hashsearch.radius import MEASURED, Costs, Radius
-from hashsearch.search import described
 
 
 @dataclass(frozen=True)
-class PerceptualHit:
+class PerceptualHit(FoundImage):
     """One found image: the bits in which its hash differs, and how the query was turned to be that near."""
 
-    id: str
     hamming: int
     turn: str
-    uri: str | None
-    title: str | None
-    category: str | None
-    attributes: Mapping[str, Any]
-    width: int | None
-    height: int | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The hit as JSON holds it."""
-        return asdict(self)
 
 
 def as_table(hits: Sequence[PerceptualHit]) -> str:
@@ -144,4 +133,4 @@ def _hex(code: Codes) -> str:
 def _hit(hit: Mapping[str, Any], codes: Codes) -> PerceptualHit:
     distances = hamming(codes, code_of(hit, PHASH.code)[np.newaxis])[:, 0]
     nearest = int(distances.argmin())
-    return PerceptualHit(hit["_id"], int(distances[nearest]), list(TURNS)[nearest], **described(hit))
+    return PerceptualHit(hamming=int(distances[nearest]), turn=list(TURNS)[nearest], **described(hit))

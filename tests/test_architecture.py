@@ -18,8 +18,8 @@ JOBS = PACKAGE.parent / "jobs"
 # Each room may use itself and those before it.
 ROOMS = (
     "errors images fetching config overlap embedders hashing encoder embedding baselines index catalog checkpoint "
-    "indexing recall radius search perceptual local evaluation duplicates training web demo tour options lookup cli "
-    "jobs"
+    "indexing hits recall radius explanation search perceptual local evaluation duplicates training web demo tour "
+    "options lookup cli jobs"
 ).split()
 
 # Who may use what is not ours; everything else is open to all.

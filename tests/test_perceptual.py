@@ -97,7 +97,7 @@ class TestNearest:
         assert [hit.hamming for hit in hits] == np.sort(DISTANCES)[:30].tolist()
         assert [hit.hamming for hit in hits] == [DISTANCES[int(hit.id)] for hit in hits]
         assert hits == sorted(hits, key=lambda hit: (hit.hamming, hit.id))
-        first = PerceptualHit("0000", 0, "upright", "/0000.jpg", "Mug 0", "mugs", {"third": 0}, None, None)
+        first = PerceptualHit("0000", "/0000.jpg", "Mug 0", "mugs", {"third": 0}, None, None, 0, "upright")
         assert hits[0] == first
 
     def test_by_id_leaves_the_image_itself_out(self, index: ImageIndex) -> None:
@@ -237,8 +237,8 @@ class TestAnOlderIndex:
 
 def test_a_table_for_a_terminal() -> None:
     hits = [
-        PerceptualHit("a", 0, "upright", None, "Red mug", None, {}, 5, 5),
-        PerceptualHit("b", 12, "rotated 180", None, None, None, {}, 5, 5),
+        PerceptualHit("a", None, "Red mug", None, {}, 5, 5, 0, "upright"),
+        PerceptualHit("b", None, None, None, {}, 5, 5, 12, "rotated 180"),
     ]
     assert as_table(hits).splitlines() == [
         "hamming  query        id",
