@@ -1,9 +1,10 @@
-"""`hashsearch search`: an image or an id, how to search, and the hits as lines or JSON."""
+"""`hashsearch search`: images or ids, how to search, and the hits as lines or JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from hashsearch.options import as_json, load_encoder, say, with_settings
+from hashsearch.errors import HashsearchError
+from hashsearch.options import EXIT_REJECTS, as_json, load_encoder, say, with_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from hashsearch.config import Settings
     from hashsearch.encoder import Encoder
     from hashsearch.index.store import ImageIndex
-    from hashsearch.search import Searcher
+    from hashsearch.search import Hit, Searcher, SearchOptions
 
 
 def open_searcher(settings: Settings) -> Searcher:
@@ -60,22 +62,33 @@ class Question:
         pixels = decode(read_source(str(self.image), limits), limits)
         return pixels if self.crop is None else crop(pixels, _sides(self.crop))
 
+    def options(self, **others: Any) -> SearchOptions:
+        """The options of a search by codes."""
+        from hashsearch.search import SearchOptions
 
-Answer = tuple[Sequence[Any], str]  # hits, and the same as lines for a terminal
+        return SearchOptions(k=self.k, category=self.category, attributes=self.attributes, **others)
 
 
-def _by_codes(question: Question, radius: int | None, **options: Any) -> Answer:
-    from hashsearch.search import SearchOptions, as_table
+Answer = tuple[Any, str]  # as JSON holds it, and as lines for a terminal
 
-    chosen = SearchOptions(k=question.k, category=question.category, attributes=question.attributes, **options)
-    searcher = open_searcher(question.settings)
+
+def _by_codes(question: Question, radius: int | None, explained: str | None, **options: Any) -> Answer:
+    from hashsearch.search import as_table
+
+    chosen, searcher = question.options(**options), open_searcher(question.settings)
+    if explained is not None:
+        if radius is not None:
+            raise click.UsageError("--radius finds every image within it: there is nothing to --explain")
+        asked = question.pixels() if question.image_id is None else question.image_id
+        explanation = searcher.explain(asked, explained, chosen)
+        return explanation.as_dict(), explanation.as_lines()
     if question.image_id is not None:
         by_id, within = searcher.by_id, searcher.within_radius_of
         hits = by_id(question.image_id, chosen) if radius is None else within(question.image_id, radius, chosen)
     else:
         vector = searcher.encoder.embed([question.pixels()])[0]
         hits = searcher.by_vector(vector, chosen) if radius is None else searcher.within_radius(vector, radius, chosen)
-    return hits, as_table(hits)
+    return [hit.as_dict() for hit in hits], as_table(hits)
 
 
 def _by_phash(question: Question, radius: int | None, turned: bool) -> Answer:
@@ -95,7 +108,7 @@ def _by_phash(question: Question, radius: int | None, turned: bool) -> Answer:
         hits = searcher.within_radius_of(question.image_id, radius, filters=narrowed)
     else:
         hits = searcher.within_radius(question.pixels(), radius, turned=turned, filters=narrowed)
-    return hits, as_table(hits)
+    return [hit.as_dict() for hit in hits], as_table(hits)
 
 
 def _by_local_features(question: Question, vocabulary: Path | None, matched: int, turned: bool) -> Answer:
@@ -112,7 +125,7 @@ def _by_local_features(question: Question, vocabulary: Path | None, matched: int
         hits = searcher.by_id(question.image_id, question.k, candidates=matched, turned=turned, filters=narrowed)
     else:
         hits = searcher.by_image(question.pixels(), question.k, candidates=matched, turned=turned, filters=narrowed)
-    return hits, as_table(hits)
+    return [hit.as_dict() for hit in hits], as_table(hits)
 
 
 @dataclass(frozen=True)
@@ -123,8 +136,9 @@ class _Method:
     options: tuple[str, ...]
 
 
+_OF_CODES = ("candidates", "strategy", "compared", "probes", "min_cosine", "radius", "explained")
 _METHODS = {
-    "codes": _Method(_by_codes, ("candidates", "strategy", "compared", "probes", "min_cosine", "radius")),
+    "codes": _Method(_by_codes, _OF_CODES),
     "phash": _Method(_by_phash, ("radius", "turned")),
     "sift": _Method(_by_local_features, ("vocabulary", "matched", "turned")),
 }
@@ -135,13 +149,49 @@ def _options_of(method: str, options: dict[str, Any]) -> dict[str, Any]:
     own, given = _METHODS[method].options, click.get_current_context().get_parameter_source
     for name in options.keys() - set(own):
         if given(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{name.replace('_', '-')} is not for --method {method}")
+            raise click.UsageError(f"{_flag(name)} is not for --method {method}")
     return {name: options[name] for name in own}
 
 
+def _flag(name: str) -> str:
+    """An option as it is written."""
+    return next(one.opts[0] for one in click.get_current_context().command.params if one.name == name)
+
+
+def _each(
+    settings: Settings, images: Sequence[Path], image_ids: Sequence[str], options: SearchOptions
+) -> Iterator[tuple[str, list[Hit] | HashsearchError]]:
+    """The hits of each image or id, in order, or what is wrong with it."""
+    from hashsearch.embedding import embed_sources
+
+    searcher = open_searcher(settings)
+    yield from zip(image_ids, searcher.search_many(image_ids, options))
+    sources = list(dict.fromkeys(map(str, images)))
+    for batch in embed_sources(searcher.encoder.embedder, sources, settings.limits):
+        found: dict[str, list[Hit] | HashsearchError] = dict(batch.errors)
+        found |= zip(batch.sources, searcher.search_many(batch.vectors, options))
+        yield from ((source, found[source]) for source in sources if source in found)
+
+
+def _tell_each(answers: Iterator[tuple[str, list[Hit] | HashsearchError]], as_json: bool) -> int:
+    """Print each answer when it is there, as a line of JSON or a table; the exit code."""
+    from hashsearch.search import as_table
+
+    failed = 0
+    for asked, answer in answers:
+        if isinstance(answer, HashsearchError):
+            failed += 1
+            told: dict[str, Any] = {"error": {"code": answer.code, "message": str(answer)}}
+            lines = f"{answer.code}: {answer}"
+        else:
+            told, lines = {"hits": [hit.as_dict() for hit in answer]}, as_table(answer)
+        click.echo(json.dumps({"query": asked, **told}) if as_json else f"{asked}:\n{lines}\n")
+    return EXIT_REJECTS if failed else 0
+
+
 @click.command()
-@click.argument("image", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--id", "image_id", help="Search with an indexed image instead.")
+@click.argument("images", metavar="[IMAGE]...", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--id", "image_ids", multiple=True, help="Search with an indexed image instead; may be repeated.")
 @with_settings("index", "encoder", "es_url", "home")
 @click.option(
     "--method",
@@ -151,23 +201,35 @@ def _options_of(method: str, options: dict[str, Any]) -> dict[str, Any]:
     help="What is compared: codes and vectors of the network, perceptual hashes, or keypoints.",
 )
 @click.option("-k", default=10, show_default=True, help="Hits wanted.")
-@click.option("--candidates", default=500, show_default=True, help="Codes recalled, to be re-ranked by cosine.")
+@click.option(
+    "--candidates",
+    type=int,
+    help="Codes recalled, to be re-ranked by cosine.  [default: as the index was tuned, else 500; -k at least]",
+)
 @click.option(
     "--strategy",
-    help="scan, sub_codes or graph.  [default: graph where the index has one; else scan, but sub_codes above 50,000 "
-    "images if they are cells]",
+    help="scan, sub_codes or graph.  [default: as the index was tuned; else graph where the index has one; else scan, "
+    "but sub_codes above 50,000 images if they are cells]",
 )
 @click.option(
     "--compared",
     type=int,
-    help="Codes compared at most, with cells.  [default: a 40th of the index, 10,000 and 16 average cells at least]",
+    help="Codes compared at most, with cells.  [default: as the index was tuned; else a 40th of the index, 10,000 and "
+    "16 average cells at least]",
 )
-@click.option("--probes", type=int, help="Sub-codes asked for of each block, with blocks.  [default: 16]")
+@click.option(
+    "--probes",
+    type=int,
+    help="Sub-codes asked for of each block, with blocks.  [default: as the index was tuned, else 16]",
+)
 @click.option("--category", multiple=True, help="Only images of this category; may be repeated.")
 @click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="Only images with it; repeatable.")
 @click.option("--min-cosine", type=float, help="Only hits at least this similar.")
 @click.option(
     "--radius", type=int, help="All images whose code or hash differs in at most this many bits, instead of the k best."
+)
+@click.option(
+    "--explain", "explained", metavar="ID", help="Tell why this indexed image is found or is not, instead of the hits."
 )
 @click.option(
     "--turned",
@@ -185,8 +247,8 @@ def _options_of(method: str, options: dict[str, Any]) -> dict[str, Any]:
 def search(
     settings: Settings,
     method: str,
-    image: Path | None,
-    image_id: str | None,
+    images: tuple[Path, ...],
+    image_ids: tuple[str, ...],
     k: int,
     category: tuple[str, ...],
     attributes: tuple[str, ...],
@@ -194,12 +256,22 @@ def search(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Find the indexed images nearest to IMAGE."""
-    if (image is None) == (image_id is None):
+    """Find the indexed images nearest to IMAGE.
+
+    Of several, or of several --id, each has its own hits: with --json a line each, with `query` and `hits` or `error`.
+    Exit code 3 when some could not be searched with.
+    """
+    if bool(images) == bool(image_ids):
         raise click.UsageError("give either IMAGE or --id")
+    image, image_id = next(iter(images), None), next(iter(image_ids), None)
     question = Question(settings, image, image_id, crop, k, category, attributes_of(attributes))
-    hits, table = _METHODS[method].answer(question, **_options_of(method, options))
-    click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else table)
+    chosen = _options_of(method, options)
+    if len(images) + len(image_ids) > 1:
+        if method != "codes" or crop or chosen.pop("radius") is not None or chosen.pop("explained") is not None:
+            raise click.UsageError("--method, --crop, --radius and --explain are for one query, got several")
+        sys.exit(_tell_each(_each(settings, images, image_ids, question.options(**chosen)), as_json))
+    answer, lines = _METHODS[method].answer(question, **chosen)
+    click.echo(json.dumps(answer) if as_json else lines)
 
 
 def _sides(box: str) -> list[float]:

@@ -2,61 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashsearch.embedding import BATCH
 from hashsearch.encoder import EncodedQuery, Encoder
-from hashsearch.errors import SearchError
+from hashsearch.errors import HashsearchError, SearchError
+from hashsearch.explanation import Explanation, explain
 from hashsearch.hashing.bits import Codes, Vectors, hamming
+from hashsearch.hits import FoundImage, described
 from hashsearch.index import queries
 from hashsearch.index.queries import MAX_CANDIDATES
-from hashsearch.index.store import ImageIndex, code_of
+from hashsearch.index.store import ImageIndex, StoredVectors, code_of
+from hashsearch.overlap import batched
 from hashsearch.radius import Radius
-from hashsearch.recall import STRATEGIES, Recall
+from hashsearch.recall import Plan, Query, Recall, SearchOptions
+
+# What is searched with: the id of an indexed image, an RGB image `(height, width, 3)`, or a vector `(dims,)`.
+Asked = str | NDArray[Any]
 
 
 @dataclass(frozen=True)
-class SearchOptions:
-    """How to search. SearchError names the option that is outside its range.
-
-    `strategy`: `scan` compares every code, `sub_codes` only those that share a sub-code with the query, `graph` walks
-    the graph over the quantised vectors of an index that has one; None takes what is best for the index.
-    `candidates` are recalled (of each shard) by Hamming distance, with `graph` by the quantised vectors, and re-ranked
-    by exact cosine.
-    `compared`: how many codes `sub_codes` may compare, with cells; `probes`: how many sub-codes of each block it asks
-    for, with blocks.
-    `explain`: also tell each hit's code, sub-codes and rank before re-ranking.
-    """
-
-    k: int = 10
-    candidates: int = 500
-    strategy: str | None = None
-    compared: int | None = None
-    probes: int | None = None
-    category: Sequence[str] = ()
-    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    min_cosine: float | None = None
-    explain: bool = True
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.candidates <= MAX_CANDIDATES:
-            raise SearchError(f"candidates must be 1 to {MAX_CANDIDATES}, got {self.candidates}")
-        if not 1 <= self.k <= self.candidates:
-            raise SearchError(f"k must be 1 to the number of candidates, {self.candidates}, got {self.k}")
-        if self.strategy is not None and self.strategy not in STRATEGIES:
-            raise SearchError(f"strategy must be one of {', '.join(STRATEGIES)}, got '{self.strategy}'")
-        if self.compared is not None and self.compared < 1:
-            raise SearchError(f"compared must be at least 1, got {self.compared}")
-        if self.min_cosine is not None and not -1 <= self.min_cosine <= 1:
-            raise SearchError(f"min_cosine must be -1 to 1, got {self.min_cosine}")
-
-
-@dataclass(frozen=True)
-class Hit:
+class Hit(FoundImage):
     """One found image.
 
     `hamming_rank` is its rank before re-ranking (1 is first, equal distances share a rank); none with a graph.
@@ -65,21 +37,10 @@ class Hit:
     and no `hamming`.
     """
 
-    id: str
     cosine: float
     hamming: int | None
     hamming_rank: int | None
     sub_codes: tuple[str, ...]
-    uri: str | None
-    title: str | None
-    category: str | None
-    attributes: Mapping[str, Any]
-    width: int | None
-    height: int | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The hit as JSON holds it."""
-        return asdict(self)
 
 
 def as_table(hits: Sequence[Hit]) -> str:
@@ -94,6 +55,8 @@ def as_table(hits: Sequence[Hit]) -> str:
 
 _DEFAULTS = SearchOptions()
 _FIRST_KEPT = 1000  # of the images within a radius
+# Queries of a request, and searches that Elasticsearch works on at a time: best for two cores (benchmarks/batches.py)
+TOGETHER, AT_ONCE = 64, 4
 
 
 class Searcher:
@@ -112,12 +75,45 @@ class Searcher:
 
     def by_id(self, image_id: str, options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """Hits for an indexed image, itself left out; ImageNotFound when it is not there."""
-        others = queries.none_of(queries.ids([image_id]))
-        return self._search(self._stored_query(image_id), options, [others])
+        return self.search(self.stored_query(image_id, self.index.vectors_of(image_id)), options)
 
     def by_vector(self, vector: Vectors, options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """Hits for an embedding `(dims,)` of any length but zero, best cosine first."""
-        return self._search(self.encoder.encode_query(vector), options, [])
+        return self.search(Query(self.encoder.encode_query(vector)), options)
+
+    def search(self, query: Query, options: SearchOptions = _DEFAULTS) -> list[Hit]:
+        """Hits for a query that is encoded already, best cosine first."""
+        (hits,) = self._search_all([query], options, AT_ONCE)
+        return hits
+
+    def search_many(
+        self,
+        asked: Iterable[Asked],
+        options: SearchOptions = _DEFAULTS,
+        *,
+        together: int = TOGETHER,
+        at_once: int = AT_ONCE,
+    ) -> Iterator[list[Hit] | HashsearchError]:
+        """The hits of each image, vector or id, in order, as `by_image`, `by_vector` and `by_id` give them.
+
+        What cannot be searched with (a zero vector, the id of no image) has its error in its place, returned and not
+        raised; what is wrong with all, such as an absent cluster, is raised. The next batch is taken when its first
+        answer is, so that there may be any number of queries. `together` of them make a request, of whose searches
+        (two a query, if they are explained) Elasticsearch works on `at_once` at a time.
+        """
+        for batch in batched(asked, BATCH):
+            found = self._queries(batch)
+            good = [query for query in found if isinstance(query, Query)]
+            parts = (self._search_all(part, options, at_once) for part in batched(good, together))
+            hits = chain.from_iterable(parts)
+            yield from (next(hits) if isinstance(query, Query) else query for query in found)
+
+    def explain(self, asked: Asked, image_id: str, options: SearchOptions = _DEFAULTS) -> Explanation:
+        """Why the query finds this indexed image, or why it does not; ImageNotFound when it is not there."""
+        (query,) = self._queries([asked])
+        if isinstance(query, HashsearchError):
+            raise query
+        return explain(self.index, self.recall.plan(query, options), image_id)
 
     def within_radius(self, vector: Vectors, radius: int, options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """Every indexed image whose code is within `radius` bits of the query's, nearest first: none is missed.
@@ -129,44 +125,75 @@ class Searcher:
 
     def within_radius_of(self, image_id: str, radius: int, options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """The same for an indexed image, itself left out; ImageNotFound when it is not there."""
-        hits = self._within(self._stored_query(image_id), radius, options)
-        return [hit for hit in hits if hit.id != image_id]
+        query = self.stored_query(image_id, self.index.vectors_of(image_id))
+        return [hit for hit in self._within(query.encoded, radius, options) if hit.id != image_id]
 
-    def _stored_query(self, image_id: str) -> EncodedQuery:
-        stored = self.index.vectors_of(image_id)
-        return self.encoder.stored_query(stored.rerank_vector, stored.code)
+    def stored_query(self, image_id: str, stored: StoredVectors) -> Query:
+        """The query by an indexed image, of what is stored of it."""
+        return Query(self.encoder.stored_query(stored.rerank_vector, stored.code), image_id)
+
+    def _queries(self, asked: Sequence[Asked]) -> list[Query | HashsearchError]:
+        """What is asked, encoded, or what is wrong with it; ids are looked up and images embedded all at once."""
+        stored = self.index.vectors([one for one in asked if isinstance(one, str)])
+        embedded = iter(self._embedded([one for one in asked if _is_image(one)]))
+        return [self._query(next(embedded) if _is_image(one) else one, stored) for one in asked]
+
+    def _embedded(self, images: Sequence[Any]) -> list[Vectors | HashsearchError]:
+        """Vectors of images; an EmbedderError for an array of another shape."""
+        prepared: list[Any] = []
+        for image in images:
+            try:
+                prepared.append(self.encoder.embedder.prepare(image))
+            except HashsearchError as error:
+                prepared.append(error)
+        usable = [one for one in prepared if not isinstance(one, HashsearchError)]
+        vectors = iter(self.encoder.embed(usable) if usable else ())
+        return [one if isinstance(one, HashsearchError) else next(vectors) for one in prepared]
+
+    def _query(self, asked: Asked | HashsearchError, stored: Mapping[str, StoredVectors]) -> Query | HashsearchError:
+        if isinstance(asked, HashsearchError):
+            return asked
+        if isinstance(asked, str):
+            return self.stored_query(asked, stored[asked]) if asked in stored else self.index.not_found(asked)
+        try:
+            return Query(self.encoder.encode_query(asked))
+        except HashsearchError as error:
+            return error
+
+    def _search_all(self, found: Sequence[Query], options: SearchOptions, at_once: int) -> list[list[Hit]]:
+        """The hits of each query, of one request."""
+        plans = [self.recall.plan(query, options) for query in found]
+        requests = [self._requests(plan) for plan in plans]
+        answers = iter(self.index.search(*chain.from_iterable(requests), at_once=at_once))
+        return [self._hits(plan, list(islice(answers, len(sent)))) for plan, sent in zip(plans, requests)]
+
+    def _requests(self, plan: Plan) -> list[queries.Body]:
+        """The search itself, and to explain it the candidates' scores, which a graph does not have."""
+        request = plan.reranked(plan.options.k, plan.options.min_cosine)
+        if not plan.options.explain:
+            return [request]
+        recalled = plan.recalled()
+        if recalled is None:
+            return [queries.explained(request)]
+        most = min(MAX_CANDIDATES, plan.candidates * self.index.shards)
+        return [queries.explained(request), queries.recalled_scores(recalled, most)]
+
+    def _hits(self, plan: Plan, answers: Sequence[Mapping[str, Any]]) -> list[Hit]:
+        found = answers[0]["hits"]["hits"]
+        if not plan.options.explain:
+            return [_hit(hit) for hit in found]
+        distances = self._distances(answers[1]) if len(answers) > 1 else None
+        return [self._explained(hit, plan.query.encoded.code, plan.terms, distances) for hit in found]
 
     def _within(self, query: EncodedQuery, radius: int, options: SearchOptions) -> list[Hit]:
         if not 0 <= radius <= self.encoder.bits:
             raise SearchError(f"radius must be 0 to {self.encoder.bits}, the bits of a code, got {radius}")
-        filters = queries.filters(options.category, options.attributes)
-        hits = self._inside(query, radius, filters, self.radius.clauses(query.code, radius))
+        hits = self._inside(query, radius, options.filters, self.radius.clauses(query.code, radius))
         if len(hits) >= MAX_CANDIDATES:
             raise SearchError(f"{MAX_CANDIDATES} or more images lie within radius {radius}: ask for a smaller one")
         if options.min_cosine is not None:  # not in the request, where it would hide that there were too many
             hits = [hit for hit in hits if hit.cosine >= options.min_cosine]
         return sorted(hits, key=lambda hit: (hit.hamming or 0, -hit.cosine, hit.id))
-
-    def _search(self, query: EncodedQuery, options: SearchOptions, clauses: list[queries.Body]) -> list[Hit]:
-        filters = queries.filters(options.category, options.attributes)
-        clauses = clauses + filters
-        strategy, terms = self.recall.strategy(options.strategy, filters), []
-        if strategy == "sub_codes":
-            terms = self.recall.terms(query, options.probes, options.compared, filters)
-            clauses.append(queries.sub_codes(terms))
-        if strategy != "graph":
-            clauses = [queries.recall(query.code.tobytes().hex(), options.candidates, clauses)]
-        request = queries.rerank(query, clauses, options.k, options.candidates, options.min_cosine)
-        if not options.explain:
-            (found,) = self.index.search(request)
-            return [_hit(hit) for hit in found["hits"]["hits"]]
-        requests = [queries.explained(request)]
-        if strategy != "graph":
-            most = min(MAX_CANDIDATES, options.candidates * self.index.shards)
-            requests.append(queries.recalled_scores(clauses[0], most))
-        found, *scored = self.index.search(*requests)
-        distances = self._distances(scored[0]) if scored else None
-        return [self._explained(hit, query.code, terms, distances) for hit in found["hits"]["hits"]]
 
     def _inside(
         self, query: EncodedQuery, radius: int, filters: list[queries.Body], sieve: list[queries.Body]
@@ -203,18 +230,8 @@ class Searcher:
 
 
 def _hit(hit: Mapping[str, Any]) -> Hit:
-    return Hit(
-        id=hit["_id"],
-        cosine=2 * hit["_score"] - 1,
-        hamming=None,
-        hamming_rank=None,
-        sub_codes=(),
-        **described(hit),
-    )
+    return Hit(cosine=2 * hit["_score"] - 1, hamming=None, hamming_rank=None, sub_codes=(), **described(hit))
 
 
-def described(hit: Mapping[str, Any]) -> dict[str, Any]:
-    """What a hit tells of its image, whatever was searched by."""
-    source = hit["_source"]
-    told = {name: source.get(name) for name in ("uri", "title", "category", "width", "height")}
-    return {**told, "attributes": source.get("attributes", {})}
+def _is_image(asked: Asked) -> bool:
+    return not isinstance(asked, str) and np.ndim(asked) > 1

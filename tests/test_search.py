@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +16,14 @@ from elasticsearch import Elasticsearch
 from faults import Exchange, FaultProxy, passes, rewrites
 from indices import documents_of, filled, fresh_index_name
 from numpy.typing import NDArray
+from shop import Shop
 from vectors import clustered, cosines, toy_encoder
 
 from hashsearch.encoder import Encoder
 from hashsearch.errors import (
+    EmbedderError,
     EncoderError,
+    HashingError,
     HashsearchError,
     ImageNotFound,
     IndexNotFound,
@@ -29,6 +33,7 @@ from hashsearch.errors import (
 from hashsearch.hashing.bits import Vectors, hamming
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import Blocks
+from hashsearch.images import decode
 from hashsearch.index import templates
 from hashsearch.index.client import connect
 from hashsearch.index.store import ImageIndex
@@ -114,6 +119,7 @@ class Made:
 
         Which of several codes at the same distance are still candidates is free where not all can be.
         """
+        assert options.candidates is not None
         found, distances = self.cosines(query), self.distances(query)
         places = np.flatnonzero(allowed)
         if not len(places):
@@ -450,6 +456,76 @@ class TestGraph:
             searchers["blocks-flat"].searcher.by_vector(QUERIES[0], SearchOptions(strategy="graph"))
 
 
+class TestMany:
+    """Many queries at once: what each finds alone, in their order."""
+
+    EVERY = (
+        ("blocks-flat", SearchOptions()),
+        ("blocks-flat", SearchOptions(k=3, candidates=20, explain=False)),
+        ("blocks-flat", SearchOptions(strategy="sub_codes", probes=4)),
+        ("cells-flat", SearchOptions(strategy="sub_codes", compared=80, min_cosine=0.5)),
+        ("cells-flat", SearchOptions(category=["mugs"], attributes={"colour": ["red"]})),
+        ("cells-graph", SearchOptions()),
+        ("cells-graph", SearchOptions(strategy="scan", explain=False)),
+    )
+
+    @pytest.mark.parametrize(("kind", "options"), EVERY)
+    def test_each_finds_what_it_finds_alone(
+        self, searchers: dict[str, Made], kind: str, options: SearchOptions
+    ) -> None:
+        searcher = searchers[kind].searcher
+        found = searcher.search_many(VECTORS[::2], options)  # more than one request holds, and than one batch
+        for vector, hits in zip(VECTORS[::2], found, strict=True):
+            self.same(hits, searcher.by_vector(vector, options))
+        ids = ["0003", "0150", "0003"]
+        for image_id, hits in zip(ids, searcher.search_many(ids, options), strict=True):
+            self.same(hits, searcher.by_id(image_id, options))
+
+    def same(self, hits: list[Hit] | HashsearchError, others: list[Hit]) -> None:
+        """They are the same up to the last digit of a cosine, which changes as Java compiles its loops."""
+        assert isinstance(hits, list)
+        assert [replace(hit, cosine=0) for hit in hits] == [replace(hit, cosine=0) for hit in others]
+        assert [hit.cosine for hit in hits] == pytest.approx([hit.cosine for hit in others], abs=1e-6)
+
+    def test_what_cannot_be_searched_with_is_told_in_its_place(self, flat: Made) -> None:
+        asked = [VECTORS[5], np.zeros(DIMS, np.float32), "0007", "nobody", VECTORS[9][:-1], "", VECTORS[9]]
+        found = list(flat.searcher.search_many(asked))
+        errors = {place: one for place, one in enumerate(found) if isinstance(one, HashsearchError)}
+        assert {place: type(error) for place, error in errors.items()} == {
+            1: EncoderError,
+            3: ImageNotFound,
+            4: HashingError,
+            5: ImageNotFound,
+        }
+        assert "no image with id 'nobody'" in str(errors[3])
+        self.same(found[0], flat.searcher.by_vector(VECTORS[5]))
+        self.same(found[2], flat.searcher.by_id("0007"))
+        self.same(found[6], flat.searcher.by_vector(VECTORS[9]))
+
+    def test_pictures_vectors_and_ids_may_be_mixed(self, shop: Shop) -> None:
+        searcher, red, gold = shop.searcher, *(decode(shop.picture(f"{one}.png")) for one in ("mugs/red", "mugs/gold"))
+        asked = [red, np.zeros((4, 4), np.uint8), "mugs/blue.png", gold, shop.vectors["flyers/red.png"]]
+        found = list(searcher.search_many(asked))
+        assert isinstance(found[1], EmbedderError)
+        assert "an image must be (height, width, 3) uint8, got (4, 4)" in str(found[1])
+        self.same(found[0], searcher.by_image(red))
+        self.same(found[2], searcher.by_id("mugs/blue.png"))
+        self.same(found[3], searcher.by_image(gold))
+        self.same(found[4], searcher.by_vector(shop.vectors["flyers/red.png"]))
+
+    def test_none_have_no_answers(self, flat: Made) -> None:
+        assert list(flat.searcher.search_many([])) == []
+        assert [type(one) for one in flat.searcher.search_many(["nobody"])] == [ImageNotFound]
+
+    def test_they_may_have_no_end(self, flat: Made) -> None:
+        answers = flat.searcher.search_many(VECTORS[row % COUNT] for row in count(0))
+        assert [one[0].id for one in islice(answers, 3) if isinstance(one, list)] == ["0000", "0001", "0002"]
+
+    def test_what_is_wrong_with_all_is_raised(self, searchers: dict[str, Made]) -> None:
+        with pytest.raises(SearchError, match="needs an index with a graph"):
+            list(searchers["blocks-flat"].searcher.search_many(VECTORS[:2], SearchOptions(strategy="graph")))
+
+
 class TestRadius:
     @pytest.mark.parametrize("kind", ["blocks-flat", "cells-flat", "blocks-graph", "cells-graph"])
     @pytest.mark.parametrize("query", range(len(QUERIES)))
@@ -555,8 +631,10 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("wrong", "told"),
         [
-            ({"k": 0}, "k must be 1 to the number of candidates, 500, got 0"),
-            ({"k": 501}, "k must be 1 to the number of candidates, 500, got 501"),
+            ({"k": 0}, "k must be 1 to 10000, got 0"),
+            ({"k": 10_001}, "k must be 1 to 10000, got 10001"),
+            ({"k": 501, "candidates": 500}, "k must be 1 to the number of candidates, 500, got 501"),
+            ({"k": 0, "candidates": 500}, "k must be 1 to the number of candidates, 500, got 0"),
             ({"candidates": 0}, "candidates must be 1 to 10000, got 0"),
             ({"candidates": 10_001}, "candidates must be 1 to 10000, got 10001"),
             ({"strategy": "guess"}, "strategy must be one of scan, sub_codes, graph, got 'guess'"),

@@ -29,6 +29,7 @@ from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.index import queries, templates
 from hashsearch.index.client import connect
 from hashsearch.index.store import ImageIndex
+from hashsearch.index.tuned import Tuned
 from hashsearch.index.writing import BulkWriter
 
 VECTORS = clustered(30, 64)
@@ -376,6 +377,48 @@ READS: dict[str, ReadIndex] = {
     "sub_code_counts": lambda index: index.sub_code_counts(10),
     "refresh": lambda index: index.refresh(),
 }
+
+
+TUNED = Tuned("scan", 40, None, None, 10, 0.99, 0.995, 30, "2026-01-01T00:00:00+00:00")
+
+
+class TestTuned:
+    """What an index was tuned to goes with it: with all that is behind the alias, and with nothing made anew."""
+
+    def test_it_is_kept(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, ENCODER).with_vocabulary("abc")
+        assert index.tuned is None
+        tuned = index.with_tuned(TUNED)
+        assert tuned == replace(index, tuned=TUNED) == ImageIndex.open(client, fresh_name, ENCODER)
+        again = replace(TUNED, candidates=50)
+        assert tuned.with_tuned(again).tuned == again == ImageIndex.open(client, fresh_name, ENCODER).tuned
+        assert ImageIndex.open(client, fresh_name, ENCODER).vocabulary == "abc"
+        assert tuned.with_tuned(None) == index == ImageIndex.open(client, fresh_name, ENCODER)
+
+    def test_a_vocabulary_leaves_it(self, client: Elasticsearch, fresh_name: str) -> None:
+        ImageIndex.create(client, fresh_name, ENCODER).with_tuned(TUNED).with_vocabulary("abc")
+        assert ImageIndex.open(client, fresh_name, ENCODER).tuned == TUNED
+
+    def test_it_is_that_of_all_indices_behind_the_alias(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, ENCODER).with_tuned(TUNED)
+        dated = templates.dated_index_of(fresh_name, date(2020, 1, 1), ENCODER.fingerprint)
+        mappings = templates.index_mappings(ENCODER.dims, ENCODER.bits, ENCODER.fingerprint)
+        client.indices.create(index=dated, aliases={index.alias: {}}, mappings=mappings)
+        both = ImageIndex.open(client, fresh_name, ENCODER)
+        assert both.tuned is None
+        assert both.with_tuned(TUNED) == ImageIndex.open(client, fresh_name, ENCODER)
+
+    def test_a_graph_makes_it_another_index(self, client: Elasticsearch, fresh_name: str) -> None:
+        graphed = ImageIndex.create(client, fresh_name, ENCODER).with_tuned(TUNED).with_graph()
+        assert graphed.tuned is ImageIndex.open(client, fresh_name, ENCODER).tuned is None
+        assert graphed.with_tuned(TUNED).with_graph() == ImageIndex.open(client, fresh_name, ENCODER)
+        assert ImageIndex.open(client, fresh_name, ENCODER).tuned == TUNED
+
+    def test_what_another_version_wrote_counts_as_nothing(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        meta = {"encoder": ENCODER.fingerprint, "search": {"strategy": "scan"}}
+        client.indices.put_mapping(index=index.indices[0], meta=meta)
+        assert ImageIndex.open(client, fresh_name, ENCODER).tuned is None
 
 
 class TestGone:

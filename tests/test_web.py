@@ -175,6 +175,42 @@ class TestSearch:
         assert ids(answer) == ["mugs/black.png"]
 
 
+class TestExplain:
+    def test_it_is_told_of_a_search_by_id_and_by_image(self, web: FlaskClient, shop: Shop) -> None:
+        for hit in body(search(web, id=RED_MUG, k=50))["hits"]:
+            told = body(web.post(f"/api/explain/{quote(hit['id'])}", json={"id": RED_MUG, "k": 50}))
+            assert (told["id"], told["found"], told["hamming"]) == (hit["id"], True, hit["hamming"])
+            assert told["hamming_rank"] == hit["hamming_rank"]
+            assert told["cosine"] == pytest.approx(hit["cosine"], abs=1e-6)
+        form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "query.png"), "k": "1", "filters": '{"category": "mugs"}'}
+        told = body(web.post("/api/explain/flyers/gold.png", data=form))
+        assert (told["found"], told["filtered_by"]) == (False, ["category"])
+        assert told["why"] == "not found: it does not pass the filter on category"
+        vector = [float(value) for value in shop.vectors[RED_MUG]]
+        told = body(web.post(f"/api/explain/{RED_MUG}", json={"vector": vector, "strategy": "sub_codes"}))
+        assert (told["found"], told["cosine_rank"], told["hamming"]) == (True, 1, 0)
+        assert set(told["shared"]) == set(told["sub_codes"])
+
+    @pytest.mark.parametrize(
+        ("image_id", "sent", "status"),
+        [
+            ("nobody", {"id": RED_MUG}, 404),
+            (RED_MUG, {"id": "nobody"}, 404),
+            (RED_MUG, {"id": RED_MUG, "radius": 3}, 400),
+            (RED_MUG, {}, 400),
+            (RED_MUG, {"id": RED_MUG, "k": 0}, 422),
+        ],
+    )
+    def test_what_cannot_be_explained(self, web: FlaskClient, image_id: str, sent: dict[str, Any], status: int) -> None:
+        answer = web.post(f"/api/explain/{image_id}", json=sent)
+        assert (answer.status_code, answer.mimetype) == (status, "application/json")
+
+    def test_only_a_search_can_be_sent(self, web: FlaskClient) -> None:
+        assert web.get(f"/api/explain/{RED_MUG}").status_code == 405
+        foreign = {"Sec-Fetch-Site": "cross-site"}
+        assert web.post(f"/api/explain/{RED_MUG}", json={"id": RED_MUG}, headers=foreign).status_code == 403
+
+
 REFUSED = [
     ("[]", 400, "object"),
     ("{", 400, "JSON"),

@@ -13,32 +13,45 @@ from hashsearch.hashing.bits import Vectors
 from hashsearch.index.store import ImageIndex, StoredVectors
 
 PAGE = 500
+_ROUNDING = 1e-6
 
 
 def nearest(index: ImageIndex, queries: Mapping[str, StoredVectors], k: int) -> NDArray[np.float32]:
-    """Cosines `(queries, k)` of the images nearest to each indexed image, itself left out, best first.
+    """Cosines `(queries, k)` of the images nearest to each indexed image, itself left out, best first."""
+    return nearest_to(index, directions(queries), k, [*queries])
 
-    Minus infinity where the index holds fewer. All stored re-rank vectors are read once, in pages: Elasticsearch's own
-    exact search needs scripts, which some clusters do not allow, or an index without a graph.
+
+def nearest_to(index: ImageIndex, asked: Vectors, k: int, own: Sequence[str] = ()) -> NDArray[np.float32]:
+    """Cosines `(n, k)` of the images nearest to each re-rank vector `(n, dims)` of length 1, best first.
+
+    Minus infinity where the index holds fewer. `own` are the ids of the images that the vectors are of, each left out
+    of its own row. All stored re-rank vectors are read once, in pages: Elasticsearch's own exact search needs scripts,
+    which some clusters do not allow, or an index without a graph.
     """
-    asked = directions(queries)
-    best = np.full((len(queries), k), -np.inf, np.float32)
+    best = np.full((len(asked), k), -np.inf, np.float32)
     with tqdm(total=index.count(), desc="exact", unit=" images") as bar:
         for ids, _ in index.codes([]):
             for start in range(0, len(ids), PAGE):
                 page = stored_vectors(index, ids[start : start + PAGE])
                 bar.update(len(page))
                 if page:
-                    best = _better(best, asked @ directions(page).T, [*queries], [*page])
+                    best = _better(best, asked @ directions(page).T, own, [*page])
     return -np.sort(-best, axis=1)
 
 
+def share_found(cosines: Sequence[float], exact: NDArray[np.float32]) -> float:
+    """The share of the exact nearest, given by their cosines, that an answer reaches; equal pictures are no misses."""
+    wanted = exact[np.isfinite(exact)]
+    near = sum(cosine >= wanted[-1] - _ROUNDING for cosine in cosines)
+    return min(1.0, near / len(wanted))
+
+
 def _better(
-    best: NDArray[np.float32], cosines: NDArray[np.float32], queries: Sequence[str], page: Sequence[str]
+    best: NDArray[np.float32], cosines: NDArray[np.float32], own: Sequence[str], page: Sequence[str]
 ) -> NDArray[np.float32]:
     """The best cosines so far and of a page `(queries, page)`."""
     column = {image_id: place for place, image_id in enumerate(page)}
-    for row, image_id in enumerate(queries):
+    for row, image_id in enumerate(own):
         if image_id in column:
             cosines[row, column[image_id]] = -np.inf
     both = np.concatenate([best, cosines], axis=1)

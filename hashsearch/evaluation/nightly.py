@@ -21,7 +21,7 @@ from hashsearch import __version__
 from hashsearch.checkpoint import Summary
 from hashsearch.errors import EvaluationError, ImageNotFound
 from hashsearch.evaluation import metrics
-from hashsearch.evaluation.exact import PAGE, nearest, stored_vectors
+from hashsearch.evaluation.exact import PAGE, nearest, share_found, stored_vectors
 from hashsearch.evaluation.history import History, Night, summary, worse
 from hashsearch.evaluation.probes import SEED, K, compared
 from hashsearch.evaluation.statistics import Figure, intervals, quantile_interval, share_interval
@@ -33,7 +33,6 @@ SAMPLED = 2000  # images whose embeddings are compared with another night's
 _CATEGORIES = 10_000  # counted
 _CATEGORIES_TOLD = 20
 _WARMING = 3  # searches before time is taken
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,8 @@ def ask(searcher: Searcher, image_ids: Sequence[str]) -> list[Answer]:
 
 def _recalls(index: ImageIndex, stored: Mapping[str, StoredVectors], answers: Sequence[Answer]) -> list[float]:
     """The share of each answer's hits that are as near as the exact ones."""
-    recalls = []
-    for answer, cosines in zip(answers, nearest(index, {answer.id: stored[answer.id] for answer in answers}, K)):
-        wanted = cosines[np.isfinite(cosines)]
-        near = sum(hit.cosine >= wanted[-1] - _ROUNDING for hit in answer.hits)
-        recalls.append(min(1.0, near / len(wanted)))
-    return recalls
+    exact = nearest(index, {answer.id: stored[answer.id] for answer in answers}, K)
+    return [share_found([hit.cosine for hit in answer.hits], row) for answer, row in zip(answers, exact)]
 
 
 def _by_category(
@@ -193,7 +188,8 @@ def _indexed(index: ImageIndex, image_ids: set[str]) -> set[str]:
 def _settings(searcher: Searcher) -> dict[str, Any]:
     """What the default options came to."""
     options = SearchOptions(k=K)
-    return {"strategy": searcher.recall.strategy(None, []), "candidates": options.candidates}
+    strategy = searcher.recall.strategy(options)
+    return {"strategy": strategy, "candidates": searcher.recall.candidates(options, strategy)}
 
 
 def _server(index: ImageIndex) -> str:

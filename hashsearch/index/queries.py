@@ -146,12 +146,12 @@ def categories(size: int) -> Body:
 def sub_code_counts(size: int, clauses: Sequence[Body]) -> Body:
     """Only how many images the clauses let through, and how many of them each of the `size` largest sub-codes has."""
     terms = {"terms": {"field": "sub_codes", "size": size}}
-    return {"query": _all_of(clauses), "size": 0, "track_total_hits": True, "aggs": {"sub_codes": terms}}
+    return {"query": all_of(clauses), "size": 0, "track_total_hits": True, "aggs": {"sub_codes": terms}}
 
 
 def sample(size: int, clauses: Sequence[Body]) -> Body:
     """Images that the clauses let through, picked at random, others each time."""
-    return {"query": {"function_score": {"query": _all_of(clauses), "random_score": {}}}, "size": size}
+    return {"query": {"function_score": {"query": all_of(clauses), "random_score": {}}}, "size": size}
 
 
 def sampled_codes(size: int, field: str = CODE.code) -> Body:
@@ -162,7 +162,7 @@ def sampled_codes(size: int, field: str = CODE.code) -> Body:
 
 def counted(clauses: Sequence[Body]) -> Body:
     """How many images the clauses let through."""
-    return {"query": _all_of(clauses)}
+    return {"query": all_of(clauses)}
 
 
 def page(
@@ -174,7 +174,7 @@ def page(
 ) -> Body:
     """One page of every image that the clauses let through, with its code or another vector, in index order."""
     body: Body = {
-        "query": _all_of(clauses),
+        "query": all_of(clauses),
         "size": size,
         "pit": {"id": pit, "keep_alive": "1m"},
         "sort": [{"_shard_doc": "asc"}],
@@ -185,5 +185,6 @@ def page(
     return {**body, "search_after": after} if after else body
 
 
-def _all_of(clauses: Sequence[Body]) -> Body:
+def all_of(clauses: Sequence[Body]) -> Body:
+    """A clause: all of the clauses hold."""
     return {"bool": {"filter": list(clauses)}} if clauses else {"match_all": {}}

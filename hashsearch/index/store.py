@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -26,6 +26,7 @@ from hashsearch.errors import (
 from hashsearch.hashing.bits import Codes
 from hashsearch.index import queries, templates
 from hashsearch.index.client import store_error, store_errors
+from hashsearch.index.tuned import Tuned
 
 _WHOLE_ANSWER_SECONDS = 10
 _MERGED_WITHIN_SECONDS = 6 * 3600
@@ -82,6 +83,7 @@ class ImageIndex:
     dims: int
     dtype: str
     vocabulary: str | None
+    tuned: Tuned | None
 
     @classmethod
     def create(cls, client: Elasticsearch, name: str, encoder: Encoder) -> ImageIndex:
@@ -121,6 +123,7 @@ class ImageIndex:
             dims=encoder.rerank_dims,
             dtype=encoder.rerank_vectors.dtype,
             vocabulary=_vocabulary(behind),
+            tuned=Tuned.of(behind),
         )
 
     @classmethod
@@ -164,12 +167,22 @@ class ImageIndex:
         if vocabulary is None or self.count():
             raise VocabularyMismatch(self.alias, self.vocabulary, vocabulary)
         self.add_fields()
-        for index in self.indices:
+        self._remember("vocabulary", vocabulary)
+        return replace(self, vocabulary=vocabulary)
+
+    def with_tuned(self, tuned: Tuned | None) -> ImageIndex:
+        """The same index, searched as tuned from now on where nothing else is asked; with None, as if never tuned."""
+        self._remember("search", tuned and asdict(tuned))
+        return replace(self, tuned=tuned)
+
+    def _remember(self, name: str, value: Any) -> None:
+        """Put a value, or nothing for None, under a name of each index's `_meta`, and leave the others there."""
+        for index, description in _behind(self.client, self.alias, self.fingerprint).items():
+            meta = {**description["mappings"]["_meta"], name: value}
             with store_errors(self.alias):
                 self.client.indices.put_mapping(
-                    index=index, meta={"encoder": self.fingerprint, "vocabulary": vocabulary}
+                    index=index, meta={known: kept for known, kept in meta.items() if kept is not None}
                 )
-        return replace(self, vocabulary=vocabulary)
 
     def require_vocabulary(self, vocabulary: str | None) -> None:
         """VocabularyMismatch unless its images have words of the vocabulary with this fingerprint."""
@@ -198,17 +211,19 @@ class ImageIndex:
     def with_graph(self) -> ImageIndex:
         """The same index with a graph over its quantised embeddings, and one over those written from now on.
 
-        Merging builds it: for an index just filled that takes half as long as a graph that grew with the index.
+        Merging builds it: for an index just filled that takes half as long as a graph that grew with the index. What
+        an index was tuned to before it had one is forgotten.
         """
         self.add_fields()
         self.require_quantisable()
+        before = self if self.graph else self.with_tuned(None)
         for index, description in _behind(self.client, self.alias, self.fingerprint).items():
             embedding = {**description["mappings"]["properties"]["embedding"], "index_options": templates.GRAPH}
             with store_errors(self.alias):
                 self.client.indices.put_mapping(index=index, properties={"embedding": embedding})
             self._unmerge(index)
         self.merge()
-        return replace(self, graph=True)
+        return replace(before, graph=True)
 
     def _unmerge(self, index: str) -> None:
         """Write an image as it is in each shard that is one segment already: merging would leave it alone."""
@@ -225,23 +240,25 @@ class ImageIndex:
                     unchanged = {"if_seq_no": hit["_seq_no"], "if_primary_term": hit["_primary_term"]}
                     self.client.index(index=index, id=hit["_id"], document=document, **unchanged)
 
-    def search(self, *bodies: queries.Body) -> list[dict[str, Any]]:
+    def search(self, *bodies: queries.Body, at_once: int | None = None) -> list[dict[str, Any]]:
         """Answers to one or more searches in one request; StoreUnavailable if a shard is missing.
 
-        SearchError when a body holds what JSON does not.
+        Elasticsearch works on `at_once` of them at a time, by default on all. SearchError when a body holds what JSON
+        does not.
         """
         searches: list[Any] = []
         for body in bodies:
             searches += [_json({"index": self.alias}), _json({"timeout": f"{_WHOLE_ANSWER_SECONDS}s", **body})]
+        most = len(bodies) if at_once is None else at_once
         with store_errors(self.alias):
-            answers = self.client.msearch(searches=searches, max_concurrent_searches=len(bodies))["responses"]
+            answers = self.client.msearch(searches=searches, max_concurrent_searches=most)["responses"]
         return [self._whole(answer) for answer in answers]
 
     def record(self, image_id: str) -> dict[str, Any]:
         """What is stored of one image, vectors aside; ImageNotFound when no search finds it."""
         found = self.records([image_id])
         if image_id not in found:
-            raise self._not_found(image_id)
+            raise self.not_found(image_id)
         return found[image_id]
 
     def records(self, image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -252,7 +269,7 @@ class ImageIndex:
         """What is searched of one image; ImageNotFound when no search finds it."""
         found = self.vectors([image_id])
         if image_id not in found:
-            raise self._not_found(image_id)
+            raise self.not_found(image_id)
         return found[image_id]
 
     def vectors(self, image_ids: Sequence[str]) -> dict[str, StoredVectors]:
@@ -268,7 +285,8 @@ class ImageIndex:
         hits: list[dict[str, Any]] = answer["hits"]["hits"]
         return hits
 
-    def _not_found(self, image_id: str) -> ImageNotFound:
+    def not_found(self, image_id: str) -> ImageNotFound:
+        """The error of looking for an image that no search finds."""
         return ImageNotFound(f"no image with id '{image_id}' in '{self.alias}'")
 
     def categories(self, most: int = 1000) -> dict[str, int]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from werkzeug.exceptions import ServiceUnavailable
 
+from hashsearch.explanation import Explanation
 from hashsearch.images import Limits, crop, decode
 from hashsearch.search import Hit, Searcher
 from hashsearch.web.request import Asked
@@ -84,6 +85,14 @@ class Answerer:
             took_ms=_ms(started, ended),
             image=seen.image if seen else None,
         )
+
+    def explain(self, asked: Asked, image_id: str) -> Explanation:
+        """Why what was asked finds an indexed image, or why not; the same errors, ImageNotFound for another id."""
+        query: str | NDArray[np.float32] | None = asked.vector if asked.id is None else asked.id
+        if asked.image is not None:
+            query = self._see(asked.image, asked.crop).vector
+        assert query is not None  # one of image, id and vector was given
+        return self.searcher.explain(query, image_id, asked.options)
 
     def _see(self, data: bytes, box: list[float] | None) -> _Seen:
         encoder = self.searcher.encoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import BadRequest
 
 from hashsearch.web.answers import Answerer
 from hashsearch.web.request import read
@@ -13,7 +14,7 @@ _HEALTH_SECONDS = 3
 
 
 def blueprint(answerer: Answerer) -> Blueprint:
-    """`POST /api/search`, `GET /api/images/<id>`, `GET /healthz`."""
+    """`POST /api/search`, `POST /api/explain/<id>`, `GET /api/images/<id>`, `GET /healthz`."""
     routes = Blueprint("api", __name__)
     index, encoder = answerer.searcher.index, answerer.searcher.encoder
 
@@ -21,6 +22,14 @@ def blueprint(answerer: Answerer) -> Blueprint:
     def search() -> Response:
         """Hits for an image, an id or a vector."""
         return jsonify(answerer.answer(read(request)).as_dict())
+
+    @routes.post("/api/explain/<id:image_id>")
+    def explain(image_id: str) -> Response:
+        """Why the same search finds one image, or why it does not."""
+        asked = read(request)
+        if asked.radius is not None:
+            raise BadRequest("radius answers every image within it, so there is nothing to explain")
+        return jsonify(answerer.explain(asked, image_id).as_dict())
 
     @routes.get("/api/images/<id:image_id>")
     def record(image_id: str) -> Response:

@@ -1,0 +1,49 @@
+"""What a hit tells of its image is the same, whatever was searched by, and comes last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hashsearch.hits import FoundImage, described
+from hashsearch.local import LocalHit
+from hashsearch.perceptual import PerceptualHit
+from hashsearch.search import Hit
+
+STORED = ["uri", "title", "category", "attributes", "width", "height"]
+HOW: dict[type[FoundImage], dict[str, Any]] = {
+    Hit: {"cosine": 0.5, "hamming": 3, "hamming_rank": 1, "sub_codes": ("c00:0001",)},
+    PerceptualHit: {"hamming": 3, "turn": "upright"},
+    LocalHit: {
+        "verdict": "same",
+        "score": 2.0,
+        "inliers": 9,
+        "share": 0.5,
+        "overlap": 0.5,
+        "word_rank": 1,
+        "unread": None,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", HOW)
+def test_as_json_holds_it(kind: type[FoundImage]) -> None:
+    source = {"uri": "/a.jpg", "attributes": {"colour": "red"}, "height": 3, "indexed_at": "2026-01-01"}
+    hit = kind(**described({"_id": "a", "_source": source}), **HOW[kind])
+    told = hit.as_dict()
+    assert list(told) == ["id", *HOW[kind], *STORED]
+    assert told == {
+        "id": "a",
+        **HOW[kind],
+        "uri": "/a.jpg",
+        "title": None,
+        "category": None,
+        "attributes": {"colour": "red"},
+        "width": None,
+        "height": 3,
+    }
+
+
+def test_an_image_without_attributes_has_none() -> None:
+    assert described({"_id": "a", "_source": {}})["attributes"] == {}
