@@ -25,7 +25,7 @@ from hashsearch.cli import commands
 from hashsearch.demo import draw_catalog
 from hashsearch.encoder import Encoder
 from hashsearch.index.node import LocalNode
-from hashsearch.recall import CELLS_AT_LEAST, COMPARED_AT_LEAST, COMPARED_SHARE, PROBES, SCANNED_UP_TO
+from hashsearch.recall import CANDIDATES, CELLS_AT_LEAST, COMPARED_AT_LEAST, COMPARED_SHARE, PROBES, SCANNED_UP_TO
 from jobs import (
     compare_baselines,
     find_duplicates,
@@ -34,6 +34,7 @@ from jobs import (
     index_catalog,
     label_clusters,
     train_embedder,
+    tune_recall,
 )
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
     yield "fit_encoder", fit_encoder.main
     yield "fit_vocabulary", fit_vocabulary.main
     yield "train_embedder", train_embedder.main
+    yield "tune_recall", tune_recall.main
     yield from ((f"compare_baselines {name}", one) for name, one in compare_baselines.main.commands.items())
     yield from ((f"label_clusters {name}", one) for name, one in label_clusters.main.commands.items())
     for name, command in commands.commands.items():
@@ -134,6 +136,36 @@ def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, s
     radius = every[3]["hamming"]
     near = json.loads(hashsearch(["search", question, "--radius", str(radius), "--json"], indexed).stdout)
     assert {hit["id"] for hit in near} == {hit["id"] for hit in every if hit["hamming"] <= radius}
+
+
+def test_several_pictures_or_ids_have_an_answer_each(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
+    files = [str(file) for file in sorted((pictures.parent / "images").rglob("*.jpg"))[:3]]
+    (tmp_path / "note.jpg").write_text("no picture")
+    asked = [files[0], str(tmp_path / "note.jpg"), *files[1:]]
+    done = hashsearch(["search", *asked, "-k", "3", "--json"], indexed)
+    assert done.returncode == 3, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["query"] for one in told] == asked
+    assert told[1]["error"]["code"] == "not_an_image"
+    alone = [json.loads(hashsearch(["search", file, "-k", "3", "--json"], indexed).stdout) for file in files]
+    for one, hits in zip([told[0], *told[2:]], alone, strict=True):
+        assert [hit["id"] for hit in one["hits"]] == [hit["id"] for hit in hits]
+    ids = [hits[0]["id"] for hits in alone]
+    words = ["search", "--id", ids[0], "--id", ids[1], "-k", "2"]
+    shown = hashsearch(words, indexed).stdout
+    assert shown.startswith(f"{ids[0]}:\ncosine  hamming   was  id\n")
+    assert f"\n\n{ids[1]}:\ncosine" in shown
+    assert hashsearch([*words, "--id", "nothing"], indexed).returncode == 3
+
+
+def test_it_is_explained_why_a_picture_is_found_or_is_not(pictures: Path, indexed: dict[str, str]) -> None:
+    question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
+    first, *_, last = json.loads(hashsearch(["search", question, "-k", "12", "--json"], indexed).stdout)
+    found = hashsearch(["search", question, "--explain", first["id"]], indexed)
+    assert found.stdout.startswith(f"{first['id']}: found: #1 by cosine, #1 by code before re-ranking\n"), found.stderr
+    words = ["search", "--id", first["id"], "-k", "3", "--explain", last["id"], "--json"]
+    told = json.loads(hashsearch(words, indexed).stdout)
+    assert (told["found"], told["why"]) == (False, "not found: it is #11 of the candidates by cosine, and k is 3")
 
 
 def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
@@ -221,7 +253,8 @@ def test_the_help_of_a_search_tells_the_defaults() -> None:
     said = " ".join(hashsearch(["search", "--help"]).stdout.split())
     assert f"sub_codes above {SCANNED_UP_TO:,} images" in said
     assert f"a {COMPARED_SHARE}th of the index, {COMPARED_AT_LEAST:,} and {CELLS_AT_LEAST} average cells" in said
-    assert f"with blocks. [default: {PROBES}]" in said
+    assert f"with blocks. [default: as the index was tuned, else {PROBES}]" in said
+    assert f"[default: as the index was tuned, else {CANDIDATES}; -k at least]" in said
 
 
 def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: Path, indexed: dict[str, str]) -> None:
@@ -238,10 +271,14 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
     [
         (["search"], 2, "give either IMAGE or --id"),
         (["search", "--id", "nothing"], 1, "image_not_found: no image with id 'nothing'"),
-        (["search", "--id", "x", "-k", "0"], 1, "search_error: k must be 1 to the number of candidates, 500, got 0"),
+        (["search", "--id", "x", "-k", "0"], 1, "search_error: k must be 1 to 10000, got 0"),
         (["search", "--id", "x", "--compared", "0"], 1, "search_error: compared must be at least 1, got 0"),
         (["search", "--id", "x", "--method", "phash", "--turned"], 2, "--turned turns the picture itself: give IMAGE"),
         (["search", "--id", "x", "--turned"], 2, "--turned is not for --method codes"),
+        (["search", "--id", "x", "--explain", "y", "--radius", "3"], 2, "there is nothing to --explain"),
+        (["search", "--id", "x", "--explain", "y", "--method", "sift"], 2, "--explain is not for --method sift"),
+        (["search", "--id", "x", "--id", "y", "--radius", "3"], 2, "--explain are for one query, got several"),
+        (["search", "--id", "x", "--id", "y", "--method", "phash"], 2, "--explain are for one query, got several"),
         (
             ["search", "--id", "x", "--method", "phash", "--min-cosine", "0"],
             2,
