@@ -38,7 +38,7 @@ from hashsearch.index import templates
 from hashsearch.index.client import connect
 from hashsearch.index.store import ImageIndex
 from hashsearch.index.writing import BulkWriter
-from hashsearch.search import Hit, Searcher, SearchOptions, as_table
+from hashsearch.search import Asked, Hit, Searcher, SearchOptions, as_table
 
 COUNT, DIMS, BITS = 400, 64, 80  # no power of two: scores like (80 - 7) / 80 are not exact in float32
 VECTORS = clustered(COUNT, DIMS)
@@ -504,7 +504,7 @@ class TestMany:
 
     def test_pictures_vectors_and_ids_may_be_mixed(self, shop: Shop) -> None:
         searcher, red, gold = shop.searcher, *(decode(shop.picture(f"{one}.png")) for one in ("mugs/red", "mugs/gold"))
-        asked = [red, np.zeros((4, 4), np.uint8), "mugs/blue.png", gold, shop.vectors["flyers/red.png"]]
+        asked: list[Asked] = [red, np.zeros((4, 4), np.uint8), "mugs/blue.png", gold, shop.vectors["flyers/red.png"]]
         found = list(searcher.search_many(asked))
         assert isinstance(found[1], EmbedderError)
         assert "an image must be (height, width, 3) uint8, got (4, 4)" in str(found[1])

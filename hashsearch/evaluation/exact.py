@@ -30,12 +30,10 @@ def nearest_to(index: ImageIndex, asked: Vectors, k: int, own: Sequence[str] = (
     """
     best = np.full((len(asked), k), -np.inf, np.float32)
     with tqdm(total=index.count(), desc="exact", unit=" images") as bar:
-        for ids, _ in index.codes([]):
-            for start in range(0, len(ids), PAGE):
-                page = stored_vectors(index, ids[start : start + PAGE])
-                bar.update(len(page))
-                if page:
-                    best = _better(best, asked @ directions(page).T, own, [*page])
+        for ids, vectors in index.rerank_vectors([]):
+            stored = normalised(vectors.astype(np.float32), vectors.shape[1])
+            best = _better(best, asked @ stored.T, own, ids)
+            bar.update(len(ids))
     return -np.sort(-best, axis=1)
 
 
