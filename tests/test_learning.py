@@ -35,7 +35,13 @@ RECIPE = Recipe(
     schedule=Schedule(epochs=5, batch=16, validation=0.25),
     augmentation=(Step("flip", p=0.5),),
 )
-SOFTMAX = replace(RECIPE, loss=Loss("softmax", probabilities=True), model=Model("cnn", 32))
+SOFTMAX = replace(
+    RECIPE,
+    loss=Loss("softmax", probabilities=True),
+    model=Model("cnn", 32),
+    optimiser=Optimiser("adam", 1e-3),
+    schedule=Schedule(epochs=12, batch=16, patience=12, monitor="val_loss", validation=0.25),
+)
 TOML = """
 [data]
 name = "stripes"

@@ -93,7 +93,7 @@ def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (3
         for _ in range(2):
             stride = 2 if x is images else 1
             x = _layers.Conv2D(width, 3, stride, padding="same", use_bias=False)(x)
-            x = _layers.ReLU()(_layers.BatchNormalization()(x))
+            x = _layers.ReLU()(_layers.BatchNormalization(momentum=0.9)(x))  # small data sets have few steps
         x = _layers.MaxPooling2D()(x)
     x = _layers.GlobalAveragePooling2D()(x)
     return tf.keras.Model(images, _layers.Dense(512, activation="relu")(x))
