@@ -37,8 +37,8 @@ class Batches:
     def answers(self, model: tf.keras.Model, photos: Photos) -> np.ndarray:
         """What a model answers to photos as they are: `(n, ...) float32`."""
         parts = []
-        for first in range(0, len(photos.labels), _SEEN):
-            images = self._resized(photos.pixels[first : first + _SEEN])
+        for some in np.split(np.arange(len(photos.labels)), range(_SEEN, len(photos.labels), _SEEN)):
+            images = self._resized(photos.read(some))
             parts.append(model(self.preprocessing.network_input(images), training=False).numpy())
         return np.concatenate(parts).astype(np.float32)
 
@@ -52,10 +52,9 @@ class Batches:
             else:
                 drawn = by_class(photos.labels, self.batch, self.per_class, rng)
             for rows in drawn:
-                yield photos.pixels[rows], photos.labels[rows]
+                yield photos.read(rows), photos.labels[rows]
 
-        side = photos.pixels.shape[1]
-        shapes = tf.TensorSpec((None, side, side, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)
+        shapes = tf.TensorSpec((None, photos.side, photos.side, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)
         drawn = tf.data.Dataset.from_generator(draw, output_signature=shapes)
         drawn = drawn.apply(tf.data.experimental.assert_cardinality(math.ceil(len(photos.labels) / self.batch)))
         seen = drawn.map(lambda pixels, labels: (self.preprocessing.network_input(see(pixels)), labels))

@@ -148,8 +148,8 @@ class Training:
     def _metrics(self) -> dict[str, Any]:
         """The figures of the best epoch and, of what the embedding itself cannot tell, of the data's queries."""
         told: dict[str, Any] = {"epochs": len(self.course.rows), "best": self.course.rows[self.course.best]}
-        side, classes = self.photos.pixels.shape[1], self.photos.classes
-        held_out = read_photos(self.data.queries, side, self.work / "held-out.npy", classes)
+        photos, file = self.photos, self.work / "held-out.npy"
+        held_out = read_photos(self.data.queries, photos.side, file, photos.classes)
         if len(held_out.labels):
             counts = {"photos": len(held_out.labels), "left_out": len(held_out.problems)}
             told["held_out"] = counts | (self._named(held_out) if self.network.logits else self._paired(held_out))

@@ -24,16 +24,30 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos of the same side: `pixels (n, side, side, 3) uint8`, `labels (n,) int64` by their place in `classes`."""
+    """Photos of the same side: `pixels (n, side, side, 3) uint8`, `labels (n,) int64` by their place in `classes`.
+
+    The pixels are mapped from a file; some photos are told by their `rows` in it, for to take them out would be to read
+    them all into memory.
+    """
 
     pixels: NDArray[np.uint8]
     labels: Labels
     classes: tuple[str, ...]
+    rows: NDArray[np.int64]
     problems: tuple[Problem, ...] = ()
 
-    def of(self, rows: NDArray[np.int64]) -> Photos:
-        """Some of them."""
-        return Photos(self.pixels[rows], self.labels[rows], self.classes)
+    @property
+    def side(self) -> int:
+        """Pixels of a photo's width and height."""
+        return self.pixels.shape[1]
+
+    def of(self, some: NDArray[np.int64]) -> Photos:
+        """Some of them, by their places."""
+        return Photos(self.pixels, self.labels[some], self.classes, self.rows[some])
+
+    def read(self, some: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The pixels of some of them, by their places."""
+        return self.pixels[self.rows[some]]
 
 
 def learnable(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Problem]]:
@@ -82,7 +96,7 @@ def read_photos(pictures: Sequence[Picture], side: int, file: Path, classes: Seq
         raise TrainingError(f"there must be two classes or more to learn from, got {len(names)}{told}")
     places = {name: place for place, name in enumerate(names)}
     labels = np.array([places[label] for label in read], np.int64)
-    return Photos(pixels[: len(read)], labels, names, tuple(problems))
+    return Photos(pixels[: len(read)], labels, names, np.arange(len(read)), tuple(problems))
 
 
 def _each(pictures: Sequence[Picture], side: int) -> Iterator[tuple[Picture, NDArray[np.uint8] | ImageError]]:
