@@ -118,8 +118,7 @@ class Training:
         vectors = self.batches.answers(self.network.embedding, self.validated)
         row = {"val_map": figures.mean_average_precision(vectors, self.validated.labels)}
         if self.network.logits:
-            scores = self.batches.answers(self.network.logits, self.validated)
-            row["val_accuracy"] = figures.top_accuracy(scores, self.validated.labels, 1)
+            row["val_accuracy"] = figures.top_accuracy(self.network.scores(vectors), self.validated.labels, 1)
         return row
 
     def write(self, folder: Path, identity: Mapping[str, Any]) -> None:

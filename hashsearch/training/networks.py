@@ -11,23 +11,28 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hashsearch.embedders import APPLICATIONS, BIT, BUNDLED, SAVED, Preprocessing, zoo
+from hashsearch.embedders import APPLICATIONS, BIT, SAVED, Preprocessing, names, own_weights, zoo
 from hashsearch.embedders.architectures import Architecture, parameter_shapes
 from hashsearch.embedders.bit import features, read_parameters, standardize
-from hashsearch.errors import ConfigError, TrainingError, WeightsMismatch, WeightsNotFound
+from hashsearch.errors import ConfigError, TrainingError, WeightsMismatch
 from hashsearch.training.recipes import Model
 
 Tensor = Any
 _layers = tf.keras.layers
 _CENTRED = Preprocessing(0, range=(-1.0, 1.0))
+_CLASSES = "classes"  # the layer
 
 
 @dataclass(frozen=True)
 class Trunk:
-    """How a trunk is made: `make(input size, weights)` -> a model of images to features `(n, dims)`."""
+    """How a trunk is made: `make(input size, weights)` -> a model of images to features `(n, dims)`.
 
-    make: Callable[[int, Path | None], tf.keras.Model]
+    Where it can be `untaught` the weights may be None.
+    """
+
+    make: Callable[..., tf.keras.Model]
     preprocessing: Preprocessing = _CENTRED
+    untaught: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,10 @@ class Network:
     def learning(self) -> tf.keras.Model:
         """The one that the loss looks at."""
         return self.logits or self.embedding
+
+    def scores(self, vectors: np.ndarray) -> np.ndarray:
+        """Logits `(n, classes)` of embeddings `(n, dims)`; only where there are logits."""
+        return np.asarray(self.learning.get_layer(_CLASSES)(vectors))
 
 
 class BiTTrunk(tf.keras.layers.Layer):
@@ -62,19 +71,13 @@ class BiTTrunk(tf.keras.layers.Layer):
         return features(standardize(self.parameters), tf.cast(images, self.computed_in), self.net)
 
 
-def _bit(name: str, size: int, weights: Path | None) -> tf.keras.Model:
-    net = BIT[name]
-    path = weights or (BUNDLED / "bit-tiny.npz" if name == "bit-tiny" else None)
-    if path is None:
-        raise WeightsNotFound(f"{name} does not ship with this package: its weights must be named, got none")
+def _bit(net: Architecture, size: int, weights: Path) -> tf.keras.Model:
     images = _layers.Input((size, size, 3))
-    return tf.keras.Model(images, BiTTrunk(net, read_parameters(path, net))(images))
+    return tf.keras.Model(images, BiTTrunk(net, read_parameters(weights, net))(images))
 
 
-def _saved(name: str, size: int, weights: Path | None) -> tf.keras.Model:
+def _saved(name: str, size: int, weights: Path) -> tf.keras.Model:
     """A network of a `.keras` file, for images of another size where it is convolutional."""
-    if weights is None:
-        raise WeightsNotFound(f"{name} does not ship with this package: its weights must be named, got none")
     try:
         model = tf.keras.models.load_model(weights, compile=False)
         resized = tf.keras.models.clone_model(model, input_tensors=_layers.Input((size, size, 3)))
@@ -100,10 +103,10 @@ def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (3
 
 
 TRUNKS: dict[str, Trunk] = {
-    **{name: Trunk(partial(_bit, name)) for name in BIT},
+    **{name: Trunk(partial(_bit, net)) for name, net in BIT.items()},
     **{name: Trunk(partial(_saved, name), preprocessing) for name, preprocessing in SAVED.items()},
-    **{name: Trunk(partial(zoo.build, net), net.preprocessing) for name, net in APPLICATIONS.items()},
-    "cnn": Trunk(_convolutional),
+    **{name: Trunk(partial(zoo.build, net), net.preprocessing, untaught=True) for name, net in APPLICATIONS.items()},
+    "cnn": Trunk(_convolutional, untaught=True),
 }
 
 
@@ -126,21 +129,24 @@ def build(recipe: Model, classes: int, unit: bool, weights: Path | None) -> Netw
     logits = None
     if not unit:
         x = _layers.Dropout(recipe.dropout)(embedding)
-        logits = tf.keras.Model(trunk.input, _layers.Dense(classes, dtype="float32", name="classes")(x))
+        logits = tf.keras.Model(trunk.input, _layers.Dense(classes, dtype="float32", name=_CLASSES)(x))
     preprocessing = replace(made.preprocessing, input_size=recipe.input_size)
     return Network(tf.keras.Model(trunk.input, embedding), logits, preprocessing)
 
 
 def _weights(recipe: Model, named: Path | None) -> Path | None:
-    """What the network begins with: weights named, else the official ones of Keras; none where it begins at random."""
+    """What the network begins with: weights named, else its own; none where it begins at random."""
     if not recipe.pretrained:
         if named:
             raise TrainingError(f"a network that is not pretrained begins at random, got the weights {named}")
+        if not TRUNKS[recipe.network].untaught:
+            raise TrainingError(f"{recipe.network} cannot begin at random: pretrained must be true, got false")
         return None
-    if named is None and recipe.network in APPLICATIONS:
+    if named or recipe.network not in names():
+        return named
+    if recipe.network in APPLICATIONS:
         zoo.fetch(APPLICATIONS[recipe.network])
-        return zoo.official_weights(APPLICATIONS[recipe.network])
-    return named
+    return own_weights(recipe.network)
 
 
 def _freeze(trunk: tf.keras.Model, trained_layers: int | None) -> None:
