@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.options import EXIT_REJECTS, run_reporting_errors, say
+from hashsearch.options import EXIT_REJECTS, embedder_options, run_reporting_errors, say, with_settings
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -22,8 +26,7 @@ def main() -> None:
 @main.command()
 @click.argument("catalogs", metavar="CATALOG...", nargs=-1, required=True, type=PATH)
 @click.option("--out", required=True, type=FILE, help="A new .parquet file; its .names.csv goes beside it.")
-@click.option("--embedder", default="bit-tiny", show_default=True, help="Network, by name.")
-@click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
+@embedder_options
 @click.option("--clusters", default="kmeans", show_default=True, help="How they are found: kmeans or hdbscan.")
 @click.option("--count", type=int, help="How many, with kmeans.  [default: the root of half the pictures, at most 100]")
 @click.option("--smallest", type=int, help="Pictures of the smallest cluster, with hdbscan.  [default: 5]")
@@ -36,7 +39,9 @@ def main() -> None:
     help="Pictures that get coordinates by t-SNE at most; the others have those by PCA.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the samples, the clusters and the coordinates.")
+@with_settings("home")
 def export(
+    settings: Settings,
     catalogs: tuple[Path, ...],
     out: Path,
     embedder: str,
@@ -64,7 +69,7 @@ def export(
     given = {name: value for name, value in (("count", count), ("smallest", smallest)) if value is not None}
     clustering = make_clustering(clusters, given)
     labelling.check_free(out)
-    network = embedders.load(embedder, weights)
+    network = embedders.load(embedder, weights, trained=settings.embedders)
     with tqdm(unit=" images") as bar:
         done = labelling.export(
             [Catalog(path) for path in catalogs],

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hashsearch.catalog import BadEntry, Catalog, Entry
 from hashsearch.embedding import embed_sources, read_source
+from hashsearch.encoder import has_direction
 from hashsearch.errors import EvaluationError, HashsearchError
 from hashsearch.evaluation.clusters import ALONE, Clustering, Clusters
 from hashsearch.evaluation.pictures import Problem
@@ -137,7 +138,7 @@ def _seen(
         reasons |= {source: str(error) for source, error in batch.errors.items()}
         progress(len(batch.sources) + len(batch.errors))
     for source, vector in vectors.items():
-        if not np.isfinite(vector).all() or not vector.any():
+        if not has_direction(vector[np.newaxis])[0]:
             reasons[source] = "a vector must be finite numbers, not all zero, but the network gave others"
     kept = [entry for entry in entries if entry.source not in reasons]
     left_out = [Problem(entry.id, reasons[entry.source]) for entry in entries if entry.source in reasons]
