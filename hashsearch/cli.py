@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashsearch import __version__
-from hashsearch.lookup import open_searcher, search
+from hashsearch.lookup import open_searchers, search
 from hashsearch.options import (
     EXIT_REJECTS,
     as_json,
@@ -194,12 +194,12 @@ def match(images: tuple[Path, Path], features: str, keypoints: int, side: int, o
 
 
 @commands.command()
-@with_settings("index", "encoder", "es_url", "home", "host", "port", "image_roots")
+@with_settings("index", "encoder", "models", "es_url", "home", "host", "port", "image_roots")
 def serve(settings: Settings) -> None:
     """Serve the search page and the JSON API."""
     from hashsearch.web import create_app, server
 
-    served = server(create_app(open_searcher(settings), settings), settings.host, settings.port)
+    served = server(create_app(open_searchers(settings), settings), settings.host, settings.port)
     say(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
     served.run()
 

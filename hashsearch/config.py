@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,33 @@ def _folders(text: str) -> tuple[Path, ...]:
     return tuple(Path(part).expanduser().absolute() for part in text.split(os.pathsep) if part)
 
 
+@dataclass(frozen=True)
+class Model:
+    """What the page offers under a name: an index, and the folder of its encoder, None for the bundled one."""
+
+    name: str
+    index: str
+    encoder: Path | None = None
+
+
+def read_models(texts: Sequence[str]) -> tuple[Model, ...]:
+    """Models of texts `NAME=INDEX:ENCODER`, or `NAME=INDEX` with the bundled encoder; ValueError for another form."""
+    models: dict[str, Model] = {}
+    for text in texts:
+        name, _, address = (part.strip() for part in text.partition("="))
+        index, _, encoder = address.partition(":")
+        if not name or not index:
+            raise ValueError(f"a model must be NAME=INDEX:ENCODER or NAME=INDEX, got '{text}'")
+        if name in models:
+            raise ValueError(f"each model must have a name of its own, got '{name}' twice")
+        models[name] = Model(name, index, Path(encoder).expanduser().absolute() if encoder else None)
+    return tuple(models.values())
+
+
 _CASTS: dict[str, Callable[[str], Any]] = {
     "es_ca": Path,
     "encoder": Path,
+    "models": lambda text: read_models(text.split(",")),
     "port": _port,
     "image_roots": _folders,
     "max_bytes": _positive,
@@ -64,6 +88,7 @@ class Settings:
     es_ca: Path | None = None
     index: str = "images"
     encoder: Path | None = None
+    models: tuple[Model, ...] = ()
     host: str = "127.0.0.1"
     port: int = 5800
     image_roots: tuple[Path, ...] = ()

@@ -85,7 +85,10 @@ class EncodedQuery:
 
 @dataclass(frozen=True)
 class EmbedderSpec:
-    """Which network makes the vectors, as the manifest holds it; `weights` is a path, None for bundled ones."""
+    """Which network makes the vectors, as the manifest holds it; `weights` is a path, None for bundled ones.
+
+    `classes` are those whose probabilities the vectors are, if they are.
+    """
 
     name: str
     dims: int
@@ -93,17 +96,19 @@ class EmbedderSpec:
     digest: str
     preprocessing: Mapping[str, Any]
     weights: Path | None = None
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, embedder: Embedder) -> EmbedderSpec:
         """The spec of a loaded embedder."""
         weights = None if embedder.weights.parent == BUNDLED else embedder.weights
-        return cls(embedder.name, embedder.dims, embedder.input_size, embedder.digest, embedder.preprocessing, weights)
+        name, dims, size, digest = embedder.name, embedder.dims, embedder.input_size, embedder.digest
+        return cls(name, dims, size, digest, embedder.preprocessing, weights, embedder.classes)
 
     def identity(self) -> dict[str, Any]:
-        """All of it but the place of the weights, which may differ from machine to machine."""
+        """All that changes a vector: neither the place of the weights, which differs by machine, nor names."""
         identity = {**asdict(self), "preprocessing": dict(self.preprocessing)}
-        del identity["weights"]
+        del identity["weights"], identity["classes"]
         plain: dict[str, Any] = json.loads(json.dumps(identity))  # as the manifest gives it back: tuples are lists
         return plain
 
@@ -213,6 +218,13 @@ class Encoder:
         """Embeddings of RGB images of any size: `(n, dims) float32`, each of length 1."""
         return self.embedder.embed(images)
 
+    def confidences(self, embedding: Vectors) -> dict[str, float]:
+        """The probability of each class, largest first, of a network whose vectors `(dims,)` are such; else none."""
+        if not self.spec.classes:
+            return {}
+        shares = embedding / embedding.sum()
+        return {self.spec.classes[place]: float(shares[place]) for place in np.argsort(-shares, kind="stable")}
+
     def warm(self) -> None:
         """Load the network and run it once, so that no thread or first query has to."""
         size = self.spec.input_size
@@ -240,6 +252,8 @@ class Encoder:
             (folder / _WEIGHTS).mkdir()
             copy = shutil.copytree if weights.is_dir() else shutil.copy2
             copy(weights, folder / manifest["weights"])
+        if self.spec.classes:
+            manifest["classes"] = self.spec.classes
         np.savez(folder / _LEARNED, allow_pickle=False, **self._arrays())
         (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -273,7 +287,7 @@ class Encoder:
                 f"its format is {manifest['format']}, this version reads {FORMAT} and {FORMAT_WITH_RERANK_VECTORS}"
             )
         weights = folder / manifest["weights"] if "weights" in manifest else None
-        spec = EmbedderSpec(**manifest["embedder"], weights=weights)
+        spec = EmbedderSpec(**manifest["embedder"], weights=weights, classes=tuple(manifest.get("classes", ())))
         binarizer = make_binarizer(manifest["binarizer"]["name"], **manifest["binarizer"]["parameters"])
         sub_codes = make_sub_codes(manifest["sub_codes"]["name"], **manifest["sub_codes"]["parameters"])
         binarizer.restore(_part(arrays, "binarizer"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,14 @@ def open_searcher(settings: Settings) -> Searcher:
     from hashsearch.search import Searcher
 
     return Searcher(*open_index(settings))
+
+
+def open_searchers(settings: Settings) -> dict[str, Searcher]:
+    """A searcher for each of the settings' models, by its name; without models, one for their index, by its name."""
+    from hashsearch.config import Model
+
+    models = settings.models or (Model(settings.index, settings.index, settings.encoder),)
+    return {model.name: open_searcher(replace(settings, index=model.index, encoder=model.encoder)) for model in models}
 
 
 def open_index(settings: Settings) -> tuple[Encoder, ImageIndex]:

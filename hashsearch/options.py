@@ -37,12 +37,30 @@ def embedder_options(command: Command) -> Command:
     return name(weights(command))
 
 
+def _models(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> Any:
+    from hashsearch.config import read_models
+
+    try:
+        return read_models(texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 _SETTINGS = {
     "index": click.option("--index", metavar="NAME", help="Index to use.  [default: HASHSEARCH_INDEX or 'images']"),
     "encoder": click.option(
         "--encoder",
         type=click.Path(file_okay=False, path_type=Path),
         help="Folder of a fitted encoder.  [default: HASHSEARCH_ENCODER or the bundled one]",
+    ),
+    "models": click.option(
+        "--model",
+        "models",
+        multiple=True,
+        callback=_models,
+        metavar="NAME=INDEX:ENCODER",
+        help="Index that the page offers under a name, with the folder of its encoder; repeatable, the first is shown "
+        "first.  [default: HASHSEARCH_MODELS or the one of --index and --encoder]",
     ),
     "es_url": click.option(
         "--es-url", metavar="URL", help="Elasticsearch to use.  [default: HASHSEARCH_ES_URL or a local node]"

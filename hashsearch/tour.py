@@ -38,7 +38,7 @@ def show(settings: Settings, encoder: Encoder, catalog: Path | None, say: Callab
     searcher = Searcher(encoder, index)
     image = decode(read_source(str(question), settings.limits), settings.limits)
     say(f"\na first query, {question}:\n{as_table(searcher.by_image(image, SearchOptions(k=5)))}\n")
-    app = create_app(searcher, replace(settings, index=name, image_roots=(*settings.image_roots, root)))
+    app = create_app({name: searcher}, replace(settings, index=name, image_roots=(*settings.image_roots, root)))
     served = server(app, settings.host, settings.port)
     say(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
     served.run()

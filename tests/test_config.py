@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hashsearch.config import Settings, default_home
+from hashsearch.config import Model, Settings, default_home
 from hashsearch.errors import ConfigError
 from hashsearch.images import DEFAULT, Limits
 
@@ -34,6 +34,7 @@ def test_every_variable_is_cast_to_its_kind(tmp_path: Path) -> None:
         ES_CA="ca.pem",
         INDEX="grocery",
         ENCODER="models/mine",
+        MODELS="bit=images, fine=shop:models/mine",
         HOST="0.0.0.0",
         PORT="80",
         IMAGE_ROOTS=f"/a{os.pathsep}{os.pathsep}/b",
@@ -49,6 +50,7 @@ def test_every_variable_is_cast_to_its_kind(tmp_path: Path) -> None:
         es_ca=Path("ca.pem"),
         index="grocery",
         encoder=Path("models/mine"),
+        models=(Model("bit", "images"), Model("fine", "shop", Path("models/mine").absolute())),
         host="0.0.0.0",
         port=80,
         image_roots=(Path("/a"), Path("/b")),

@@ -108,6 +108,7 @@ def test_a_classifier_gives_its_features_and_its_probabilities(data: DataSet, tm
     assert held_out_map(folder, data) > 0.9
     classes = json.loads((tmp_path / "stripes-classes/manifest.json").read_text())
     assert (classes["name"], classes["dims"]) == ("stripes-classes", 3)
+    assert load(str(tmp_path / "stripes-classes")).classes == ("brick", "fern", "sky")
     assert held_out_map(tmp_path / "stripes-classes", data) > 0.9
 
 

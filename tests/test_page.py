@@ -6,14 +6,18 @@ import io
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from browser import Browser, find_chromium
 from elasticsearch import Elasticsearch
+from flask import Flask
 from flask.testing import FlaskClient
+from indices import filled, fresh_index_name
 from shop import ADDRESS, Shop
 
 from hashsearch.config import Settings
@@ -32,16 +36,30 @@ def options(shop: Shop) -> Settings:
 
 @pytest.fixture(scope="module")
 def web(shop: Shop, options: Settings) -> FlaskClient:
-    return create_app(shop.searcher, options).test_client()
+    return create_app({"shop": shop.searcher}, options).test_client()
 
 
 @pytest.fixture(scope="module")
 def address(shop: Shop, options: Settings) -> Iterator[str]:
     """Where the page is really served."""
-    served = server(create_app(shop.searcher, options), "127.0.0.1", 0)
+    with serving(create_app({"shop": shop.searcher}, options)) as address:
+        yield address
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """The address of an application that is really served."""
+    served = server(app, "127.0.0.1", 0)
     threading.Thread(target=served.run, daemon=True).start()
     yield f"http://127.0.0.1:{served.effective_port}"
     served.close()
+
+
+def choose(browser: Browser, name: str, value: str) -> None:
+    """Choose in a select, as a person does."""
+    select = f"document.querySelector('[name={name}]')"
+    browser.ask(f"{select}.value = '{value}'")
+    browser.ask(f"{select}.dispatchEvent(new Event('change', {{bubbles: true}}))")
 
 
 @pytest.fixture
@@ -100,7 +118,7 @@ class TestPageWithoutScripts:
         assert chosen.text.count('class="card"') == page.text.count('class="card"')
 
     def test_a_hit_without_a_distance_shows_none(self, shop: Shop, options: Settings) -> None:
-        app = create_app(shop.searcher, options)
+        app = create_app({"shop": shop.searcher}, options)
         (told,) = shop.searcher.by_id(RED_MUG, SearchOptions(k=1))
         silent = replace(told, hamming=None, hamming_rank=None)
         with app.app_context():
@@ -145,7 +163,7 @@ class TestPageWithoutScripts:
     def test_an_empty_index(self, client: Elasticsearch, shop: Shop, options: Settings) -> None:
         name = f"{shop.searcher.index.alias.removeprefix('hashsearch-')}-empty"
         index = ImageIndex.create(client, name, shop.searcher.encoder)
-        page = create_app(Searcher(shop.searcher.encoder, index), options).test_client().get("/")
+        page = create_app({"shop": Searcher(shop.searcher.encoder, index)}, options).test_client().get("/")
         assert (page.status_code, "Nothing is indexed yet" in page.text) == (200, True)
 
 
@@ -171,8 +189,7 @@ class TestInABrowser:
         browser.wait(SEARCHED)
         assert browser.ask(CARDS)[0] == RED_MUG
         assert browser.ask("document.querySelector('.preview img').naturalWidth") == 96
-        browser.ask("document.querySelector('[name=category]').value = 'flyers'")
-        browser.ask("document.querySelector('[name=category]').dispatchEvent(new Event('change', {bubbles: true}))")
+        choose(browser, "category", "flyers")
         browser.wait(f"{CARDS}.length === 6 && {SEARCHED}")
 
     def test_a_dropped_and_a_pasted_picture_are_too(self, browser: Browser, address: str, shop: Shop) -> None:
@@ -211,6 +228,29 @@ class TestInABrowser:
         assert browser.ask(CARDS)[0] == "flyers/black.png"
         browser.click(".card")
         browser.wait("location.search === '?id=flyers/black.png'")
+
+    def test_another_model_searches_with_the_same_picture(
+        self, browser: Browser, shop: Shop, options: Settings, client: Elasticsearch
+    ) -> None:
+        """The other one has flyers only, of no category."""
+        rows = [one for one in shop.vectors if one.startswith("flyers/")]
+        vectors = np.stack([shop.vectors[one] for one in rows])
+        with fresh_index_name(client) as name:
+            flyers = Searcher(shop.searcher.encoder, filled(client, name, shop.searcher.encoder, vectors))
+            app = create_app({"all": shop.searcher, "flyers": flyers}, options)
+            with serving(app) as address:
+                browser.open(address)
+                browser.choose_file("#image", shop.folder / RED_MUG)
+                browser.wait(SEARCHED)
+                assert browser.ask(CARDS)[0] == RED_MUG
+                choose(browser, "strategy", "scan")
+                choose(browser, "model", "flyers")
+                browser.wait(f"{CARDS}.length === 6 && {SEARCHED}")
+                assert browser.ask("document.querySelector('.stock').textContent").strip() == "6 images indexed"
+                assert browser.ask("document.querySelector('[name=category]').value") == ""
+                assert browser.ask("document.querySelector('[name=strategy]').value") == "scan"
+                choose(browser, "model", "all")
+                browser.wait(f"{CARDS}[0] === '{RED_MUG}' && {SEARCHED}")
 
     def test_a_keyboard_is_enough(self, browser: Browser, address: str) -> None:
         browser.open(f"{address}/?id={RED_MUG}")

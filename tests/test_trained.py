@@ -30,6 +30,7 @@ from hashsearch.hashing.sub_codes import make_sub_codes
 
 SIZE = 8
 KERNEL = np.random.default_rng(0).standard_normal((3, 16)).astype(np.float32)
+NAMES = [f"flower {number}" for number in range(16)]
 MANIFEST: dict[str, Any] = {
     "format": 1,
     "name": "toy-triplet",
@@ -43,14 +44,14 @@ MANIFEST: dict[str, Any] = {
 }
 
 
-def write_trained(folder: Path) -> Path:
+def write_trained(folder: Path, activation: str | None = None, **told: Any) -> Path:
     """As training leaves it: a network that answers the mean colour times KERNEL."""
     layers = tf.keras.layers
-    dense = layers.Dense(16, use_bias=False)
+    dense = layers.Dense(16, use_bias=False, activation=activation)
     model = tf.keras.Sequential([layers.Input((SIZE, SIZE, 3)), layers.GlobalAveragePooling2D(), dense])
     dense.set_weights([KERNEL])
     model.export(folder / "network")
-    (folder / "manifest.json").write_text(json.dumps({**MANIFEST, "digest": digest_files(folder / "network")}))
+    (folder / "manifest.json").write_text(json.dumps({**MANIFEST, **told, "digest": digest_files(folder / "network")}))
     return folder
 
 
@@ -75,6 +76,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(home: Path) -> Path:
     """The folder of trained embedders."""
     return home / "embedders"
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained embedder whose vectors are probabilities of classes."""
+    return write_trained(tmp_path_factory.mktemp("classifier"), "softmax", classes=NAMES)
 
 
 @pytest.fixture
@@ -122,6 +129,39 @@ class TestLoad:
         loaded = Encoder.load(tmp_path / "encoder")
         assert loaded.fingerprint == encoder.fingerprint
         assert np.allclose(loaded.embed(photos()), expected(photos()), atol=1e-5)
+
+
+class TestClasses:
+    def test_their_probabilities_are_told_of_a_picture(self, classifier: Path, tmp_path: Path) -> None:
+        embedder = load(str(classifier))
+        vectors = embedder.embed(photos(40))
+        encoder = Encoder.fit(EmbedderSpec.of(embedder), vectors, make_binarizer("rotation", bits=16), blocks())
+        encoder.save(tmp_path / "encoder")
+        loaded = Encoder.load(tmp_path / "encoder")
+        assert loaded.fingerprint == encoder.fingerprint
+        shares = probabilities(photos())
+        for vector, expected_shares in zip(loaded.embed(photos()), shares):
+            told = loaded.confidences(vector)
+            assert list(told.values()) == sorted(told.values(), reverse=True)
+            assert told == pytest.approx(dict(zip(NAMES, expected_shares.tolist())), abs=1e-5)
+
+    def test_other_networks_tell_none(self, trained: Path) -> None:
+        embedder = load("flowers", trained=trained)
+        vectors = embedder.embed(photos(40))
+        encoder = Encoder.fit(EmbedderSpec.of(embedder), vectors, make_binarizer("rotation", bits=16), blocks())
+        assert encoder.confidences(vectors[0]) == {}
+
+    def test_there_is_one_for_each_dimension(self, classifier: Path, tmp_path: Path) -> None:
+        copy = Path(shutil.copytree(classifier, tmp_path / "copy"))
+        change_manifest(copy, lambda manifest: manifest["classes"].pop())
+        with pytest.raises(EmbedderError, match="classes must be one for each of 16 dims, got 15"):
+            load(str(copy))
+
+
+def probabilities(images: list[np.ndarray]) -> np.ndarray:
+    logits = (np.stack(images) / 127.5 - 1).mean(axis=(1, 2)) @ KERNEL
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def blocks() -> Any:

@@ -19,7 +19,7 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from indices import filled
+from indices import filled, fresh_index_name
 from PIL import Image
 from shop import COLOURS, Shop
 from vectors import toy_encoder
@@ -46,7 +46,7 @@ def options(shop: Shop) -> Settings:
 
 @pytest.fixture(scope="module")
 def web(shop: Shop, options: Settings) -> FlaskClient:
-    return create_app(shop.searcher, options).test_client()
+    return create_app({"shop": shop.searcher}, options).test_client()
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def lonely(shop: Shop, options: Settings) -> Iterator[FlaskClient]:
     """The same application without its Elasticsearch."""
     with connect("http://127.0.0.1:9") as nobody:
         away = Searcher(shop.searcher.encoder, replace(shop.searcher.index, client=nobody))
-        yield create_app(away, options).test_client()
+        yield create_app({"shop": away}, options).test_client()
 
 
 def search(web: FlaskClient, **fields: Any) -> TestResponse:
@@ -141,12 +141,12 @@ class TestSearch:
         encoder.spec = shop.searcher.encoder.spec
         index = filled(client, fresh_name, encoder, vectors)
         cells = encoder.encode(vectors).sub_codes[:, 0]
-        web = create_app(Searcher(encoder, index), options).test_client()
+        web = create_app({"shop": Searcher(encoder, index)}, options).test_client()
         near = search(web, id="0000", strategy="sub_codes", compared=1, k=50)
         assert set(ids(near)) == {f"{row:04}" for row in np.flatnonzero(cells == cells[0])} - {"0000"}
         every = search(web, id="0000", strategy="sub_codes", compared=10**30, k=50)
         assert len(ids(every)) == len(vectors) - 1
-        web = create_app(Searcher(encoder, index.with_graph()), options).test_client()
+        web = create_app({"shop": Searcher(encoder, index.with_graph())}, options).test_client()
         assert ids(search(web, id="0000", k=50)) == ids(search(web, id="0000", strategy="scan", k=50)) == ids(every)
 
     def test_a_crop_is_searched_like_the_part_alone(self, web: FlaskClient, shop: Shop) -> None:
@@ -376,11 +376,12 @@ class TestElasticsearchAway:
             "index": shop.searcher.index.alias,
             "count": len(shop.vectors),
             "encoder": shop.searcher.encoder.fingerprint,
+            "counts": {"shop": len(shop.vectors)},
         }
 
     def test_an_index_that_is_gone(self, shop: Shop, options: Settings) -> None:
         gone = Searcher(shop.searcher.encoder, replace(shop.searcher.index, alias="hashsearch-never-made"))
-        answer = search(create_app(gone, options).test_client(), id=RED_MUG)
+        answer = search(create_app({"shop": gone}, options).test_client(), id=RED_MUG)
         assert (answer.status_code, body(answer)["error"]["code"]) == (503, "index_not_found")
 
 
@@ -453,13 +454,100 @@ class TestSecurity:
         assert (answer.status_code, body(answer)["error"]["code"]) == (400, "bad_request")
 
     def test_any_name_is_heard_beyond_loopback(self, shop: Shop, options: Settings) -> None:
-        open_to_all = create_app(shop.searcher, replace(options, host="0.0.0.0")).test_client()
+        open_to_all = create_app({"shop": shop.searcher}, replace(options, host="0.0.0.0")).test_client()
         assert open_to_all.get("/healthz", headers={"Host": "search.example"}).status_code == 200
 
     def test_other_sites_cannot_search(self, web: FlaskClient) -> None:
         for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
             answer = web.post("/api/search", json={"id": RED_MUG}, headers={"Sec-Fetch-Site": site})
             assert answer.status_code == status, site
+
+
+def classes(count: int) -> tuple[str, ...]:
+    return tuple(f"class {number}" for number in range(count))
+
+
+class TestModels:
+    @pytest.fixture
+    def two(self, shop: Shop, options: Settings, client: Elasticsearch) -> Iterator[FlaskClient]:
+        """The shop, and its flyers alone with codes of 32 bits."""
+        rows = [one for one in shop.vectors if one.startswith("flyers/")]
+        vectors = np.stack([shop.vectors[one] for one in rows])
+        encoder = toy_encoder(np.stack(list(shop.vectors.values())), bits=32)
+        encoder.spec = replace(shop.searcher.encoder.spec, classes=classes(encoder.dims))
+        texts = [{"uri": str(shop.folder / one), "title": one, "category": "flyers"} for one in rows]
+        with fresh_index_name(client) as name:
+            flyers = Searcher(encoder, filled(client, name, encoder, vectors, texts))
+            yield create_app({"all": shop.searcher, "flyers": flyers}, options).test_client()
+
+    def test_the_first_answers_unless_another_is_asked(self, two: FlaskClient, web: FlaskClient) -> None:
+        unasked, first = search(two, id=RED_MUG), search(two, id=RED_MUG, model="all")
+        assert ids(unasked) == ids(first) == ids(search(web, id=RED_MUG))
+        assert body(unasked)["model"] == body(first)["model"] == "all"
+        assert body(search(web, id=RED_MUG))["model"] == "shop"
+
+    def test_each_searches_its_own_index_with_its_own_encoder(self, two: FlaskClient, shop: Shop) -> None:
+        gold = [one for one in shop.vectors if one.startswith("flyers/")].index("flyers/gold.png")
+        answer = search_image(two, shop.picture("flyers/gold.png"), k="50", model="flyers")
+        assert ids(answer)[0] == f"{gold:04}"
+        assert (len(ids(answer)), body(answer)["model"]) == (6, "flyers")
+        assert len(ids(search(two, vector=shop.vectors[RED_MUG].tolist(), k=50, model="flyers"))) == 6
+        told = two.post(f"/api/explain/{gold:04}", json={"vector": shop.vectors[RED_MUG].tolist(), "model": "flyers"})
+        assert body(told)["bits"] == 32
+
+    def test_records_and_pictures_are_a_models_own(self, two: FlaskClient) -> None:
+        assert body(two.get("/api/images/0000?model=flyers"))["category"] == "flyers"
+        assert two.get("/api/images/0000").status_code == 404
+        assert two.get("/images/0000?model=flyers").mimetype == "image/jpeg"
+        assert two.get("/images/0000").status_code == 404
+
+    def test_one_that_is_not_served_is_named(self, two: FlaskClient, shop: Shop) -> None:
+        for answer in (
+            search(two, id=RED_MUG, model="mugs"),
+            search_image(two, shop.picture(RED_MUG), model="mugs"),
+            two.get(f"/api/images/{RED_MUG}?model=mugs"),
+        ):
+            assert answer.status_code == 422
+            assert body(answer)["error"]["message"] == "model must be one of all, flyers, got 'mugs'"
+        assert search(two, id=RED_MUG, model=1).status_code == 400
+
+    def test_they_are_listed(self, two: FlaskClient, shop: Shop) -> None:
+        first, second = body(two.get("/api/models"))["models"]
+        assert first == {
+            "name": "all",
+            "index": shop.searcher.index.alias,
+            "count": len(shop.vectors),
+            "encoder": shop.searcher.encoder.fingerprint,
+            "embedder": "bit-tiny",
+            "dims": shop.searcher.encoder.dims,
+            "bits": 64,
+            "classes": [],
+        }
+        assert (second["name"], second["count"], second["bits"]) == ("flyers", 6, 32)
+        assert second["classes"] == list(classes(second["dims"]))
+        assert body(two.get("/healthz"))["counts"] == {"all": len(shop.vectors), "flyers": 6}
+
+    def test_a_classifier_tells_what_it_takes_an_image_for(self, two: FlaskClient, shop: Shop) -> None:
+        query = body(search_image(two, shop.picture(RED_MUG), model="flyers"))["query"]
+        shares = shop.vectors[RED_MUG] / shop.vectors[RED_MUG].sum()
+        best = [classes(len(shares))[place] for place in np.argsort(-shares)[:5]]
+        assert [one["class"] for one in query["classes"]] == best
+        assert query["classes"][0]["confidence"] == pytest.approx(shares.max(), rel=1e-3)
+        assert "classes" not in body(search_image(two, shop.picture(RED_MUG)))["query"]
+
+    def test_the_page_offers_them_and_keeps_the_choice(self, two: FlaskClient, web: FlaskClient, shop: Shop) -> None:
+        assert "Model" not in web.get("/").text
+        assert "<option selected>all</option><option>flyers</option>" in two.get("/").text
+        assert "model=" not in two.get(f"/?id={RED_MUG}").text
+        page = two.get("/?model=flyers&k=12").text
+        assert "<option selected>flyers</option>" in page
+        assert "<strong>6</strong> images" in page
+        assert "?id=0000&amp;model=flyers&amp;k=12" in page
+        assert 'src="/images/0000?model=flyers"' in page
+        found = two.post("/", data={"image": (io.BytesIO(shop.picture(RED_MUG)), "mug.png"), "model": "flyers"}).text
+        assert found.count('class="card"') == 6
+        assert "Taken for class " in found
+        assert two.get("/?model=mugs").status_code == 422
 
 
 class TestGate:
@@ -491,7 +579,7 @@ class TestGate:
 
 class TestServer:
     def test_it_answers_over_http_and_holds_its_port(self, shop: Shop, options: Settings) -> None:
-        app = create_app(shop.searcher, options)
+        app = create_app({"shop": shop.searcher}, options)
         served = server(app, "127.0.0.1", 0)
         thread = threading.Thread(target=served.run, daemon=True)
         thread.start()

@@ -67,7 +67,10 @@ class Preprocessing:
 
 
 class Embedder:
-    """Images to vectors. `forward` takes `(n, input_size, input_size, 3) uint8` to `(n, dims) float32`."""
+    """Images to vectors. `forward` takes `(n, input_size, input_size, 3) uint8` to `(n, dims) float32`.
+
+    `classes` are the names of the dimensions where these are the probabilities of a classifier's classes, else none.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Embedder:
         preprocessing: Preprocessing,
         weights: Path,
         forward: Callable[[np.ndarray], np.ndarray],
+        classes: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.dims = dims
@@ -85,6 +89,7 @@ class Embedder:
         self.preprocessing: dict[str, Any] = preprocessing.as_dict()  # all that changes a vector besides the weights
         self.weights = weights
         self.forward = forward
+        self.classes = tuple(classes)
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """`(height, width, 3) uint8` -> `(input_size, input_size, 3) uint8`; an image of that size comes back as it is.

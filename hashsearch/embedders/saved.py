@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,15 @@ def read_preprocessing(path: Path) -> Preprocessing:
         raise ConfigError(f"{path} must be JSON with the fields of Preprocessing: {error}") from error
 
 
-def load_saved(name: str, preprocessing: Preprocessing, source: str) -> Embedder:
+def load_saved(name: str, preprocessing: Preprocessing, source: str, classes: Sequence[str] = ()) -> Embedder:
     """The embedder of a saved network. Raises WeightsNotFound, WeightsMismatch, or EmbedderError for a wrong output."""
     path = find(source)
-    return embedder_of(name, preprocessing, path, open_network(path))
+    return embedder_of(name, preprocessing, path, open_network(path), classes)
 
 
-def embedder_of(name: str, preprocessing: Preprocessing, path: Path, network: Callable[[Any], Any]) -> Embedder:
+def embedder_of(
+    name: str, preprocessing: Preprocessing, path: Path, network: Callable[[Any], Any], classes: Sequence[str] = ()
+) -> Embedder:
     """The embedder of a function from the network's input to vectors, whose weights are in `path`.
 
     Raises WeightsMismatch where it does not take images of that size, EmbedderError where it answers no vectors.
@@ -45,9 +47,8 @@ def embedder_of(name: str, preprocessing: Preprocessing, path: Path, network: Ca
         raise WeightsMismatch(f"{path} must take (n, {size}, {size}, 3) images: {error}") from error
     if vectors.ndim != 2:
         raise EmbedderError(f"a saved network must answer one vector an image, got {vectors.shape} from {path}")
-    return Embedder(
-        name, vectors.shape[1], digest_files(path), preprocessing, path, lambda pixels: forward(pixels).numpy()
-    )
+    dims, digest = vectors.shape[1], digest_files(path)
+    return Embedder(name, dims, digest, preprocessing, path, lambda pixels: forward(pixels).numpy(), classes)
 
 
 def find(source: str) -> Path:

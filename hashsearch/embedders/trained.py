@@ -17,7 +17,10 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Trained:
-    """What a manifest says; `network` is the SavedModel folder, `digest` its sha256."""
+    """What a manifest says; `network` is the SavedModel folder, `digest` its sha256.
+
+    `classes` are named where the embedding is their probabilities.
+    """
 
     name: str
     dims: int
@@ -27,6 +30,7 @@ class Trained:
     recipe: Mapping[str, Any]
     data: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    classes: tuple[str, ...] = ()
 
 
 def is_trained(folder: Path) -> bool:
@@ -62,10 +66,13 @@ def read_trained(folder: Path) -> Trained:
 def _restore(folder: Path, manifest: Mapping[str, Any]) -> Trained:
     words = {name: manifest[name] for name in ("name", "network", "digest")}
     tables = {name: manifest[name] for name in ("preprocessing", "recipe", "data", "metrics")}
-    for kind, values in ((str, words), (dict, tables), (int, {"dims": manifest["dims"]})):
+    classes = {"classes": manifest.get("classes", [])}
+    for kind, values in ((str, words), (dict, tables), (int, {"dims": manifest["dims"]}), (list, classes)):
         for name, value in values.items():
             if not isinstance(value, kind):
                 raise ValueError(f"{name} must be of type {kind.__name__}, got {value!r}")
+    if classes["classes"] and len(classes["classes"]) != manifest["dims"]:
+        raise ValueError(f"classes must be one for each of {manifest['dims']} dims, got {len(classes['classes'])}")
     return Trained(
         words["name"],
         manifest["dims"],
@@ -75,6 +82,7 @@ def _restore(folder: Path, manifest: Mapping[str, Any]) -> Trained:
         tables["recipe"],
         tables["data"],
         tables["metrics"],
+        tuple(classes["classes"]),
     )
 
 
@@ -83,7 +91,7 @@ def load_trained(folder: Path) -> Embedder:
     from hashsearch.embedders.saved import load_saved
 
     found = read_trained(folder)
-    embedder = load_saved(found.name, found.preprocessing, str(found.network))
+    embedder = load_saved(found.name, found.preprocessing, str(found.network), found.classes)
     if embedder.dims != found.dims:
         raise WeightsMismatch(f"the network in {folder} must answer {found.dims} dims, got {embedder.dims}")
     return embedder

@@ -137,7 +137,8 @@ class Training:
             softmax = tf.keras.layers.Softmax(dtype="float32")(self.network.logits.output)
             classes = tf.keras.Model(self.network.logits.input, softmax)
             name = f"{self.recipe.name}-classes"
-            write_trained(folder.with_name(name), classes, self.network.preprocessing, manifest, [])
+            told = {**manifest, "classes": manifest["data"]["classes"]}
+            write_trained(folder.with_name(name), classes, self.network.preprocessing, told, [])
         write_trained(folder, self.network.embedding, self.network.preprocessing, manifest, beside)
 
     def _data(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -18,20 +19,24 @@ THREADS = AT_ONCE + WAITING + 4  # the last four go on answering what needs no n
 _FORM_BYTES = 64 * 1024  # what a form may hold besides the image
 
 
-def create_app(searcher: Searcher, settings: Settings) -> Flask:
-    """The application; its network is loaded and has seen a first image when this returns."""
-    searcher.encoder.warm()
+def create_app(searchers: Mapping[str, Searcher], settings: Settings) -> Flask:
+    """The application over models by name, the first unless asked for another.
+
+    Their networks are loaded and have seen a first image when this returns.
+    """
+    for searcher in searchers.values():
+        searcher.encoder.warm()
     app = Flask(__name__)
     app.config.update(MAX_CONTENT_LENGTH=settings.max_bytes + _FORM_BYTES, MAX_FORM_PARTS=20)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # an id may hold two slashes in a row
     app.url_map.converters["id"] = pictures.IdConverter
-    answerer, shown = Answerer(searcher, settings.limits), pictures.Pictures(settings)
+    answerer, shown = Answerer(searchers, settings.limits), pictures.Pictures(settings)
     failures.handle(app)
     security.guard(app, settings.host)
     app.register_blueprint(api.blueprint(answerer))
-    app.register_blueprint(pictures.blueprint(searcher.index, shown))
+    app.register_blueprint(pictures.blueprint(answerer, shown))
     app.register_blueprint(pages.blueprint(answerer, shown))
     return app
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from werkzeug.exceptions import ServiceUnavailable
 
+from hashsearch.encoder import Encoder
+from hashsearch.errors import SearchError
 from hashsearch.explanation import Explanation
 from hashsearch.images import Limits, crop, decode
 from hashsearch.search import Hit, Searcher
@@ -21,6 +24,7 @@ from hashsearch.web.request import Asked
 
 AT_ONCE = min(4, os.cpu_count() or 1)  # a pass uses several cores, an image of 50 million pixels 150 MB
 WAITING = 8
+_CLASSES = 5  # told of a classifier's answer
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,9 @@ class Timings:
 
 @dataclass(frozen=True)
 class Answer:
-    """Hits, best first. `query` tells what they were searched with, `image` is the part of the upload searched with."""
+    """Hits of a model, best first. `query` tells what they were searched with, `image` is that part of the upload."""
 
+    model: str
     query: dict[str, Any]
     hits: list[Hit]
     timings: Timings
@@ -45,6 +50,7 @@ class Answer:
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON holds it."""
         return {
+            "model": self.model,
             "query": self.query,
             "took_ms": self.took_ms,
             "timings": asdict(self.timings),
@@ -60,25 +66,36 @@ class _Seen:
     vector: NDArray[np.float32]
     decode_ms: float
     embed_ms: float
+    confidences: Mapping[str, float]
 
 
 class Answerer:
-    """Answers what was asked with a searcher, within the limits of an image."""
+    """Answers what was asked with the searcher of a model, within the limits of an image."""
 
-    def __init__(self, searcher: Searcher, limits: Limits) -> None:
-        self.searcher = searcher
+    def __init__(self, searchers: Mapping[str, Searcher], limits: Limits) -> None:
+        self.searchers = searchers
         self.limits = limits
+        self.default = next(iter(searchers))
         self._gate = Gate(AT_ONCE, WAITING)
+
+    def searcher(self, model: str | None) -> Searcher:
+        """That of a model, None for the first; SearchError for one that is not served."""
+        try:
+            return self.searchers[model or self.default]
+        except KeyError:
+            raise SearchError(f"model must be one of {', '.join(self.searchers)}, got '{model}'") from None
 
     def answer(self, asked: Asked) -> Answer:
         """ImageError, SearchError, HashingError, StoreError; ServiceUnavailable when too many images wait."""
         started = perf_counter()
-        seen = None if asked.image is None else self._see(asked.image, asked.crop)
+        searcher = self.searcher(asked.model)
+        seen = None if asked.image is None else self._see(searcher.encoder, asked.image, asked.crop)
         searching = perf_counter()
-        hits = self._search(asked, asked.vector if seen is None else seen.vector)
+        hits = _search(searcher, asked, asked.vector if seen is None else seen.vector)
         ended = perf_counter()
         decode_ms, embed_ms = (seen.decode_ms, seen.embed_ms) if seen else (0.0, 0.0)
         return Answer(
+            model=asked.model or self.default,
             query=_query(asked, seen),
             hits=hits,
             timings=Timings(decode_ms, embed_ms, _ms(searching, ended)),
@@ -88,14 +105,14 @@ class Answerer:
 
     def explain(self, asked: Asked, image_id: str) -> Explanation:
         """Why what was asked finds an indexed image, or why not; the same errors, ImageNotFound for another id."""
+        searcher = self.searcher(asked.model)
         query: str | NDArray[np.float32] | None = asked.vector if asked.id is None else asked.id
         if asked.image is not None:
-            query = self._see(asked.image, asked.crop).vector
+            query = self._see(searcher.encoder, asked.image, asked.crop).vector
         assert query is not None  # one of image, id and vector was given
-        return self.searcher.explain(query, image_id, asked.options)
+        return searcher.explain(query, image_id, asked.options)
 
-    def _see(self, data: bytes, box: list[float] | None) -> _Seen:
-        encoder = self.searcher.encoder
+    def _see(self, encoder: Encoder, data: bytes, box: list[float] | None) -> _Seen:
         with self._gate.passing():
             started = perf_counter()
             image = decode(data, self.limits)
@@ -104,17 +121,8 @@ class Answerer:
             prepared = encoder.embedder.prepare(image)
             decoded = perf_counter()
             vector = encoder.embed([prepared])[0]
-            return _Seen(image, vector, _ms(started, decoded), _ms(decoded, perf_counter()))
-
-    def _search(self, asked: Asked, vector: NDArray[np.float32] | None) -> list[Hit]:
-        if asked.id is not None:
-            if asked.radius is None:
-                return self.searcher.by_id(asked.id, asked.options)
-            return self.searcher.within_radius_of(asked.id, asked.radius, asked.options)
-        assert vector is not None  # one of image, id and vector was given
-        if asked.radius is None:
-            return self.searcher.by_vector(vector, asked.options)
-        return self.searcher.within_radius(vector, asked.radius, asked.options)
+            timings = _ms(started, decoded), _ms(decoded, perf_counter())
+            return _Seen(image, vector, *timings, encoder.confidences(vector))
 
 
 class Gate:
@@ -136,10 +144,23 @@ class Gate:
             self._room.release()
 
 
+def _search(searcher: Searcher, asked: Asked, vector: NDArray[np.float32] | None) -> list[Hit]:
+    if asked.id is not None:
+        if asked.radius is None:
+            return searcher.by_id(asked.id, asked.options)
+        return searcher.within_radius_of(asked.id, asked.radius, asked.options)
+    assert vector is not None  # one of image, id and vector was given
+    if asked.radius is None:
+        return searcher.by_vector(vector, asked.options)
+    return searcher.within_radius(vector, asked.radius, asked.options)
+
+
 def _query(asked: Asked, seen: _Seen | None) -> dict[str, Any]:
     if seen is not None:
         height, width = seen.image.shape[:2]
-        return {"by": "image", "width": width, "height": height}
+        told = {"by": "image", "width": width, "height": height}
+        likely = [{"class": name, "confidence": share} for name, share in islice(seen.confidences.items(), _CLASSES)]
+        return {**told, "classes": likely} if likely else told
     return {"by": "vector"} if asked.id is None else {"by": "id", "id": asked.id}
 
 

@@ -48,8 +48,6 @@ class Query:
 def blueprint(answerer: Answerer, pictures: Pictures) -> Blueprint:
     """`GET /`: the page, with hits where it has `?id=`. `POST /`: hits for an uploaded image."""
     routes = Blueprint("pages", __name__)
-    searcher = answerer.searcher
-    strategies = ["", "scan", "sub_codes", *(["graph"] if searcher.index.graph else [])]  # "": left to the product
 
     def card(image_id: str, shown: Mapping[str, Any], controls: Mapping[str, Any], **found: Any) -> Card:
         return Card(
@@ -57,16 +55,18 @@ def blueprint(answerer: Answerer, pictures: Pictures) -> Blueprint:
             title=shown.get("title") or PurePath(image_id).name or image_id,
             category=shown.get("category"),
             link=url_for("pages.page", id=image_id, **controls),
-            picture=pictures.address(image_id, shown.get("uri")),
+            picture=pictures.address(image_id, shown.get("uri"), controls.get("model")),
             **found,
         )
 
     def render(controls: Mapping[str, Any], cards: list[Card], **parts: Any) -> str:
+        searcher = answerer.searcher(controls.get("model"))
         return render_template(
             "page.html",
             cards=cards,
             controls=controls,
-            strategies=strategies,
+            models=list(answerer.searchers),
+            strategies=["", "scan", "sub_codes", *(["graph"] if searcher.index.graph else [])],  # "": what suits it
             count=searcher.index.count(),
             categories=searcher.index.categories(),
             bits=searcher.encoder.bits,
@@ -84,13 +84,14 @@ def blueprint(answerer: Answerer, pictures: Pictures) -> Blueprint:
     @routes.get("/")
     def page() -> str:
         """The page; with `?id=` the images most like that one, else a few to start from."""
-        controls = _controls(request.args)
+        controls = _controls(request.args, answerer.default)
+        index = answerer.searcher(controls.get("model")).index
         image_id = request.args.get("id")
         if not image_id:
             category = [controls["category"]] if "category" in controls else []
-            records = searcher.index.sample(_STARTERS, category)
+            records = index.sample(_STARTERS, category)
             return render(controls, [card(one, record, controls) for one, record in records.items()])
-        record = searcher.index.record(image_id)
+        record = index.record(image_id)
         answer = answerer.answer(asked({"id": image_id, **_options(controls)}))
         chosen = card(image_id, record, controls)
         return render_answer(controls, Query(chosen.title, chosen.picture, image_id), answer)
@@ -98,7 +99,7 @@ def blueprint(answerer: Answerer, pictures: Pictures) -> Blueprint:
     @routes.post("/")
     def search() -> str | Response:
         """The images most like the uploaded one; without one, on to the page that the other fields ask for."""
-        controls = _controls(request.form)
+        controls = _controls(request.form, answerer.default)
         upload = request.files.get("image")
         if not upload or not upload.filename:
             return redirect(url_for("pages.page", **_given(request.form, ("id",)), **controls), code=303)
@@ -114,19 +115,17 @@ def _given(fields: Mapping[str, str], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: fields[name] for name in names if fields.get(name)}
 
 
-def _controls(fields: Mapping[str, str]) -> dict[str, Any]:
+def _controls(fields: Mapping[str, str], model: str) -> dict[str, Any]:
     """What the page's controls are set to; those left at their default are missing, so that links stay short."""
-    controls = _given(fields, ("k", "category", "strategy"))
-    if controls.get("k") == str(_DEFAULT_COUNT):
-        del controls["k"]
-    return controls
+    controls = _given(fields, ("model", "k", "category", "strategy"))
+    defaults = {"model": model, "k": str(_DEFAULT_COUNT)}
+    return {name: value for name, value in controls.items() if value != defaults.get(name)}
 
 
 def _options(controls: Mapping[str, Any]) -> dict[str, Any]:
     """The controls as fields of a search request."""
     options: dict[str, Any] = {"k": _whole(controls.get("k", str(_DEFAULT_COUNT)))}
-    if "strategy" in controls:
-        options["strategy"] = controls["strategy"]
+    options |= _given(controls, ("model", "strategy"))
     if "category" in controls:
         options["filters"] = {"category": controls["category"]}
     return options

@@ -14,11 +14,10 @@ from werkzeug.routing import PathConverter
 from hashsearch.errors import ImageError
 from hashsearch.fetching import file_within
 from hashsearch.images import decode, thumbnail
-from hashsearch.web.answers import AT_ONCE
+from hashsearch.web.answers import AT_ONCE, Answerer
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
-    from hashsearch.index.store import ImageIndex
 
 SIDE = 480  # pixels; twice what the page shows, for dense screens
 
@@ -42,11 +41,11 @@ class Pictures:
         """The file at a path that lies, with links followed, inside one of the folders; else None."""
         return file_within(uri, self.roots)
 
-    def address(self, image_id: str, uri: str | None) -> str | None:
-        """Where a page finds the picture of an image; None when it cannot be shown."""
+    def address(self, image_id: str, uri: str | None, model: str | None) -> str | None:
+        """Where a page finds the picture of a model's image; None when it cannot be shown."""
         if uri and uri.startswith(("http://", "https://")):
             return uri
-        return url_for("pictures.picture", image_id=image_id) if self.file(uri) else None
+        return url_for("pictures.picture", image_id=image_id, model=model) if self.file(uri) else None
 
     def jpeg(self, file: Path) -> bytes:
         """The thumbnail of a file, decoded and encoded anew; ImageError, OSError."""
@@ -54,14 +53,14 @@ class Pictures:
             return thumbnail(decode(stream.read(self.limits.max_bytes + 1), self.limits), SIDE)
 
 
-def blueprint(index: ImageIndex, pictures: Pictures) -> Blueprint:
+def blueprint(answerer: Answerer, pictures: Pictures) -> Blueprint:
     """`GET /images/<id>`."""
     routes = Blueprint("pictures", __name__)
 
     @routes.get("/images/<id:image_id>")
     def picture(image_id: str) -> Response:
         """The thumbnail of an indexed image."""
-        record = index.record(image_id)
+        record = answerer.searcher(request.args.get("model")).index.record(image_id)
         file = pictures.file(record.get("uri"))
         if file is None:
             raise NotFound(f"the picture of '{image_id}' lies in none of the folders that may be shown")

@@ -20,13 +20,17 @@ _MOST_VALUES = 1000  # of all filters together
 
 @dataclass(frozen=True)
 class Asked:
-    """One of image, id and vector, and how to search with it. `radius`: all images within it instead of the k best."""
+    """One of image, id and vector, and how to search with it. `radius`: all images within it instead of the k best.
+
+    `model` is the name of one that is served, None the first.
+    """
 
     image: bytes | None = None
     id: str | None = None
     vector: NDArray[np.float32] | None = None
     crop: list[float] | None = None
     radius: int | None = None
+    model: str | None = None
     options: SearchOptions = SearchOptions()
 
 
@@ -55,7 +59,7 @@ def asked(fields: Mapping[str, Any], image: bytes | None = None) -> Asked:
         raise BadRequest("crop goes with an image only")
     if "radius" in values and (idle := [name for name in _NOT_WITH_RADIUS if name in values]):
         raise BadRequest(f"radius answers every image within it, so {idle[0]} cannot go with it")
-    query = {name: values.pop(name) for name in ("id", "vector", "crop", "radius") if name in values}
+    query = {name: values.pop(name) for name in ("id", "vector", "crop", "radius", "model") if name in values}
     filters = values.pop("filters", {})
     return Asked(image=image, **query, options=SearchOptions(**values, **filters))
 
@@ -80,14 +84,14 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _form_fields(request: Request) -> dict[str, Any]:
-    """Form fields as JSON would hold them: each is JSON, but strategy, which is bare text."""
+    """Form fields as JSON would hold them: each is JSON, but strategy and model, which are bare text."""
     fields: dict[str, Any] = {}
     for name, texts in request.form.lists():
         if len(texts) > 1:
             raise BadRequest(f"{_shown(name)} may be given once, got it {len(texts)} times")
         if name in ("image", "id", "vector"):
             raise BadRequest(f"a form holds an image file as 'image', got {name} as a text field")
-        fields[name] = texts[0] if name == "strategy" else parse_json(texts[0], _shown(name))
+        fields[name] = texts[0] if name in ("strategy", "model") else parse_json(texts[0], _shown(name))
     return fields
 
 
@@ -207,5 +211,6 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "filters": _filters,
     "crop": _numbers,
     "radius": _whole,
+    "model": _text,
 }
 _NOT_WITH_RADIUS = ("k", "candidates", "strategy", "compared", "probes", "explain")

@@ -41,6 +41,10 @@ async function upload() {
     const results = page.querySelector("#results");
     if (!results) throw new Error(`the server answered ${answer.status} ${answer.statusText}`);
     document.querySelector("#results").replaceChildren(...results.childNodes);
+    for (const part of [".stock", "[name=category]", "[name=strategy]"]) { // each model has its own
+      const found = page.querySelector(part); // none beside a problem
+      if (found) document.querySelector(part).innerHTML = found.innerHTML; // options moved one by one forget the choice
+    }
     document.title = page.title;
     document.querySelector("[role=status]").textContent = results.querySelector("h2")?.textContent;
     if (location.search) history.pushState(null, "", location.pathname);
