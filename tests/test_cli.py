@@ -385,6 +385,25 @@ def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, asked: l
     assert "images" not in failed.stderr, "it is told before the work"
 
 
+def test_several_models_are_served(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
+    Encoder.bundled().save(tmp_path / "encoder")
+    name, port = indexed["HASHSEARCH_INDEX"], free_port()
+    models = ["--model", f"bundled={name}", "--model", f"copied={name}:{tmp_path / 'encoder'}"]
+    words = [*HASHSEARCH, "serve", *models, "--port", str(port)]
+    with subprocess.Popen(words, env=indexed | {"PYTHONUNBUFFERED": "1"}, stderr=subprocess.PIPE, text=True) as serving:
+        until(serving, "search page: ")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/models") as answer:
+            told = [(model["name"], model["index"], model["count"]) for model in json.load(answer)["models"]]
+        serving.terminate()
+    assert told == [("bundled", f"hashsearch-{name}", 12), ("copied", f"hashsearch-{name}", 12)]
+    for wrong, rule in (
+        ("copied", "a model must be NAME=INDEX"),
+        ("bundled=other", "a name of its own, got 'bundled'"),
+    ):
+        refused = hashsearch(["serve", *models, "--model", wrong], indexed)
+        assert (refused.returncode, rule in refused.stderr) == (2, True), refused.stderr
+
+
 def test_the_demo_serves_a_page_and_stops_its_node(node_home: Path, server_folder: Path) -> None:
     """On one's own pictures, with a local node of its own, ended by Ctrl-C."""
     home = node_home / "demo"

@@ -74,6 +74,11 @@ def test_empty_means_not_set() -> None:
         ("MAX_BYTES", "0"),
         ("MAX_BYTES", "20 MB"),
         ("MAX_PIXELS", "-1"),
+        ("MODELS", "fine"),
+        ("MODELS", "=images"),
+        ("MODELS", "fine=:models/mine"),
+        ("MODELS", "fine=images,"),
+        ("MODELS", "fine=images,fine=shop"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_its_variable(name: str, value: str) -> None:

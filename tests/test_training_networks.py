@@ -54,6 +54,15 @@ def test_only_the_last_layers_learn(tmp_path: Path, trained: int | None, learnin
     assert len(network.learning.trainable_variables) == learning  # two of each layer, two of the classes
 
 
+def test_normalisation_knows_the_photos_after_few_batches() -> None:
+    network = build(Model("cnn", 32), 3, unit=False, weights=None)
+    images = RNG.normal(size=(8, 32, 32, 3)).astype(np.float32)
+    for _ in range(60):
+        network.learning(images, training=True)
+    learned, used = (np.asarray(network.learning(images, training=training)) for training in (True, False))
+    assert used == pytest.approx(learned, abs=0.1 * float(np.abs(learned).max()))
+
+
 def test_bit_as_a_layer_is_the_embedder() -> None:
     embedder = load("bit-tiny")
     network = build(Model("bit-tiny", embedder.input_size), 3, unit=True, weights=None)

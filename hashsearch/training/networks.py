@@ -96,7 +96,7 @@ def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (3
         for _ in range(2):
             stride = 2 if x is images else 1
             x = _layers.Conv2D(width, 3, stride, padding="same", use_bias=False)(x)
-            x = _layers.ReLU()(_layers.BatchNormalization(momentum=0.9)(x))  # small data sets have few steps
+            x = _layers.ReLU()(_layers.BatchNormalization()(x))
         x = _layers.MaxPooling2D()(x)
     x = _layers.GlobalAveragePooling2D()(x)
     return tf.keras.Model(images, _layers.Dense(512, activation="relu")(x))
@@ -119,6 +119,7 @@ def build(recipe: Model, classes: int, unit: bool, weights: Path | None) -> Netw
         raise TrainingError(f"a network to train must be one of {', '.join(TRUNKS)}, got '{recipe.network}'")
     made = TRUNKS[recipe.network]
     trunk = made.make(recipe.input_size, _weights(recipe, weights))
+    _follow(trunk)
     _freeze(trunk, recipe.trained_layers)
     x = trunk.output
     if recipe.dims:
@@ -147,6 +148,13 @@ def _weights(recipe: Model, named: Path | None) -> Path | None:
     if recipe.network in APPLICATIONS:
         zoo.fetch(APPLICATIONS[recipe.network])
     return own_weights(recipe.network)
+
+
+def _follow(trunk: tf.keras.Model) -> None:
+    """Let batch normalisation keep means of some ten batches: small data sets have too few for those of a hundred."""
+    for layer in trunk.layers:
+        if isinstance(layer, _layers.BatchNormalization):
+            layer.momentum = 0.9
 
 
 def _freeze(trunk: tf.keras.Model, trained_layers: int | None) -> None:
