@@ -65,6 +65,8 @@ def test_every_model_stands_in_one_table(tmp_path: Path) -> None:
         "512 |",
         "3 |",
     ]
+    all_sets = table[: table.index("## stripes")]
+    assert "| method | stripes same class |" in all_sets and "| triplet | " in all_sets
     assert rows["triplet"][6] == "-" and rows["softmax"][6] != "-"
     assert "48 pictures searched, 18 searched with." in table
     again = run(tmp_path)

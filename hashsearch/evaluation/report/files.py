@@ -12,18 +12,18 @@ from hashsearch.evaluation.report.comparing import COSTS, QUALITY, Standing
 from hashsearch.evaluation.report.summary import Line, summarise, summarise_all
 from hashsearch.evaluation.report.tables import Entry, Table
 
-_LEGEND = (
+MARKS = (
     "**Bold**: the best of its column. °: the best is not significantly better (paired randomisation tests over the "
-    "queries, corrected for their number by Holm, p ≥ .05). In parentheses: 95 % intervals by bootstrap over the "
-    "queries."
+    "queries, corrected for their number by Holm, p ≥ .05)."
 )
+OVERVIEW = "mAP@10, in parentheses the share of right first hits."
 
 
 def markdown(standings: Sequence[Standing]) -> str:
     """Summary and tables for a document."""
-    parts = ["# Comparison", _lines(summarise_all(standings)), _LEGEND, "## Overview"]
-    parts.append("mAP@10, in parentheses the share of right first hits.")
-    parts.append(write_table(tables.overview(standings)))
+    parts = ["# Comparison", _lines(summarise_all(standings))]
+    parts.append(f"{MARKS} In parentheses: 95 % intervals by bootstrap over the queries.")
+    parts += ["## Overview", OVERVIEW, write_table(tables.overview(standings))]
     for standing in standings:
         parts += [
             f"## {_escaped(standing.section.title)}",

@@ -1,4 +1,4 @@
-"""Embedders beside each other: one table for each data set, of the figures by which a model is chosen."""
+"""Embedders beside each other: one table of all data sets, and one for each with the figures that a choice needs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hashsearch.evaluation.report.files import write_table
+from hashsearch.evaluation.report.comparing import judge
+from hashsearch.evaluation.report.files import MARKS, OVERVIEW, write_table
 from hashsearch.evaluation.report.sections import Result, named, read_sections
-from hashsearch.evaluation.report.tables import NOTHING, Entry, Line, Table
+from hashsearch.evaluation.report.tables import NOTHING, Entry, Line, Table, overview
 from hashsearch.evaluation.report.words import amount, share
 from hashsearch.evaluation.results import file_name, read_json
 
@@ -27,8 +28,9 @@ def tables_of_models(results: Path, embedders: Path) -> str:
     `accuracy@1` is the share of queries whose nearest picture is of their class, `classifier` what a classifier says by
     itself. Raises ConfigError for results that cannot be read.
     """
-    parts = []
-    for section in read_sections(results):
+    sections = read_sections(results)
+    parts = ["## All data sets", f"{OVERVIEW} {MARKS}", write_table(overview([*map(judge, sections)]))]
+    for section in sections:
         lines = [_line(result, embedders / file_name(section.data)) for result in section.working]
         sizes = section.task.get("sizes") or {}
         told = f"{sizes.get('base')} pictures searched, {sizes.get('queries')} searched with."
