@@ -43,7 +43,7 @@ def train(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, say: C
     ConfigError while another run trains the same.
     """
     folder, work = out / recipe.name, out / f"{recipe.name}.work"
-    identity = {"recipe": recipe.as_dict(), "data": {"name": data.name, "fingerprint": fingerprint(data.base)}}
+    identity = _identity(recipe, data)
     if _is_there(folder / "manifest.json", identity):
         return folder
     with held(work):
@@ -55,6 +55,15 @@ def train(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, say: C
         training.write(folder, identity)
         shutil.rmtree(work)
     return folder
+
+
+def is_trained(recipe: Recipe, data: DataSet, out: Path) -> bool:
+    """Whether `train` would find its work done. Raises TrainingError where another recipe's or photos' is."""
+    return _is_there(out / recipe.name / "manifest.json", _identity(recipe, data))
+
+
+def _identity(recipe: Recipe, data: DataSet) -> dict[str, Any]:
+    return {"recipe": recipe.as_dict(), "data": {"name": data.name, "fingerprint": fingerprint(data.base)}}
 
 
 def _is_there(path: Path, identity: Mapping[str, Any]) -> bool:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hashsearch.embedders import import_tensorflow
 from hashsearch.errors import HashsearchError, TrainingError
 from hashsearch.evaluation.datasets import DataSet, data_of
 from hashsearch.evaluation.features import Network
 from hashsearch.evaluation.plan import Entry, Plan, make_tasks, plan_of
 from hashsearch.evaluation.results import file_name
 from hashsearch.evaluation.runner import Runner, Summary
-from hashsearch.training.learning import train
+from hashsearch.training.learning import is_trained, train
 from hashsearch.training.recipes import Recipe, read_recipe, read_table
 
 if TYPE_CHECKING:
@@ -41,7 +47,10 @@ def read_study(path: Path, weights: Mapping[str, str], trained: Path) -> Study:
 
 
 class Studying:
-    """Runs a study; embedders go to `out/embedders/DATA`, results to `out/results`. What there is stays."""
+    """Runs a study; embedders go to `out/embedders/DATA`, results to `out/results`. What there is stays.
+
+    Each training has a process of its own: TensorFlow gives the memory of a network back with its process only.
+    """
 
     def __init__(
         self,
@@ -55,7 +64,10 @@ class Studying:
         self._open_scratch = open_scratch
 
     def run(self, say: Say) -> Summary:
-        """Train and judge, one data set after the other. What fails is told and the rest goes on."""
+        """Train and judge, one data set after the other. What fails is told and the rest goes on.
+
+        `say` must be a function of a module, which other processes can import.
+        """
         made = kept = 0
         failed: dict[str, str] = {}
         for table in self.study.plan.data:
@@ -79,6 +91,29 @@ class Studying:
         begun = self.weights.get(recipe.model.network)
         say(f"{data.name}/{recipe.name}")
         out = self.out / "embedders" / file_name(data.name)
-        folder = train(recipe, data, out, Path(begun) if begun else None, say)
+        folder = out / recipe.name
+        if not is_trained(recipe, data, out):
+            _train_alone(recipe, data, out, Path(begun) if begun else None, say)
         folders = [folder, *([folder.with_name(f"{folder.name}-classes")] if recipe.loss.probabilities else [])]
         return [Entry(one.name, "exact", Network(str(one)), {}) for one in folders]
+
+
+def _train_alone(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, say: Say) -> None:
+    with ProcessPoolExecutor(1, get_context("spawn"), _begin) as alone:
+        try:
+            alone.submit(train, recipe, data, out, weights, say).result()
+        except BrokenProcessPool as error:
+            raise TrainingError("the training's process was ended from outside, perhaps for want of memory") from error
+
+
+def _begin() -> None:
+    """What a process does before it trains: see to it that it does not outlive the study."""
+
+    def follow() -> None:
+        study = parent_process()
+        assert study is not None
+        study.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    import_tensorflow()
