@@ -247,10 +247,13 @@ class TestInABrowser:
                 choose(browser, "model", "flyers")
                 browser.wait(f"{CARDS}.length === 6 && {SEARCHED}")
                 assert browser.ask("document.querySelector('.stock').textContent").strip() == "6 images indexed"
-                assert browser.ask("document.querySelector('[name=category]').value") == ""
+                assert browser.ask("document.querySelector('[name=category]')") is None
                 assert browser.ask("document.querySelector('[name=strategy]').value") == "scan"
+                browser.ask("document.querySelector('[name=model]').focus()")
                 choose(browser, "model", "all")
                 browser.wait(f"{CARDS}[0] === '{RED_MUG}' && {SEARCHED}")
+                assert browser.ask("document.querySelector('[name=category]').value") == ""
+                assert browser.ask("document.activeElement.name") == "model"
 
     def test_a_keyboard_is_enough(self, browser: Browser, address: str) -> None:
         browser.open(f"{address}/?id={RED_MUG}")

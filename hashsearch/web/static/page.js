@@ -41,10 +41,7 @@ async function upload() {
     const results = page.querySelector("#results");
     if (!results) throw new Error(`the server answered ${answer.status} ${answer.statusText}`);
     document.querySelector("#results").replaceChildren(...results.childNodes);
-    for (const part of [".stock", "[name=category]", "[name=strategy]"]) { // each model has its own
-      const found = page.querySelector(part); // none beside a problem
-      if (found) document.querySelector(part).innerHTML = found.innerHTML; // options moved one by one forget the choice
-    }
+    for (const part of [".stock", ".controls"]) refresh(part, page);
     document.title = page.title;
     document.querySelector("[role=status]").textContent = results.querySelector("h2")?.textContent;
     if (location.search) history.pushState(null, "", location.pathname);
@@ -53,6 +50,15 @@ async function upload() {
     tell("The search did not go through", `${error.message}. Is the server still running?`);
   }
   document.body.ariaBusy = "false";
+}
+
+// Each model has a stock and categories of its own; beside a problem there are none.
+function refresh(part, page) {
+  const [shown, found] = [document, page].map((place) => place.querySelector(part));
+  if (!shown || !found) return;
+  const name = document.activeElement.name;
+  shown.innerHTML = found.innerHTML;
+  form.elements[name]?.focus();
 }
 
 function tell(headline, message) {
