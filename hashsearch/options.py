@@ -22,6 +22,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXIT_FAILED, EXIT_REJECTS = 1, 3  # 2 is click's own, for a wrong command line
 
+catalogs_argument = click.argument(
+    "catalogs", metavar="CATALOG...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON on standard output.")
 
 

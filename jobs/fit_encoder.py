@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.options import embedder_options, run_reporting_errors, say, with_settings
+from hashsearch.options import catalogs_argument, embedder_options, run_reporting_errors, say, with_settings
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("catalogs", metavar="CATALOG...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@catalogs_argument
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make; it must not exist.")
 @embedder_options
 @click.option(

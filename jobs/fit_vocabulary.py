@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from hashsearch.options import run_reporting_errors, say
+from hashsearch.options import catalogs_argument, run_reporting_errors, say
 
 
 @click.command()
-@click.argument("catalogs", metavar="CATALOG...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@catalogs_argument
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="An .npz file to write.")
 @click.option("--features", default="sift", show_default=True, help="What is seen: sift, orb or akaze.")
 @click.option("--keypoints", default=256, show_default=True, help="Of an image at most, the strongest.")

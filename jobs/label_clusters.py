@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.options import EXIT_REJECTS, embedder_options, run_reporting_errors, say, with_settings
+from hashsearch.options import (
+    EXIT_REJECTS,
+    catalogs_argument,
+    embedder_options,
+    run_reporting_errors,
+    say,
+    with_settings,
+)
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
 
-PATH = click.Path(path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -24,7 +30,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("catalogs", metavar="CATALOG...", nargs=-1, required=True, type=PATH)
+@catalogs_argument
 @click.option("--out", required=True, type=FILE, help="A new .parquet file; its .names.csv goes beside it.")
 @embedder_options
 @click.option("--clusters", default="kmeans", show_default=True, help="How they are found: kmeans or hdbscan.")

@@ -17,7 +17,7 @@ import tensorflow as tf
 from PIL import Image
 from shelves import write_config
 
-from hashsearch.embedders import load, located, names, trained_names
+from hashsearch.embedders import Embedder, load, located, names, trained_names
 from hashsearch.embedders.embedder import digest_files
 from hashsearch.embedders.inventory import inventory
 from hashsearch.embedders.trained import read_trained
@@ -122,8 +122,7 @@ class TestLoad:
 
     def test_an_encoder_works_without_its_folder(self, copy: Path, tmp_path: Path) -> None:
         embedder = load(str(copy))
-        vectors = embedder.embed(photos(40))
-        encoder = Encoder.fit(EmbedderSpec.of(embedder), vectors, make_binarizer("rotation", bits=16), blocks())
+        encoder = fitted(embedder)
         encoder.save(tmp_path / "encoder")
         shutil.rmtree(copy)
         loaded = Encoder.load(tmp_path / "encoder")
@@ -134,8 +133,7 @@ class TestLoad:
 class TestClasses:
     def test_their_probabilities_are_told_of_a_picture(self, classifier: Path, tmp_path: Path) -> None:
         embedder = load(str(classifier))
-        vectors = embedder.embed(photos(40))
-        encoder = Encoder.fit(EmbedderSpec.of(embedder), vectors, make_binarizer("rotation", bits=16), blocks())
+        encoder = fitted(embedder)
         encoder.save(tmp_path / "encoder")
         loaded = Encoder.load(tmp_path / "encoder")
         assert loaded.fingerprint == encoder.fingerprint
@@ -147,9 +145,8 @@ class TestClasses:
 
     def test_other_networks_tell_none(self, trained: Path) -> None:
         embedder = load("flowers", trained=trained)
-        vectors = embedder.embed(photos(40))
-        encoder = Encoder.fit(EmbedderSpec.of(embedder), vectors, make_binarizer("rotation", bits=16), blocks())
-        assert encoder.confidences(vectors[0]) == {}
+        encoder = fitted(embedder)
+        assert encoder.confidences(encoder.embed(photos(1))[0]) == {}
 
     def test_there_is_one_for_each_dimension(self, classifier: Path, tmp_path: Path) -> None:
         copy = Path(shutil.copytree(classifier, tmp_path / "copy"))
@@ -164,8 +161,11 @@ def probabilities(images: list[np.ndarray]) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def blocks() -> Any:
-    return make_sub_codes("blocks")
+def fitted(embedder: Embedder) -> Encoder:
+    vectors = embedder.embed(photos(40))
+    return Encoder.fit(
+        EmbedderSpec.of(embedder), vectors, make_binarizer("rotation", bits=16), make_sub_codes("blocks")
+    )
 
 
 class TestDamage:

@@ -57,7 +57,7 @@ def train(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, say: C
     return folder
 
 
-def is_trained(recipe: Recipe, data: DataSet, out: Path) -> bool:
+def is_done(recipe: Recipe, data: DataSet, out: Path) -> bool:
     """Whether `train` would find its work done. Raises TrainingError where another recipe's or photos' is."""
     return _is_there(out / recipe.name / "manifest.json", _identity(recipe, data))
 

@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from hashsearch.embedders import Preprocessing
 from hashsearch.embedders.embedder import digest_files
+from hashsearch.embedders.trained import FORMAT, MANIFEST
 
-FORMAT = 1
-_NETWORK, _MANIFEST = "network", "manifest.json"
+_NETWORK = "network"
 
 
 def write_trained(
@@ -42,7 +42,7 @@ def write_trained(
             "digest": digest_files(draft / _NETWORK),
             **told,
         }
-        (draft / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         for path in beside:
             (shutil.copytree if path.is_dir() else shutil.copy)(path, draft / path.name)
         draft.replace(folder)

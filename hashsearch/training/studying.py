@@ -20,7 +20,7 @@ from hashsearch.evaluation.features import Network
 from hashsearch.evaluation.plan import Entry, Plan, make_tasks, plan_of
 from hashsearch.evaluation.results import file_name
 from hashsearch.evaluation.runner import Runner, Summary
-from hashsearch.training.learning import is_trained, train
+from hashsearch.training.learning import is_done, train
 from hashsearch.training.recipes import Recipe, read_recipe, read_table
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Studying:
         say(f"{data.name}/{recipe.name}")
         out = self.out / "embedders" / file_name(data.name)
         folder = out / recipe.name
-        if not is_trained(recipe, data, out):
+        if not is_done(recipe, data, out):
             _train_alone(recipe, data, out, Path(begun) if begun else None, say)
         folders = [folder, *([folder.with_name(f"{folder.name}-classes")] if recipe.loss.probabilities else [])]
         return [Entry(one.name, "exact", Network(str(one)), {}) for one in folders]
