@@ -13,9 +13,9 @@ from itertools import product
 import click
 import numpy as np
 
+from hashsearch.cli.options import run_reporting_errors, with_settings
 from hashsearch.config import Settings
-from hashsearch.lookup import open_searcher
-from hashsearch.options import run_reporting_errors, with_settings
+from hashsearch.services import open_searcher
 
 
 @click.command()
@@ -36,8 +36,8 @@ def main(
     rounds: int,
 ) -> None:
     """Print queries a second, one by one and with each number in a request and at a time."""
-    from hashsearch.evaluation.exact import directions, stored_vectors
-    from hashsearch.search import SearchOptions
+    from hashsearch.evaluation.live.exact import directions, stored_vectors
+    from hashsearch.search.searcher import SearchOptions
 
     searcher, options = open_searcher(settings), SearchOptions(strategy=strategy, explain=not no_explain)
     index = searcher.index

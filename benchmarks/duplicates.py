@@ -19,12 +19,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.encoder import EmbedderSpec, Encoder, normalised
+from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import StoreError
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.bits import Vectors
 from hashsearch.hashing.sub_codes import make_sub_codes
-from hashsearch.options import run_reporting_errors, say, with_settings
+from hashsearch.hashing.vectors import Vectors, normalised
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -45,8 +45,8 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
     """Print pairs, groups, seconds, peak memory and the recall of pairs."""
     from hashsearch.duplicates.finding import find, read_vectors
     from hashsearch.duplicates.pairs import directions, similar_pairs
-    from hashsearch.index.cluster import connect_cluster
-    from hashsearch.index.store import ImageIndex
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.services import connect_cluster
 
     with tempfile.TemporaryDirectory() as folder:
         filling = get_context("spawn").Process(target=_fill, args=(settings, vectors, count, Path(folder) / "encoder"))
@@ -84,9 +84,9 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
 
 def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
     """Make an index of one segment with the vectors and their copies, and save its encoder in the folder."""
-    from hashsearch.index.cluster import connect_cluster
-    from hashsearch.index.store import ImageIndex
-    from hashsearch.index.writing import BulkWriter
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.writing import BulkWriter
+    from hashsearch.services import connect_cluster
 
     base = np.load(vectors, mmap_mode="r")[:count]
     rows = np.sort(np.random.default_rng(0).choice(len(base), min(_SAMPLE, len(base)), replace=False))

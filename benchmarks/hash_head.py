@@ -19,18 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.encoder import normalised
+from hashsearch.cli.options import run_reporting_errors, say
 from hashsearch.errors import HashingError
-from hashsearch.evaluation.cache import FeatureCaches
-from hashsearch.evaluation.datasets import DataSet, data_of
-from hashsearch.evaluation.features import Network
-from hashsearch.evaluation.metrics import average_precision
-from hashsearch.evaluation.pictures import Picture
-from hashsearch.evaluation.plan import read_plan
-from hashsearch.evaluation.results import file_name
+from hashsearch.evaluation.compare.plan import read_plan
+from hashsearch.evaluation.data.datasets import DataSet, data_of
+from hashsearch.evaluation.data.pictures import Picture
+from hashsearch.evaluation.methods.cache import FeatureCaches
+from hashsearch.evaluation.methods.features import Network
+from hashsearch.evaluation.metrics.ranking import average_precision
+from hashsearch.files import safe_name as file_name
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.bits import Vectors, hamming
-from hashsearch.options import run_reporting_errors, say
+from hashsearch.hashing.bits import hamming
+from hashsearch.hashing.vectors import Vectors, normalised
 
 K, FEW, MANY = 10, 100, 500
 HEADER = "mAP@10 by codes | of 100 by cosine | cosine's ten among 100 | among 500 | fitted in CPU s"

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from hashsearch.options import run_reporting_errors
+from hashsearch.cli.options import run_reporting_errors
 
 LOOKED_AT = 9  # pictures of a cluster, the surest
 MUST_SHOW = 6  # of these the same thing, or the cluster is not named
@@ -46,9 +46,10 @@ def main(
 ) -> None:
     """Print the share of right labels before and after, and what a person had to do for it."""
     from hashsearch import embedders
-    from hashsearch.catalog import Catalog
-    from hashsearch.evaluation import labelling, naming
-    from hashsearch.evaluation.clusters import make_clustering
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.evaluation.labelling import export as labelling
+    from hashsearch.evaluation.labelling import naming
+    from hashsearch.evaluation.labelling.clusters import make_clustering
 
     out.mkdir(parents=True)
     truth = spoil(folder, out / "catalog.csv", sample, without, wrong, random.Random(seed))
@@ -76,7 +77,7 @@ def spoil(
     folder: Path, catalog: Path, sample: int, without: float, wrong: float, rng: random.Random
 ) -> Mapping[str, str]:
     """The true labels by id of the photos in a new catalog, which has some of them and some others."""
-    from hashsearch.catalog import Catalog, Entry
+    from hashsearch.catalog.reading import Catalog, Entry
 
     entries = [entry for entry in Catalog(folder) if isinstance(entry, Entry)]
     entries = rng.sample(entries, min(sample, len(entries)))
@@ -96,7 +97,7 @@ def spoil(
 
 def name(table: Path, names: Path, truth: Mapping[str, str]) -> tuple[int, int]:
     """How many clusters were named and how many pictures looked at; the names file is filled in."""
-    from hashsearch.evaluation.spotlight import read_table
+    from hashsearch.evaluation.labelling.tables import read_table
 
     clusters: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in read_table(table, ("id", "cluster", "label", "certainty")):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from hashsearch.options import load_encoder, run_reporting_errors, say, with_settings
+from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.services import load_encoder
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 @with_settings("index", "encoder", "es_url", "home")
 def main(settings: Settings) -> None:
     """Print a line for each variant."""
-    from hashsearch.index.cluster import connect_cluster
-    from hashsearch.index.store import ImageIndex
-    from hashsearch.search import Searcher, SearchOptions
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.search.searcher import Searcher, SearchOptions
+    from hashsearch.services import connect_cluster
 
     encoder = load_encoder(settings)
     index = ImageIndex.open(connect_cluster(settings, say), settings.index, encoder)

@@ -21,19 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.baselines.phash import STORED, stored_hash
+from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.descriptors.phash import STORED, stored_hash
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ImageError, SearchError
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.hashing.sub_codes import make_sub_codes
-from hashsearch.images import decode
-from hashsearch.options import run_reporting_errors, say, with_settings
+from hashsearch.images.decoding import decode
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
-    from hashsearch.index.store import ImageIndex
-    from hashsearch.perceptual import PerceptualSearcher
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.search.by_phash import PerceptualSearcher
 
 NAME = "phash-benchmark"
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -47,8 +47,8 @@ _WARM_UP, _TURNS = 5, 3
 @with_settings("es_url", "home")
 def main(settings: Settings, folders: Sequence[Path], queries: int, radii: Sequence[int]) -> None:
     """Print milliseconds of each kind of query as a table in Markdown."""
-    from hashsearch.perceptual import PerceptualSearcher
-    from hashsearch.radius import MEASURED
+    from hashsearch.search.by_phash import PerceptualSearcher
+    from hashsearch.search.radius import MEASURED
 
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in _PICTURES)
     with ProcessPoolExecutor() as pool:
@@ -84,9 +84,9 @@ def _hashed(file: Path) -> Codes | None:
 @contextmanager
 def _indexed(settings: Settings, codes: Codes) -> Iterator[ImageIndex]:
     """An index of the hashes, one segment, of vectors that mean nothing; images are named by their row."""
-    from hashsearch.index.cluster import connect_cluster
-    from hashsearch.index.store import ImageIndex
-    from hashsearch.index.writing import BulkWriter
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.writing import BulkWriter
+    from hashsearch.services import connect_cluster
 
     vectors = np.random.default_rng(0).standard_normal((len(codes), 16)).astype(np.float32)
     spec = EmbedderSpec("none", 16, 1, "0" * 64, {})

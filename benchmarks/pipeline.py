@@ -19,14 +19,14 @@ import click
 import numpy as np
 import orjson
 
-from hashsearch.options import run_reporting_errors, say, with_settings
+from hashsearch.cli.options import run_reporting_errors, say, with_settings
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
     from hashsearch.config import Settings
+    from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.encoder import Encoder
-    from hashsearch.index.store import ImageIndex
 
 BATCH = 128
 
@@ -43,14 +43,14 @@ def main(
     settings: Settings, folder: Path, embedder: str, weights: str | None, images: int, documents: int, rounds: int
 ) -> None:
     """Print both parts."""
-    from hashsearch.catalog import Catalog, sample_sources
+    from hashsearch.catalog.reading import Catalog, sample_sources
     from hashsearch.embedders import load
-    from hashsearch.embedding import embed_sources
+    from hashsearch.embedders.bulk import embed_sources
     from hashsearch.encoder import EmbedderSpec, Encoder
     from hashsearch.hashing.binarizers import make_binarizer
     from hashsearch.hashing.sub_codes import make_sub_codes
-    from hashsearch.images import decode
-    from hashsearch.index.cluster import connect_cluster
+    from hashsearch.images.decoding import decode
+    from hashsearch.services import connect_cluster
 
     network = load(embedder, weights, trained=settings.embedders)
     sources = sample_sources([Catalog(folder)], images, seed=0)
@@ -81,7 +81,7 @@ def main(
 
 def fresh_index(client: Elasticsearch, encoder: Encoder) -> ImageIndex:
     """An empty index of its own."""
-    from hashsearch.index.store import ImageIndex
+    from hashsearch.elastic.image_index import ImageIndex
 
     return ImageIndex.create(client, f"bench-{uuid.uuid4().hex[:8]}", encoder)
 
@@ -93,9 +93,9 @@ def drop(index: ImageIndex) -> None:
 
 def index_files(client: Elasticsearch, encoder: Encoder, sources: list[str]) -> float:
     """Images a second of the whole job on these files, its end included: all are findable."""
-    from hashsearch.catalog import Catalog
-    from hashsearch.index.writing import BulkWriter
-    from hashsearch.indexing import Indexer, index_catalog
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.elastic.writing import BulkWriter
+    from hashsearch.indexing.pipeline import Indexer, index_catalog
 
     index = fresh_index(client, encoder)
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def index_files(client: Elasticsearch, encoder: Encoder, sources: list[str]) -> 
 
 def plain_bulk(client: Elasticsearch, encoder: Encoder, vectors: np.ndarray) -> float:
     """Documents a second of `_bulk` with bodies that are ready."""
-    from hashsearch.indexing import WRITERS
+    from hashsearch.indexing.pipeline import WRITERS
 
     bodies = [
         [
@@ -135,8 +135,8 @@ def encode_and_write(client: Elasticsearch, encoder: Encoder, vectors: np.ndarra
     """Documents a second of encoding and writing."""
     from threadpoolctl import threadpool_limits
 
-    from hashsearch.index.writing import BulkWriter
-    from hashsearch.indexing import WRITERS, WRITTEN_AHEAD
+    from hashsearch.elastic.writing import BulkWriter
+    from hashsearch.indexing.pipeline import WRITERS, WRITTEN_AHEAD
     from hashsearch.overlap import started_ahead
 
     index = fresh_index(client, encoder)

@@ -18,20 +18,21 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from hashsearch.cli.options import run_reporting_errors, say, with_settings
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import IndexNotFound, SearchError, StoreError
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.bits import Codes, Vectors, hamming
+from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
-from hashsearch.options import run_reporting_errors, say, with_settings
+from hashsearch.hashing.vectors import Vectors
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
     from hashsearch.config import Settings
-    from hashsearch.index.store import ImageIndex
-    from hashsearch.search import Searcher
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.search.searcher import Searcher
 
 RADII = (8, 16, 32, 63, 64, 96, 127, 128, 160, 191)
 NAME = "radius-benchmark"
@@ -80,7 +81,7 @@ def main(
     keep: bool,
 ) -> None:
     """Print times by scan, by blocks and as chosen for each radius, as tables in Markdown."""
-    from hashsearch.index.cluster import connect_cluster
+    from hashsearch.services import connect_cluster
 
     base = np.load(vectors, mmap_mode="r")[:count]
     encoder = _fitted(base, bits)
@@ -112,8 +113,8 @@ def _fitted(base: Vectors, bits: int) -> Encoder:
 
 def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageIndex:
     """The kept index, if it is of the same encoder and as many vectors, else a new one of one segment."""
-    from hashsearch.index.store import ImageIndex
-    from hashsearch.index.writing import BulkWriter
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.writing import BulkWriter
 
     try:
         index = ImageIndex.open(client, NAME, encoder)
@@ -144,8 +145,8 @@ def _measured(encoder: Encoder, index: ImageIndex, asked: Sequence[Asked], radiu
 
     The three ways take turns, each with another query: one that was just asked would find the caches filled.
     """
-    from hashsearch.radius import MEASURED, Radius
-    from hashsearch.search import Searcher
+    from hashsearch.search.radius import MEASURED, Radius
+    from hashsearch.search.searcher import Searcher
 
     never, always = replace(MEASURED, planning=float("inf")), replace(MEASURED, code=1e12, planning=0.0)
     searchers = [Searcher(encoder, index) for _ in range(3)]

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from hashsearch.encoder import normalised
-from hashsearch.options import load_encoder, run_reporting_errors, say, with_settings
+from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.hashing.vectors import normalised
+from hashsearch.services import load_encoder
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
-    from hashsearch.index.store import ImageIndex
+    from hashsearch.elastic.image_index import ImageIndex
 
 PAGE = 500
 
@@ -35,9 +36,9 @@ PAGE = 500
 @click.option("--probes", default=None, type=int, help="Probes, with blocks.  [default: the product's]")
 def main(settings: Settings, queries: int, of: tuple[str, str] | None, k: int, **options: Any) -> None:
     """Print recall@k against exact cosine, precision at 1 and the time of a query."""
-    from hashsearch.index.cluster import connect_cluster
-    from hashsearch.index.store import ImageIndex
-    from hashsearch.search import Searcher, SearchOptions
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.search.searcher import Searcher, SearchOptions
+    from hashsearch.services import connect_cluster
 
     encoder = load_encoder(settings)
     index = ImageIndex.open(connect_cluster(settings, say), settings.index, encoder)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from hashsearch.encoder import EmbedderSpec, Encoder, normalised
+from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.bits import Vectors
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
-from hashsearch.options import run_reporting_errors, say, with_settings
-from hashsearch.search import Hit, Searcher, SearchOptions
+from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.search.searcher import Hit, Searcher, SearchOptions
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -46,7 +46,7 @@ SETTINGS: tuple[tuple[int | None, str], ...] = (
 @with_settings("es_url", "home")
 def main(settings: Settings, vectors: Path, count: int, queries: int) -> None:
     """Print sizes, recall and times of indices with smaller re-rank vectors, as a table in Markdown."""
-    from hashsearch.index.cluster import connect_cluster
+    from hashsearch.services import connect_cluster
 
     client = connect_cluster(settings, say)
     rows = np.random.default_rng(0).permutation(len(np.load(vectors, mmap_mode="r")))[: count + queries]
@@ -65,8 +65,8 @@ def main(settings: Settings, vectors: Path, count: int, queries: int) -> None:
 
 
 def _measured(client: Elasticsearch, encoder: Encoder, base: Vectors, asked: Vectors, truth: Vectors) -> str:
-    from hashsearch.index.store import ImageIndex
-    from hashsearch.index.writing import BulkWriter
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.writing import BulkWriter
 
     index = ImageIndex.create(client, NAME, encoder)
     try:

@@ -17,13 +17,13 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.encoder import EmbedderSpec, EncodedQuery, Encoder, normalised
-from hashsearch.evaluation.metrics import average_precision_at
+from hashsearch.cli.options import run_reporting_errors
+from hashsearch.encoder import EmbedderSpec, EncodedQuery, Encoder
+from hashsearch.evaluation.metrics.ranking import average_precision_at
 from hashsearch.hashing.binarizers import make_binarizer, principal_axes, random_rotation
-from hashsearch.hashing.bits import Vectors
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import Blocks, Cells
-from hashsearch.options import run_reporting_errors
+from hashsearch.hashing.vectors import Vectors, normalised
 
 K, PROBES = 10, 16
 SPLITS, ASKED = ("train", "val", "test"), ("val", "test")

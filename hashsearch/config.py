@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hashsearch.errors import ConfigError
-from hashsearch.images import DEFAULT, Limits
+from hashsearch.images.decoding import DEFAULT, Limits
 
 
 def default_home(environ: Mapping[str, str]) -> Path:

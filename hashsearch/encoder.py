@@ -26,9 +26,10 @@ from hashsearch.embedders import BUNDLED, Embedder
 from hashsearch.embedders import load as load_embedder
 from hashsearch.errors import EncoderError, HashingError
 from hashsearch.hashing.binarizers import Binarizer, make_binarizer
-from hashsearch.hashing.bits import Codes, Labels, Vectors, check_labels, check_vectors
+from hashsearch.hashing.bits import Codes
 from hashsearch.hashing.rerank_vectors import RerankVectors, as_json
 from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
+from hashsearch.hashing.vectors import Labels, Vectors, check_labels, has_direction, normalised
 
 # Of the folder; a change of what the numbers mean needs a new one. Encoders that store whole embeddings are written as
 # before there was a choice, so that they keep their fingerprint.
@@ -318,22 +319,6 @@ class Encoder:
 def stored_fields(rerank_vector: NDArray[Any], code: Codes, sub_codes: Sequence[str]) -> dict[str, Any]:
     """The document's fields for one image: re-rank vector `(rerank_dims,)`, code `(bits // 8,)` and sub-codes."""
     return {"embedding": as_json(rerank_vector), "code": code.tobytes().hex(), "sub_codes": list(sub_codes)}
-
-
-def has_direction(vectors: Vectors) -> NDArray[np.bool_]:
-    """Which of the vectors `(n, dims)` can be compared by cosine: `(n,) bool`, False for zero, NaN and infinity."""
-    usable: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)
-    return usable
-
-
-def normalised(vectors: Vectors, dims: int) -> Vectors:
-    """Vectors `(n, dims)` scaled to length 1; EncoderError for a zero vector, HashingError for a wrong shape or NaN."""
-    vectors = check_vectors(vectors, dims)
-    # In double precision, or the squares of numbers as small as 1e-23 would be zero, of those above 1e19 infinite.
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    if not lengths.all():
-        raise EncoderError("a vector must have a direction to compare by cosine, got a zero vector")
-    return (vectors / lengths[:, np.newaxis]).astype(np.float32)
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:

@@ -56,8 +56,8 @@ find_java() {
     .venv/bin/python - <<'END'
 import sys
 from hashsearch.errors import NodeError
-from hashsearch.index.jdk import newest_jdk
-from hashsearch.index.account import process_identity
+from hashsearch.node.jdk import newest_jdk
+from hashsearch.node.account import process_identity
 try:
     print("setup: Elasticsearch will run on", newest_jdk(process_identity()))
 except NodeError as error:

@@ -15,13 +15,13 @@ import pytest
 
 from hashsearch.config import Settings, default_home
 from hashsearch.errors import NodeError
-from hashsearch.index.account import process_identity
-from hashsearch.index.jdk import newest_jdk
-from hashsearch.index.node import LocalNode
+from hashsearch.node.account import process_identity
+from hashsearch.node.jdk import newest_jdk
+from hashsearch.node.node import LocalNode
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
-    from shop import Shop
+    from support.shop import Shop
 
 
 # Where a shell runs the tests in the background, Ctrl-C is ignored, and what they start would inherit that.
@@ -67,7 +67,7 @@ def node(node_home: Path, server_folder: Path) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture(scope="session")
 def client(node: SimpleNamespace) -> Iterator[Elasticsearch]:
-    from hashsearch.index.client import connect
+    from hashsearch.elastic.client import connect
 
     with connect(node.url, Settings.from_environment()) as connected:
         yield connected
@@ -76,7 +76,7 @@ def client(node: SimpleNamespace) -> Iterator[Elasticsearch]:
 @pytest.fixture
 def fresh_name(client: Elasticsearch) -> Iterator[str]:
     """A name for a catalog's index, which is removed again."""
-    from indices import fresh_index_name
+    from support.indices import fresh_index_name
 
     with fresh_index_name(client) as name:
         yield name
@@ -85,7 +85,7 @@ def fresh_name(client: Elasticsearch) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def shop(client: Elasticsearch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A small indexed shop, for the page and the API."""
-    from shop import open_shop
+    from support.shop import open_shop
 
     with open_shop(client, tmp_path_factory.mktemp("shop")) as opened:
         yield opened

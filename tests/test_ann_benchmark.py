@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
-from vectors import clustered
+from support.vectors import clustered
 
 from benchmarks.ann import report, run
 from benchmarks.ann.curves import Curve, boards
@@ -26,8 +26,9 @@ from benchmarks.ann.photos import Space, make_space, unit
 from benchmarks.ann.results import result_path
 from benchmarks.ann.vectors import DataSet, Split, make_data_set, parse_set
 from hashsearch.errors import ConfigError, SearchError
-from hashsearch.evaluation.results import Result, read_json, write_json
-from hashsearch.hashing.bits import Vectors
+from hashsearch.evaluation.compare.results import Result
+from hashsearch.files import read_json, write_json
+from hashsearch.hashing.vectors import Vectors
 
 DIMS, QUERIES, WARM = 64, 40, 10
 

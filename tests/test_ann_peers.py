@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from vectors import clustered
+from support.vectors import clustered
 
 from benchmarks.ann import opensearch
 from benchmarks.ann.methods import Place, Sizes
 from benchmarks.ann.painless import MAKERS, ElasticHash, Fenshses, OurBlocks, OurCells
 from benchmarks.ann.scripted import Scripted
-from hashsearch.encoder import normalised
 from hashsearch.errors import NodeError, SearchError
-from hashsearch.hashing.bits import Vectors, hamming
-from hashsearch.index.account import process_identity
+from hashsearch.hashing.bits import hamming
+from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.node.account import process_identity
 
 COUNT, DIMS, K = 2000, 288, 10
 

@@ -13,13 +13,11 @@ import pytest
 import hashsearch
 
 PACKAGE = Path(hashsearch.__file__).parent
-JOBS = PACKAGE.parent / "jobs"
 
 # Each room may use itself and those before it.
 ROOMS = (
-    "errors images fetching config overlap embedders hashing encoder embedding baselines index catalog checkpoint "
-    "indexing hits recall radius explanation search perceptual local evaluation duplicates training web demo tour "
-    "options lookup cli jobs"
+    "errors files provenance overlap images config hashing embedders encoder descriptors catalog elastic node indexing "
+    "search services reporting evaluation training duplicates web demo cli"
 ).split()
 
 # Who may use what is not ours; everything else is open to all.
@@ -27,11 +25,11 @@ CONFINED = {
     "tensorflow": {"embedders", "training"},
     "keras": {"embedders", "training"},
     "tensorflow_hub": {"embedders"},
-    "cv2": {"baselines"},
-    "imagehash": {"baselines"},
-    "elasticsearch": {"index"},
-    "elastic_transport": {"index"},
-    "jgo": {"index"},
+    "cv2": {"descriptors"},
+    "imagehash": {"descriptors"},
+    "elasticsearch": {"elastic", "services"},
+    "elastic_transport": {"elastic"},
+    "jgo": {"node"},
     "flask": {"web"},
     "waitress": {"web"},
     "pyarrow": {"catalog", "evaluation"},
@@ -42,8 +40,7 @@ CONFINED = {
 PURE = (
     "hashsearch.hashing.",
     "hashsearch.evaluation.metrics",
-    "hashsearch.evaluation.statistics",
-    "hashsearch.index.queries",
+    "hashsearch.elastic.queries",
     "hashsearch.duplicates.sketches",
     "hashsearch.duplicates.components",
     "hashsearch.duplicates.keeping",
@@ -52,7 +49,7 @@ IMPURE = {"os", "io", "pathlib", "socket", "subprocess", "http", "urllib", "shut
 
 
 def module_files() -> dict[str, Path]:
-    files = [*PACKAGE.rglob("*.py"), *JOBS.rglob("*.py")]
+    files = PACKAGE.rglob("*.py")
     names = {file: ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in files}
     return {name.removesuffix(".__init__"): file for file, name in names.items()}
 
@@ -75,11 +72,10 @@ def imported(name: str) -> set[str]:
 
 
 def room(module: str) -> str:
-    parts = module.split(".")
-    return parts[0] if parts[0] == "jobs" else parts[1]
+    return module.split(".")[1]
 
 
-ROOMED = [name for name in MODULES if name not in ("hashsearch", "jobs")]
+ROOMED = [name for name in MODULES if name not in ("hashsearch", "hashsearch.__main__")]
 
 
 def test_modules_sort_topologically() -> None:
@@ -94,7 +90,7 @@ def test_every_room_is_on_the_plan() -> None:
 @pytest.mark.parametrize("name", ROOMED)
 def test_a_module_uses_its_own_room_and_those_before_it(name: str) -> None:
     allowed = ROOMS[: ROOMS.index(room(name)) + 1]
-    ours = {module for module in imported(name) if module.split(".")[0] in ("hashsearch", "jobs")} - {"hashsearch"}
+    ours = {module for module in imported(name) if module.split(".")[0] == "hashsearch"} - {"hashsearch"}
     assert {module for module in ours if room(module) not in allowed} == set()
 
 
@@ -112,10 +108,10 @@ def test_the_core_opens_no_file_and_no_socket(name: str) -> None:
 
 
 HEAVY = "tensorflow keras cv2 elasticsearch flask waitress pyarrow matplotlib jgo imagehash scipy sklearn"
-JOB_NAMES = [name for name in MODULES if name.startswith("jobs.")]
+JOB_NAMES = [name for name in MODULES if name.startswith("hashsearch.cli.jobs.")]
 
 
-@pytest.mark.parametrize("module", ["hashsearch", "hashsearch.cli", *JOB_NAMES])
+@pytest.mark.parametrize("module", ["hashsearch", "hashsearch.cli.main", *JOB_NAMES])
 def test_heavy_parts_load_late(module: str) -> None:
     program = f"import sys, {module}; print(*({{*'{HEAVY}'.split()}} & sys.modules.keys()))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

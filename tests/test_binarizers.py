@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from vectors import clustered, labelled
+from support.vectors import clustered, labelled
 
 from hashsearch.errors import HashingError
 from hashsearch.hashing.binarizers import (
@@ -22,7 +22,8 @@ from hashsearch.hashing.binarizers import (
     RandomRotation,
     make_binarizer,
 )
-from hashsearch.hashing.bits import Vectors, hamming
+from hashsearch.hashing.bits import hamming
+from hashsearch.hashing.vectors import Vectors
 
 DIMS, BITS = 48, 32
 LABELS = labelled(600, DIMS)[1]

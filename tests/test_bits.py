@@ -6,10 +6,11 @@ from math import comb
 
 import numpy as np
 import pytest
-from vectors import random_codes
+from support.vectors import random_codes
 
 from hashsearch.errors import HashingError
-from hashsearch.hashing.bits import check_bits, check_vectors, flip_masks, hamming
+from hashsearch.hashing.bits import check_bits, flip_masks, hamming
+from hashsearch.hashing.vectors import check_vectors
 
 
 @pytest.mark.parametrize("bits", [8, 72, 512, 1024])

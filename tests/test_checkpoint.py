@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hashsearch.checkpoint import Checkpoint, Reject, Summary, last_run
 from hashsearch.errors import CatalogError
+from hashsearch.indexing.checkpoint import Checkpoint, Reject, Summary, last_run
 
 IDENTITY = {"catalog": "c1", "index": ["i1"], "encoder": "e1"}
 MISSING = Reject("7", "/7.jpg", "unreadable", "there is no such file")
@@ -126,7 +126,7 @@ def test_a_damaged_checkpoint_begins_at_the_beginning(tmp_path: Path, content: s
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hashsearch.checkpoint import Checkpoint, Reject, Summary, last_run
+from hashsearch.indexing.checkpoint import Checkpoint, Reject, Summary, last_run
 with Checkpoint.hold(Path(sys.argv[1]), {"catalog": "c1"}) as checkpoint:
     while checkpoint.summary.entries < 5:
         checkpoint.advance(Summary(indexed=1), [Reject("1", None, "refused", "why")])

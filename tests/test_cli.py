@@ -21,12 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashsearch.cli import commands
-from hashsearch.demo import draw_catalog
-from hashsearch.encoder import Encoder
-from hashsearch.index.node import LocalNode
-from hashsearch.recall import CANDIDATES, CELLS_AT_LEAST, COMPARED_AT_LEAST, COMPARED_SHARE, PROBES, SCANNED_UP_TO
-from jobs import (
+from hashsearch.cli.jobs import (
     compare_baselines,
     find_duplicates,
     fit_encoder,
@@ -36,11 +31,23 @@ from jobs import (
     train_embedder,
     tune_recall,
 )
+from hashsearch.cli.main import commands
+from hashsearch.demo import draw_catalog
+from hashsearch.encoder import Encoder
+from hashsearch.node.node import LocalNode
+from hashsearch.search.planner import (
+    CANDIDATES,
+    CELLS_AT_LEAST,
+    COMPARED_AT_LEAST,
+    COMPARED_SHARE,
+    PROBES,
+    SCANNED_UP_TO,
+)
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-HASHSEARCH = [sys.executable, "-m", "hashsearch.cli"]
+HASHSEARCH = [sys.executable, "-m", "hashsearch"]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +66,7 @@ def indexed(
     pictures: Path, node: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """The environment of commands that search the indexed catalog."""
-    from hashsearch.index.client import connect
+    from hashsearch.elastic.client import connect
 
     home = tmp_path_factory.mktemp("home")
     name = f"test-cli-{os.getpid()}"
@@ -79,7 +86,7 @@ def run(words: Sequence[str], environment: dict[str, str] | None = None) -> subp
 
 
 def hashsearch(words: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return run(["-m", "hashsearch.cli", *words], environment)
+    return run(["-m", "hashsearch", *words], environment)
 
 
 def all_commands() -> Iterator[tuple[str, click.Command]]:
@@ -104,7 +111,7 @@ def test_every_command_and_option_says_what_it_is_for(name: str, command: click.
             assert parameter.help, f"{name} {parameter.opts}"
 
 
-@pytest.mark.parametrize("words", [["-c", "import hashsearch"], ["-m", "hashsearch.cli", "--help"]])
+@pytest.mark.parametrize("words", [["-c", "import hashsearch"], ["-m", "hashsearch", "--help"]])
 def test_neither_the_package_nor_its_help_loads_anything_heavy(words: list[str]) -> None:
     loaded = run(["-X", "importtime", *words]).stderr
     for heavy in ("numpy", "tensorflow", "cv2", "PIL", "elasticsearch", "flask"):

@@ -7,7 +7,15 @@ import pytest
 from numpy.typing import NDArray
 
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.clusters import ALONE, CLUSTERINGS, HDBSCAN, Clustering, KMeans, by_size, make_clustering
+from hashsearch.evaluation.labelling.clusters import (
+    ALONE,
+    CLUSTERINGS,
+    HDBSCAN,
+    Clustering,
+    KMeans,
+    by_size,
+    make_clustering,
+)
 
 SIZES = (20, 60, 40)  # planted in this order
 FOUND = np.repeat([2, 0, 1], SIZES)  # numbered by size

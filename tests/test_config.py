@@ -10,7 +10,7 @@ import pytest
 
 from hashsearch.config import Model, Settings, default_home
 from hashsearch.errors import ConfigError
-from hashsearch.images import DEFAULT, Limits
+from hashsearch.images.decoding import DEFAULT, Limits
 
 
 def settings(**variables: str) -> Settings:

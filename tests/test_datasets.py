@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from hashsearch.errors import CatalogError, ConfigError, EvaluationError, ImageError, Unreadable
-from hashsearch.evaluation.datasets import DataSet, read_data, spread
-from hashsearch.evaluation.distortions import Distortion
-from hashsearch.evaluation.pictures import Picture
+from hashsearch.evaluation.data.datasets import DataSet, read_data, spread
+from hashsearch.evaluation.data.distortions import Distortion
+from hashsearch.evaluation.data.pictures import Picture
 
 NO_PICTURE = b"data sets are read without opening a picture"
 

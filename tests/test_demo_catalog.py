@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashsearch.baselines.phash import STORED
 from hashsearch.demo import draw_catalog, draw_queries
 from hashsearch.demo.designs import CATEGORIES, make_designs
 from hashsearch.demo.photos import PRODUCTS, photographed, product, studio
-from hashsearch.images import decode
+from hashsearch.descriptors.phash import STORED
+from hashsearch.images.decoding import decode
 
 PRODUCTS_DRAWN = 48  # a design of every category
 

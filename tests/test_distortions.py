@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.distortions import DISTORTIONS, UNITS, Distortion
+from hashsearch.evaluation.data.distortions import DISTORTIONS, UNITS, Distortion
 
 STRENGTHS = [(name, strength) for name, strengths in DISTORTIONS.items() for strength in strengths]
 

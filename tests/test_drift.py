@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hashsearch.evaluation.drift import Spread, distance, mean_cosine, noise
+from hashsearch.evaluation.live.drift import Spread, distance, mean_cosine, noise
 
 
 def sample(count: int, seed: int, shift: float = 0.0, spread: float = 1.0) -> np.ndarray:

@@ -11,15 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import planted
 import pytest
-from browser import Browser, find_chromium
 from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch
-from indices import documents_of, filled
-from shop import ADDRESS, Shop
-from vectors import clustered, toy_encoder
+from support import planted
+from support.browser import Browser, find_chromium
+from support.indices import documents_of, filled
+from support.shop import ADDRESS, Shop
+from support.vectors import clustered, toy_encoder
 
+from hashsearch.cli.jobs.find_duplicates import main
 from hashsearch.duplicates.components import Components
 from hashsearch.duplicates.finding import Found, Group, Member, find
 from hashsearch.duplicates.keeping import Keeping
@@ -28,13 +29,12 @@ from hashsearch.duplicates.sheets import GROUPS, IMAGES
 from hashsearch.duplicates.sketches import ROUNDING, Sketches
 from hashsearch.duplicates.spool import Spool
 from hashsearch.duplicates.writing import FILES, Summary, write_duplicates
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.queries import filters
+from hashsearch.elastic.writing import BulkWriter
 from hashsearch.errors import ConfigError, EncoderMismatch, IndexNotFound, SearchError
-from hashsearch.evaluation.results import held
+from hashsearch.evaluation.compare.results import locked_results
 from hashsearch.hashing.rerank_vectors import RerankVectors
-from hashsearch.index.queries import filters
-from hashsearch.index.store import ImageIndex
-from hashsearch.index.writing import BulkWriter
-from jobs.find_duplicates import main
 
 VECTORS = planted.vectors()
 ENCODER = toy_encoder(VECTORS)
@@ -385,7 +385,7 @@ class TestWriting:
         assert len((tmp_path / "groups.csv").read_text().splitlines()) == 3
 
     def test_two_runs_do_not_write_at_once(self, tmp_path: Path) -> None:
-        with held(tmp_path), pytest.raises(ConfigError, match="another one writes to"):
+        with locked_results(tmp_path), pytest.raises(ConfigError, match="another one writes to"):
             written(tmp_path, group(1, member("a")))
 
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vectors import clustered, toy_encoder, toy_spec
+from support.vectors import clustered, toy_encoder, toy_spec
 
-from hashsearch.encoder import EmbedderSpec, Encoder, normalised
+from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import EncoderError, HashingError, HashsearchError
 from hashsearch.hashing.binarizers import BINARIZERS, make_binarizer
-from hashsearch.hashing.bits import Vectors
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
+from hashsearch.hashing.vectors import Vectors, normalised
 
 DIMS = 24
 

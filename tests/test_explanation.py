@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
-from indices import filled, fresh_index_name
 from numpy.typing import NDArray
-from vectors import clustered, cosines, flipped, toy_encoder
+from support.indices import filled, fresh_index_name
+from support.vectors import clustered, cosines, flipped, toy_encoder
 
 from hashsearch.encoder import Encoder
 from hashsearch.errors import EncoderError, ImageNotFound, SearchError
-from hashsearch.explanation import Explanation
 from hashsearch.hashing.bits import hamming
-from hashsearch.search import Searcher, SearchOptions
+from hashsearch.search.explanation import Explanation
+from hashsearch.search.searcher import Searcher, SearchOptions
 
 COUNT, DIMS, BITS = 300, 64, 96
 VECTORS = clustered(COUNT, DIMS, seed=2)

@@ -9,16 +9,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from drawn import picture
 from PIL import Image
+from support.drawn import picture
 
-from hashsearch.baselines.keypoints import KINDS, LocalFeatures
-from hashsearch.baselines.phash import TURNS
+from hashsearch.descriptors.keypoints import KINDS, LocalFeatures
+from hashsearch.descriptors.phash import TURNS
 from hashsearch.errors import ConfigError
-from hashsearch.evaluation.cache import Extracted, FeatureCache, FeatureCaches
-from hashsearch.evaluation.distortions import Distortion
-from hashsearch.evaluation.features import FEATURES, Alone, Colours, Keypoints, Network, Pixels, features_of, options_of
-from hashsearch.evaluation.pictures import Picture
+from hashsearch.evaluation.data.distortions import Distortion
+from hashsearch.evaluation.data.pictures import Picture
+from hashsearch.evaluation.methods.cache import Extracted, FeatureCache, FeatureCaches
+from hashsearch.evaluation.methods.features import (
+    FEATURES,
+    Alone,
+    Colours,
+    Keypoints,
+    Network,
+    Pixels,
+    features_of,
+    options_of,
+)
 
 COUNT = 6
 

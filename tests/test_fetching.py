@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from hashsearch import fetching
 from hashsearch.errors import FetchError
-from hashsearch.fetching import fetch, is_public
-from hashsearch.images import Limits
+from hashsearch.images import fetching
+from hashsearch.images.decoding import Limits
+from hashsearch.images.fetching import fetch, is_public
 
 BODY = bytes(range(256)) * 300
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hashsearch.baselines.histogram import DIMS, HUES, SATURATIONS, VALUES, colour_histograms
+from hashsearch.descriptors.histogram import DIMS, HUES, SATURATIONS, VALUES, colour_histograms
 
 RED, YELLOW, GREEN, CYAN, BLUE, MAGENTA = (
     (255, 0, 0),

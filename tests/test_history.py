@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nights import FIRST, night
+from support.nights import FIRST, night
 
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.history import History, lines, summary, worse
+from hashsearch.evaluation.live.history import History, lines, summary, worse
 
 
 def test_nights_are_kept_with_their_arrays(tmp_path: Path) -> None:

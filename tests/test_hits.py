@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from hashsearch.hits import FoundImage, described
-from hashsearch.local import LocalHit
-from hashsearch.perceptual import PerceptualHit
-from hashsearch.search import Hit
+from hashsearch.search.by_keypoints import LocalHit
+from hashsearch.search.by_phash import PerceptualHit
+from hashsearch.search.hits import FoundImage, described
+from hashsearch.search.searcher import Hit
 
 STORED = ["uri", "title", "category", "attributes", "width", "height"]
 HOW: dict[type[FoundImage], dict[str, Any]] = {

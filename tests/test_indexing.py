@@ -19,26 +19,27 @@ from typing import Any
 import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
-from faults import FaultProxy, answers
 from PIL import Image
+from support.faults import FaultProxy, answers
 
-from hashsearch.baselines.phash import STORED
-from hashsearch.catalog import Catalog
-from hashsearch.checkpoint import Checkpoint, Summary
+from hashsearch.catalog.reading import Catalog
+from hashsearch.descriptors.phash import STORED
+from hashsearch.elastic import queries
+from hashsearch.elastic.client import connect
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.writing import BulkWriter
 from hashsearch.embedders import Embedder, Preprocessing
-from hashsearch.encoder import EmbedderSpec, Encoder, normalised
+from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import CatalogError, HashsearchError, NodeError, StoreUnavailable
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
-from hashsearch.images import decode
-from hashsearch.index import queries
-from hashsearch.index.client import connect
-from hashsearch.index.jdk import newest_jdk
-from hashsearch.index.node import LocalNode, process_identity
-from hashsearch.index.store import ImageIndex
-from hashsearch.index.writing import BulkWriter
-from hashsearch.indexing import BATCH, Indexer, index_catalog
+from hashsearch.hashing.vectors import normalised
+from hashsearch.images.decoding import decode
+from hashsearch.indexing.checkpoint import Checkpoint, Summary
+from hashsearch.indexing.pipeline import BATCH, Indexer, index_catalog
+from hashsearch.node.jdk import newest_jdk
+from hashsearch.node.node import LocalNode, process_identity
 
 SIDE = 20  # of the network's input
 

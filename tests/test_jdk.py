@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hashsearch.errors import NodeError
-from hashsearch.index.jdk import newest_jdk
+from hashsearch.node.jdk import newest_jdk
 
 ALL = ("java.base", "jdk.jlink", "jdk.incubator.vector")
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from classes import DATA, write_stripes
+from support.classes import DATA, write_stripes
 
 from hashsearch.embedders import load
 from hashsearch.errors import TrainingError
-from hashsearch.evaluation.datasets import DataSet, data_of
-from hashsearch.training.course import read_rows
+from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.training.figures import mean_average_precision
 from hashsearch.training.learning import PAIRWISE, train
+from hashsearch.training.log import read_rows
 from hashsearch.training.recipes import Loss, Model, Optimiser, Recipe, Schedule, Step
 
 pytest.importorskip("matplotlib", reason="matplotlib (the 'report' extra) is not installed")

@@ -6,11 +6,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from drawn import PICTURES, Image, picture, sent, tilted, turned
 from numpy.typing import NDArray
+from support.drawn import PICTURES, Image, picture, sent, tilted, turned
 
-from hashsearch.baselines.keypoints import KINDS, LocalExtractor, LocalFeatures, mirrored, nothing
-from hashsearch.baselines.matching import Match, draw_matches, verify
+from hashsearch.descriptors.keypoints import KINDS, LocalExtractor, LocalFeatures, mirrored, nothing
+from hashsearch.descriptors.matching import Match, draw_matches, verify
 from hashsearch.errors import HashingError
 
 

@@ -9,22 +9,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from drawn import PICTURES, picture, turned
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
-from vectors import clustered, cosines, flipped, random_codes
+from support.drawn import PICTURES, picture, turned
+from support.vectors import clustered, cosines, flipped, random_codes
 
+from hashsearch.elastic.scratch import Scratch
 from hashsearch.errors import ConfigError, EvaluationError, SearchError
-from hashsearch.evaluation.features import Feature, Keypoints
 from hashsearch.evaluation.methods import KINDS, Method, Place, kind_of
 from hashsearch.evaluation.methods.classes import Classes
 from hashsearch.evaluation.methods.codes import Codes
+from hashsearch.evaluation.methods.features import Feature, Keypoints
 from hashsearch.evaluation.methods.fusion import fused
 from hashsearch.evaluation.methods.hashes import Hashes
 from hashsearch.evaluation.methods.local import Local
 from hashsearch.evaluation.methods.method import best
 from hashsearch.hashing.bits import hamming
-from hashsearch.index.scratch import Scratch
 
 Labels = NDArray[np.str_]
 COPIED = 3  # the row that the query is a changed copy of

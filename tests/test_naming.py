@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hashsearch.catalog import Catalog, Entry
+from hashsearch.catalog.reading import Catalog, Entry
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.datasets import read_data
-from hashsearch.evaluation.naming import (
+from hashsearch.evaluation.data.datasets import read_data
+from hashsearch.evaluation.labelling.naming import (
     Labelled,
     Names,
     changes,

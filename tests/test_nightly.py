@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch
-from indices import documents_of, filled
-from nights import FIRST
-from vectors import clustered, cosines, toy_encoder
+from support.indices import documents_of, filled
+from support.nights import FIRST
+from support.vectors import clustered, cosines, toy_encoder
 
-from hashsearch.checkpoint import Checkpoint, Summary
+from hashsearch.cli.jobs.compare_baselines import main
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.writing import BulkWriter
 from hashsearch.encoder import Encoder
 from hashsearch.errors import EvaluationError, HashsearchError
-from hashsearch.evaluation.history import History, Night
-from hashsearch.evaluation.nightly import measure
-from hashsearch.hashing.bits import Vectors
-from hashsearch.index.store import ImageIndex
-from hashsearch.index.writing import BulkWriter
-from hashsearch.search import Searcher
-from jobs.compare_baselines import main
+from hashsearch.evaluation.live.history import History, Night
+from hashsearch.evaluation.live.nightly import measure
+from hashsearch.hashing.vectors import Vectors
+from hashsearch.indexing.checkpoint import Checkpoint, Summary
+from hashsearch.search.searcher import Searcher
 
 DIMS = 24
 VECTORS = clustered(300, DIMS)

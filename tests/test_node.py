@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from hashsearch.errors import NodeError
-from hashsearch.index.account import process_identity
-from hashsearch.index.jdk import newest_jdk
-from hashsearch.index.node import LocalNode, start_cluster
+from hashsearch.node.account import process_identity
+from hashsearch.node.jdk import newest_jdk
+from hashsearch.node.node import LocalNode, start_cluster
 
 START = """
-import sys; from pathlib import Path; from hashsearch.index.node import LocalNode
+import sys; from pathlib import Path; from hashsearch.node.node import LocalNode
 LocalNode(Path(sys.argv[1]), sys.argv[2], heap="256m", server_folder=Path(sys.argv[3])).start(print)
 """
 

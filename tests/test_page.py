@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Browser, find_chromium
 from elasticsearch import Elasticsearch
 from flask import Flask
 from flask.testing import FlaskClient
-from indices import filled, fresh_index_name
-from shop import ADDRESS, Shop
+from support.browser import Browser, find_chromium
+from support.indices import filled, fresh_index_name
+from support.shop import ADDRESS, Shop
 
 from hashsearch.config import Settings
-from hashsearch.index.store import ImageIndex
-from hashsearch.search import Searcher, SearchOptions
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.search.searcher import Searcher, SearchOptions
 from hashsearch.web import create_app, server
 from hashsearch.web.pages import Card
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.report.pair import Mapped, draw_pair, read_pair
-from hashsearch.evaluation.spotlight import write_table
+from hashsearch.evaluation.labelling.pair import Mapped, draw_pair, read_pair
+from hashsearch.evaluation.labelling.tables import write_table
 
 LABELS = ["tea", "tea", "cup", "cup", "pot"]
 APART = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, -1]], np.float32)

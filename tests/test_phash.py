@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashsearch.baselines.phash import BLOCKS, HASHES, STORED, TURNS, make_hash, stored_hash
+from hashsearch.descriptors.phash import BLOCKS, HASHES, STORED, TURNS, make_hash, stored_hash
 from hashsearch.errors import HashingError
 from hashsearch.hashing.bits import Codes, hamming
-from hashsearch.images import resize_square
+from hashsearch.images.decoding import resize_square
 
 THEIRS = {"phash": imagehash.phash, "dhash": imagehash.dhash, "ahash": imagehash.average_hash, "whash": imagehash.whash}
 BY_NUMPY = {

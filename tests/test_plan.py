@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shelves import METHODS, TASKS, make_shelves, write_config
+from support.shelves import METHODS, TASKS, make_shelves, write_config
 
 from hashsearch.errors import ConfigError
-from hashsearch.evaluation.plan import Entry, Fusion, make_tasks, read_plan
+from hashsearch.evaluation.compare.plan import Entry, Fusion, make_tasks, read_plan
 
 METHOD = '[[method]]\nname = "one"\nkind = "{}"\n'
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hashsearch.evaluation.projection import MOST, projected, sampled
+from hashsearch.evaluation.metrics.projection import MOST, projected, sampled
 
 
 def test_clusters_stay_together() -> None:

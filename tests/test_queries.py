@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hashsearch.elastic import queries
 from hashsearch.encoder import EncodedQuery
 from hashsearch.hashing.binarizers import MeanThreshold
-from hashsearch.index import queries
 
 VECTOR = np.array([0.6, 0.8], np.float32)
 QUERY = EncodedQuery(VECTOR, VECTOR, MeanThreshold(bits=8))

@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
-from indices import filled, filled_both_ways
-from vectors import clustered, toy_encoder
+from support.indices import filled, filled_both_ways
+from support.vectors import clustered, toy_encoder
 
+from hashsearch.elastic import queries
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.queries import MAX_CANDIDATES
 from hashsearch.encoder import EncodedQuery, Encoder
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.sub_codes import Blocks
-from hashsearch.index import queries
-from hashsearch.index.queries import MAX_CANDIDATES
-from hashsearch.index.store import ImageIndex
-from hashsearch.radius import MEASURED, Radius, Sieve, cheapest, sieves
-from hashsearch.search import Searcher, SearchOptions
+from hashsearch.search.radius import MEASURED, Radius, Sieve, cheapest, sieves
+from hashsearch.search.searcher import Searcher, SearchOptions
 
 COUNT, DIMS, BITS = 1500, 64, 112
 VECTORS = clustered(COUNT, DIMS, spread=0.3)

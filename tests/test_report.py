@@ -12,22 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser, find_chromium
 from click.testing import CliRunner
-from comparison import TaskFiles
 from PIL import Image
+from support.browser import Browser, find_chromium
+from support.comparison import TaskFiles
 
+from hashsearch.cli.jobs.compare_baselines import main
 from hashsearch.errors import ConfigError
-from hashsearch.evaluation.plan import read_plan
+from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.report.comparing import Standing, judge
 from hashsearch.evaluation.report.curves import telling
 from hashsearch.evaluation.report.robustness import breaking_point, series_of
 from hashsearch.evaluation.report.sections import read_sections
 from hashsearch.evaluation.report.summary import summarise, summarise_all
-from hashsearch.evaluation.report.svg import Scale, spread
-from hashsearch.evaluation.report.words import amount, chance, gain, listed, share
 from hashsearch.evaluation.report.writing import write_report
-from jobs.compare_baselines import main
+from hashsearch.reporting.svg import Scale, spread
+from hashsearch.reporting.words import amount, chance, gain, listed, share
 
 EMPTY_ELEMENTS = ("meta", "img", "br")
 MAP = {"rows": list(range(8)), "pca": [[at, at % 3] for at in range(8)], "tsne": [[at % 2, at] for at in range(8)]}

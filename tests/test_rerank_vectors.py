@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from vectors import clustered, cosines
+from support.vectors import clustered, cosines
 
-from hashsearch.encoder import normalised
 from hashsearch.errors import HashingError
-from hashsearch.hashing.bits import Vectors
 from hashsearch.hashing.rerank_vectors import RerankVectors, as_json
+from hashsearch.hashing.vectors import Vectors, normalised
 
 DIMS = 48
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from hashsearch.errors import ConfigError
-from hashsearch.evaluation.results import file_name, held, machine, read_json, result_path, versions, write_json
+from hashsearch.evaluation.compare.results import locked_results, result_path
+from hashsearch.files import read_json, safe_name, write_json
+from hashsearch.provenance import machine, versions
 
 
 def test_names_are_safe_and_stay_apart() -> None:
-    assert file_name("pHash 64") == "pHash 64"
+    assert safe_name("pHash 64") == "pHash 64"
     names = ["a/b", "a\\b", "../a", "", ".", "ä", "a" * 300, "a" * 301, "codes, pHash"]
-    made = [file_name(name) for name in names]
+    made = [safe_name(name) for name in names]
     assert len(set(made)) == len(names)
     assert all("/" not in name and name not in (".", "..") and 0 < len(name) <= 100 for name in made)
 
@@ -43,9 +45,13 @@ def test_a_damaged_file_is_named(content: str, tmp_path: Path) -> None:
 
 
 def test_one_run_at_a_time_writes(tmp_path: Path) -> None:
-    with held(tmp_path / "results"), pytest.raises(ConfigError, match="one run at a time"), held(tmp_path / "results"):
+    with (
+        locked_results(tmp_path / "results"),
+        pytest.raises(ConfigError, match="one run at a time"),
+        locked_results(tmp_path / "results"),
+    ):
         pass
-    with held(tmp_path / "results"):
+    with locked_results(tmp_path / "results"):
         pass
 
 

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from elasticsearch import Elasticsearch
-from shelves import ASKED, METHODS, SEARCHED, TASKS, make_shelves, write_config
+from support.shelves import ASKED, METHODS, SEARCHED, TASKS, make_shelves, write_config
 
-from hashsearch.evaluation.pictures import Picture
-from hashsearch.evaluation.plan import make_tasks, read_plan
-from hashsearch.evaluation.runner import Runner, Summary
-from hashsearch.evaluation.tasks import Task
-from hashsearch.index.scratch import Scratch
-from jobs.compare_baselines import main
+from hashsearch.cli.jobs.compare_baselines import main
+from hashsearch.elastic.scratch import Scratch
+from hashsearch.evaluation.compare.plan import make_tasks, read_plan
+from hashsearch.evaluation.compare.runner import Runner, Summary
+from hashsearch.evaluation.data.pictures import Picture
+from hashsearch.evaluation.data.tasks import Task
 
 Scratches = Callable[[str], AbstractContextManager[Scratch]]
 NAMES = ["colours", "pixels", "pHash", "both"]
@@ -155,7 +155,7 @@ def test_a_method_that_fails_is_told_and_tried_again(
 
 
 def test_elasticsearch_that_is_away_fails_those_who_need_it(shelves: Path) -> None:
-    from hashsearch.index.client import connect
+    from hashsearch.elastic.client import connect
 
     with connect("http://127.0.0.1:9") as nobody:
         summary, _ = compare(write_config(shelves), partial(Scratch.clearing, nobody))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hashsearch.errors import NodeError
-from hashsearch.index import server
+from hashsearch.node import server
 
 
 def test_a_wrong_file_is_refused_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.statistics import (
+from hashsearch.evaluation.metrics.statistics import (
     compare,
     figures,
     histogram,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from vectors import clustered, flipped, random_codes
+from support.vectors import clustered, flipped, random_codes
 
 from hashsearch.errors import HashingError, SearchError
 from hashsearch.hashing.binarizers import RandomHyperplanes
-from hashsearch.hashing.bits import Codes, Vectors, hamming
+from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.hashing.sub_codes import (
     BLOCK_BITS,
     SUB_CODES,
@@ -22,6 +22,7 @@ from hashsearch.hashing.sub_codes import (
     decorrelating_permutation,
     make_sub_codes,
 )
+from hashsearch.hashing.vectors import Vectors
 
 NO_VECTORS = np.empty((0, 0), np.float32)
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.datasets import DataSet
-from hashsearch.evaluation.distortions import DISTORTIONS, Distortion
-from hashsearch.evaluation.pictures import Picture, Problem
-from hashsearch.evaluation.tasks import Task, make_task, with_distractors
+from hashsearch.evaluation.data.datasets import DataSet
+from hashsearch.evaluation.data.distortions import DISTORTIONS, Distortion
+from hashsearch.evaluation.data.pictures import Picture, Problem
+from hashsearch.evaluation.data.tasks import Task, make_task, with_distractors
 
 Make = Callable[..., DataSet]
 

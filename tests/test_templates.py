@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
+from hashsearch.elastic import templates
 from hashsearch.errors import ConfigError
-from hashsearch.index import templates
 
 FILES = Path(__file__).parents[1] / "index_templates"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from nights import night
+from support.nights import night
 
-from hashsearch.evaluation.history import History
-from hashsearch.evaluation.timeline import draw, keep
+from hashsearch.evaluation.live.history import History
+from hashsearch.evaluation.live.timeline import draw, keep
 
 DRIFT = {"mean_cosine": 0.99, "distance": 0.02, "noise": 0.01}
 PROBES = {"gone": 0.1, "changed": 0.0, "same_hits": 0.8}

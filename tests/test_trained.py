@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from shelves import write_config
+from support.shelves import write_config
 
 from hashsearch.embedders import Embedder, load, located, names, trained_names
 from hashsearch.embedders.embedder import digest_files
@@ -23,8 +23,8 @@ from hashsearch.embedders.inventory import inventory
 from hashsearch.embedders.trained import read_trained
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ConfigError, EmbedderError, UnknownEmbedder, WeightsMismatch, WeightsNotFound
-from hashsearch.evaluation.features import Network
-from hashsearch.evaluation.plan import Entry, read_plan
+from hashsearch.evaluation.compare.plan import Entry, read_plan
+from hashsearch.evaluation.methods.features import Network
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import make_sub_codes
 
@@ -276,12 +276,12 @@ class TestInventory:
 
 class TestCommands:
     def test_the_table_is_read_without_tensorflow(self, home: Path) -> None:
-        answer = command(home, "-X", "importtime", "-m", "hashsearch.cli", "embedders", "--json")
+        answer = command(home, "-X", "importtime", "-m", "hashsearch", "embedders", "--json")
         listed = {item["name"]: item for item in json.loads(answer.stdout)}
         assert listed["flowers"]["metrics"] == MANIFEST["metrics"]
         assert listed["vgg16"]["dims"] == 512
         assert "| tensorflow" not in answer.stderr
-        rows = command(home, "-m", "hashsearch.cli", "embedders").stdout.splitlines()
+        rows = command(home, "-m", "hashsearch", "embedders").stdout.splitlines()
         assert rows[0].split() == ["name", "dims", "px", "weights"]
         assert rows[-1].startswith("flowers") and rows[-1].endswith("(flowers-160, val_map 0.750)")
 

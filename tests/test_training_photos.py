@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hashsearch.errors import TrainingError
-from hashsearch.evaluation.pictures import Picture
+from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.training.photos import fingerprint, read_photos, split
 
 

@@ -15,13 +15,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch
-from indices import filled, filled_both_ways
-from shop import Shop
-from vectors import clustered, cosines, toy_encoder
+from support.indices import filled, filled_both_ways
+from support.shop import Shop
+from support.vectors import clustered, cosines, toy_encoder
 
+from hashsearch.cli.jobs.tune_recall import main
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.tuned import Tuned
 from hashsearch.errors import EvaluationError, ImageNotFound, IndexNotFound
-from hashsearch.evaluation.report.tradeoff import draw, table
-from hashsearch.evaluation.tuning import (
+from hashsearch.evaluation.live.tradeoff import draw, table
+from hashsearch.evaluation.live.tuning import (
     LADDER,
     Grid,
     Sample,
@@ -34,11 +37,8 @@ from hashsearch.evaluation.tuning import (
     of_vectors,
     tune,
 )
-from hashsearch.index.store import ImageIndex
-from hashsearch.index.tuned import Tuned
-from hashsearch.recall import SearchOptions
-from hashsearch.search import Searcher
-from jobs.tune_recall import main
+from hashsearch.search.planner import SearchOptions
+from hashsearch.search.searcher import Searcher
 
 COUNT, DIMS, TARGET = 1200, 64, 0.9
 VECTORS = clustered(COUNT, DIMS, spread=1.0)

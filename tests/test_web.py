@@ -19,19 +19,19 @@ from elasticsearch import Elasticsearch
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from indices import filled, fresh_index_name
 from PIL import Image
-from shop import COLOURS, Shop
-from vectors import toy_encoder
+from support.indices import filled, fresh_index_name
+from support.shop import COLOURS, Shop
+from support.vectors import toy_encoder
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.test import TestResponse
 
 from hashsearch.config import Settings
+from hashsearch.elastic.client import connect
 from hashsearch.errors import ConfigError
 from hashsearch.hashing.bits import hamming
-from hashsearch.images import crop, decode
-from hashsearch.index.client import connect
-from hashsearch.search import Searcher
+from hashsearch.images.decoding import crop, decode
+from hashsearch.search.searcher import Searcher
 from hashsearch.web import create_app, server
 from hashsearch.web.answers import Gate
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import PICTURES, picture, turned
+from support.drawn import PICTURES, picture, turned
 
-from hashsearch.baselines.keypoints import KINDS, LocalExtractor, LocalFeatures, nothing
-from hashsearch.baselines.words import Vocabulary, WordIndex
+from hashsearch.descriptors.keypoints import KINDS, LocalExtractor, LocalFeatures, nothing
+from hashsearch.descriptors.words import Vocabulary, WordIndex
 from hashsearch.errors import ConfigError, VocabularyError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
-from faults import (
+from support.faults import (
     Fault,
     FaultProxy,
     answers,
@@ -25,13 +25,13 @@ from faults import (
     overloads_items,
     passes,
 )
-from indices import documents_of
-from vectors import clustered, toy_encoder
+from support.indices import documents_of
+from support.vectors import clustered, toy_encoder
 
+from hashsearch.elastic.client import connect
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.writing import BulkWriter
 from hashsearch.errors import IndexNotFound, StoreError, StoreUnavailable
-from hashsearch.index.client import connect
-from hashsearch.index.store import ImageIndex
-from hashsearch.index.writing import BulkWriter
 
 VECTORS = clustered(20, 8)
 ENCODER = toy_encoder(VECTORS, bits=16)

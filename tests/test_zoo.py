@@ -14,14 +14,14 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
-from shelves import write_config
+from support.shelves import write_config
 
 from hashsearch.embedders import load, zoo
 from hashsearch.embedders.embedder import digest_files
 from hashsearch.embedders.zoo import APPLICATIONS
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ConfigError, EmbedderError, EncoderError, WeightsMismatch, WeightsNotFound
-from hashsearch.evaluation.plan import read_plan
+from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import make_sub_codes
 

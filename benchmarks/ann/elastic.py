@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.ann.methods import Method, Place, Setting, Sizes
 from benchmarks.ann.served import BATCH, Document, Server
 from hashsearch.errors import StoreError
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors
 
 _ALIAS, _INDEX, _FIELD = "peer", "peer-vectors", "vector"
 _HEADERS = {"content-type": "application/json", "accept": "application/json"}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import SearchError
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors
 
 BLOCK = 8192  # rows whose cosines to all queries are held at once
 TOLERANCE = 1e-6  # of a cosine in float32

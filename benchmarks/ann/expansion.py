@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.ann.exact import BLOCK, blocks_of, nearest
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 RANKS = (1, 10)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from benchmarks.ann.methods import Place, Setting, drop_pages
 from benchmarks.ann.stored import Floats, restore_learned, sample, save_learned, timed
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.hashing.bits import Codes
+from hashsearch.hashing.vectors import Vectors
 
 CODE_BITS = 1024
 CHUNK = 10_000  # vectors added at a time

@@ -16,7 +16,8 @@ from benchmarks.ann.in_process import CHUNK, CODE_BITS, ByCodes, Library, Rows
 from benchmarks.ann.methods import Method, Place, Setting, Sizes, bytes_of
 from benchmarks.ann.stored import cells_for, sample
 from hashsearch.errors import ConfigError
-from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.hashing.bits import Codes
+from hashsearch.hashing.vectors import Vectors
 
 PRODUCT_BITS = 1024  # of a product quantiser, the length of our code
 HASHES = 32

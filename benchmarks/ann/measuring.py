@@ -16,7 +16,7 @@ from benchmarks.ann.exact import recall
 from benchmarks.ann.methods import Method, Setting
 from benchmarks.ann.vectors import DataSet
 from hashsearch.errors import HashsearchError, SearchError
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors
 
 _COLD_QUERIES = 50
 _LEAST_QUERIES = 100  # of a pass, however slow the method

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import ConfigError
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors
 
 Setting = Mapping[str, Any]  # how to query, as JSON holds it: {"candidates": 500, "probes": 32}
 

@@ -25,10 +25,10 @@ import orjson
 import urllib3
 
 from hashsearch.errors import NodeError, StoreError, StoreUnavailable
-from hashsearch.index.account import check_reach, process_identity
-from hashsearch.index.jdk import FOLDERS, newest_jdk
-from hashsearch.index.node import LOOPBACK, NO_GC_LOG, SETTINGS, LocalNode, NodeStatus, quiet
-from hashsearch.index.server import Progress, locked, make_folder
+from hashsearch.node.account import check_reach, process_identity
+from hashsearch.node.jdk import FOLDERS, newest_jdk
+from hashsearch.node.node import LOOPBACK, NO_GC_LOG, SETTINGS, LocalNode, NodeStatus, quiet
+from hashsearch.node.server import Progress, locked, make_folder
 from hashsearch.overlap import batched, started_ahead
 
 VERSION, ANTLR, ASM = "2.19.1", "4.13.1", "9.7"

@@ -17,8 +17,8 @@ from benchmarks.ann.methods import Method, Place, Setting, Sizes
 from benchmarks.ann.served import BATCH, POSTINGS, Document, Server
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.bits import Vectors
 from hashsearch.hashing.sub_codes import make_sub_codes
+from hashsearch.hashing.vectors import Vectors
 
 _NAME = "ours"
 _ALIAS = f"hashsearch-{_NAME}"
@@ -70,7 +70,7 @@ class Ours:
         return self.variant.settings
 
     def build(self, vectors: Vectors) -> Mapping[str, float]:
-        from hashsearch.index.store import ImageIndex
+        from hashsearch.elastic.image_index import ImageIndex
 
         began = perf_counter()
         with threadpool_limits(os.cpu_count(), "blas"):  # as jobs.fit_encoder has it; the harness leaves one thread
@@ -83,14 +83,14 @@ class Ours:
         return {"fit": seconds, **self.server.load(_documents(encoder, vectors), merge)}
 
     def connect(self) -> None:
-        from hashsearch.index.store import ImageIndex
-        from hashsearch.search import Searcher
+        from hashsearch.elastic.image_index import ImageIndex
+        from hashsearch.search.searcher import Searcher
 
         encoder = Encoder.load(self.folder)
         self.searcher = Searcher(encoder, ImageIndex.open(self.server.new_client(), _NAME, encoder))
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> NDArray[np.int64]:
-        from hashsearch.search import SearchOptions
+        from hashsearch.search.searcher import SearchOptions
 
         options = SearchOptions(k=k, strategy=self.variant.strategy, explain=False, **setting)
         return np.array([int(hit.id) for hit in self.searcher.by_vector(vector, options)], dtype=np.int64)

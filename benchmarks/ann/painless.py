@@ -18,8 +18,9 @@ from benchmarks.ann.pieces import BITS, DECIMALS, Pieces, masks, neighbour_count
 from benchmarks.ann.scripted import Body, Rows, Scripted, any_of, as_longs, one_script, summed_scripts, unscored
 from benchmarks.ann.stored import Learned, cells_for, sample, timed
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.hashing.bits import Codes
 from hashsearch.hashing.sub_codes import Blocks, Cells
+from hashsearch.hashing.vectors import Vectors
 
 CODE_BITS = 256  # of both peers
 ITQ_SAMPLE = 20_000  # vectors to learn their codes from

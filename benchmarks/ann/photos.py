@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hashsearch.cli.options import say
 from hashsearch.errors import ConfigError
-from hashsearch.hashing.bits import Vectors
-from hashsearch.options import say
+from hashsearch.hashing.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Space:
 
 def photo_files(folders: Sequence[Path]) -> list[str]:
     """All images below the folders by their names, sorted; ConfigError when there is none."""
-    from hashsearch.catalog import Catalog, Entry
+    from hashsearch.catalog.reading import Catalog, Entry
 
     files = {entry.source for folder in folders for entry in Catalog(folder) if isinstance(entry, Entry)}
     if not files:
@@ -51,7 +51,7 @@ def embedded(files: Sequence[str], name: str, weights: str | None, cache: Path) 
 
 def _embed(files: Sequence[str], name: str, weights: str | None, cache: Path) -> tuple[list[str], Vectors]:
     from hashsearch.embedders import load
-    from hashsearch.embedding import embed_sources
+    from hashsearch.embedders.bulk import embed_sources
 
     cache.mkdir(parents=True, exist_ok=True)
     batches = []

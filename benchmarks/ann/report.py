@@ -10,7 +10,7 @@ from benchmarks.ann.curves import boards
 from benchmarks.ann.plots import draw_all
 from benchmarks.ann.results import all_results
 from benchmarks.ann.tables import markdown
-from hashsearch.options import run_reporting_errors, say
+from hashsearch.cli.options import run_reporting_errors, say
 
 
 @click.command()

@@ -10,7 +10,8 @@ from pathlib import Path
 import hashsearch
 from benchmarks.ann.methods import Setting
 from hashsearch.errors import ConfigError
-from hashsearch.evaluation.results import Result, read_json
+from hashsearch.evaluation.compare.results import Result
+from hashsearch.files import read_json
 
 
 def result_path(results: Path, data: str, method: str, setting: Setting) -> Path:

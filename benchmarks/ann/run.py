@@ -26,11 +26,13 @@ from benchmarks.ann.measuring import Timing, cold, measure, warm_up
 from benchmarks.ann.methods import METHODS, Method, Place, Setting, make_method
 from benchmarks.ann.results import our_version, result_path
 from benchmarks.ann.vectors import DataSet
+from hashsearch.cli.options import EXIT_FAILED, run_reporting_errors, say
 from hashsearch.config import default_home
 from hashsearch.errors import ConfigError, HashsearchError
-from hashsearch.evaluation.results import Result, machine, now, read_json, write_json
-from hashsearch.index.server import make_folder
-from hashsearch.options import EXIT_FAILED, run_reporting_errors, say
+from hashsearch.evaluation.compare.results import Result
+from hashsearch.files import read_json, write_json
+from hashsearch.node.server import make_folder
+from hashsearch.provenance import machine, now
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _FIRST_WARM_UP = 4  # times as long as before the other settings

@@ -17,7 +17,8 @@ from benchmarks.ann.opensearch import OpenSearch, OpenSearchNode
 from benchmarks.ann.stored import Floats, Learned, restore_learned, save_learned, timed
 from hashsearch.errors import SearchError
 from hashsearch.hashing.binarizers import Binarizer
-from hashsearch.hashing.bits import Codes, Vectors
+from hashsearch.hashing.bits import Codes
+from hashsearch.hashing.vectors import Vectors
 
 INDEX = "images"
 MOST_HITS = 10_000  # OpenSearch's limit for the hits of one answer

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.ann.methods import Place, drop_pages
 from hashsearch.errors import ConfigError, StoreError
-from hashsearch.index.node import LocalNode
+from hashsearch.node.node import LocalNode
 from hashsearch.overlap import started_ahead
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-    from hashsearch.index.writing import WriteFailure
+    from hashsearch.elastic.writing import WriteFailure
 
 OLDEST_JAVA = 21  # from there on Elasticsearch uses its native SIMD code
 BATCH = 500  # documents of a bulk request
@@ -57,7 +57,7 @@ class Server:
 
     def new_client(self) -> Elasticsearch:
         """A client with one connection."""
-        from hashsearch.index.client import connect
+        from hashsearch.elastic.client import connect
 
         return connect(self.url, connections=1)
 
@@ -86,8 +86,8 @@ class Server:
         patient.indices.refresh(index=self.alias)
 
     def _write(self, batches: Iterator[list[Document]]) -> None:
-        from hashsearch.index.client import connect
-        from hashsearch.index.writing import BulkWriter
+        from hashsearch.elastic.client import connect
+        from hashsearch.elastic.writing import BulkWriter
 
         with connect(self.url, connections=_WRITERS) as client, ThreadPoolExecutor(_WRITERS, "write") as pool:
             writer = BulkWriter(client, self.alias, max_documents=BATCH, max_bytes=20 * 2**20)

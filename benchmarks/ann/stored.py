@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors
 
 SAMPLE = 100_000  # vectors to learn from, as many as hashsearch's own are fitted on there
 

@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from benchmarks.ann.exact import blocks_of, nearest
 from benchmarks.ann.expansion import LEVELS, RANKS, Expansion, Growth, Trial, calibrate, quantiles, try_mixing
 from benchmarks.ann.photos import Space, embedded, make_space, photo_files
+from hashsearch.cli.options import run_reporting_errors, say
 from hashsearch.errors import ConfigError
-from hashsearch.hashing.bits import Vectors
-from hashsearch.options import run_reporting_errors, say
+from hashsearch.hashing.vectors import Vectors
 
 QUERIES, WARM = 1000, 200
 DUPLICATE = 0.9999  # of a cosine: the same picture

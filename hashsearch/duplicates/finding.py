@@ -13,9 +13,9 @@ from hashsearch.duplicates.components import Components
 from hashsearch.duplicates.keeping import Keeping, Record
 from hashsearch.duplicates.pairs import EQUAL, directions, similar_pairs
 from hashsearch.duplicates.spool import Rows, Spool
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.queries import Body
 from hashsearch.errors import ConfigError, SearchError
-from hashsearch.index.queries import Body
-from hashsearch.index.store import ImageIndex
 from hashsearch.overlap import batched
 
 MOST_IN_GROUP = 100_000  # what is stored of a group is in memory while it is written

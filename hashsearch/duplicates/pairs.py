@@ -20,8 +20,7 @@ from tqdm import tqdm
 
 from hashsearch.duplicates.sketches import ROUNDING, Sketches
 from hashsearch.duplicates.spool import Rows, Spool
-from hashsearch.encoder import normalised
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors, normalised
 from hashsearch.overlap import started_ahead
 
 Pairs = tuple[Rows, Rows]

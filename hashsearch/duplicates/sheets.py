@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hashsearch.duplicates.finding import Group, Member
-from hashsearch.evaluation.report.album import Album
-from hashsearch.evaluation.report.page import STYLE
-from hashsearch.evaluation.report.words import counted
-from hashsearch.fetching import file_within
+from hashsearch.images.sources import file_within
+from hashsearch.reporting.album import Album
+from hashsearch.reporting.style import STYLE
+from hashsearch.reporting.words import counted
 
 GROUPS, IMAGES = 200, 12  # shown, and of each group
 SIDE = 160  # pixels of a thumbnail

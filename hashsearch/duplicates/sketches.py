@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from hashsearch.hashing.binarizers import principal_axes
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors
 
 NUMBERS = 64  # of a sketch; with 128 they take 1.7 times as long to compare, and down to a cosine of .95 spare less
 ROUNDING = 1e-5  # of sums of products in single precision

@@ -14,9 +14,10 @@ from typing import TextIO
 
 from hashsearch.duplicates.finding import Found
 from hashsearch.duplicates.sheets import Sheets
-from hashsearch.evaluation.report.files import harmless
-from hashsearch.evaluation.report.words import counted
-from hashsearch.evaluation.results import held, now
+from hashsearch.evaluation.compare.results import locked_results
+from hashsearch.provenance import now
+from hashsearch.reporting.tables import harmless
+from hashsearch.reporting.words import counted
 
 FILES = ("groups.csv", "groups.jsonl", "report.html")
 
@@ -73,7 +74,7 @@ def write_duplicates(
 def _drafts(out: Path) -> Iterator[Sequence[TextIO]]:
     """The files of a folder, to be written beside those that are there, whose places they take at the end."""
     drafts = [out / f"{name}.new" for name in FILES]
-    with held(out):
+    with locked_results(out):
         try:
             with ExitStack() as opened:
                 files = [

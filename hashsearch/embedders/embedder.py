@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from hashsearch.errors import EmbedderError
-from hashsearch.images import resize_square
+from hashsearch.images.decoding import resize_square
 
 BATCH = 32  # where images a second stop growing on two cores
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("bilinear", "bicubic", "lanczos")}

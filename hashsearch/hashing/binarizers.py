@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import HashingError
-from hashsearch.hashing.bits import Codes, Labels, Vectors, check_bits, check_labels, check_vectors
+from hashsearch.hashing.bits import Codes, check_bits
 from hashsearch.hashing.hash_head import LossWeights, learn_directions, numbered, of_a_shared_class
+from hashsearch.hashing.vectors import Labels, Vectors, check_labels, check_vectors
 
 
 class Binarizer:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +10,6 @@ from numpy.typing import NDArray
 from hashsearch.errors import HashingError
 
 Codes = NDArray[np.uint8]
-Vectors = NDArray[np.float32]
-Labels = Sequence[Hashable] | NDArray[Any]  # one a vector; None or "" where its class is not known
 
 
 def check_bits(bits: int) -> int:
@@ -21,23 +17,6 @@ def check_bits(bits: int) -> int:
     if bits <= 0 or bits % 8:
         raise HashingError(f"a code's length must be a positive multiple of 8 bits, got {bits}")
     return bits
-
-
-def check_vectors(vectors: NDArray[np.floating], dims: int | None = None) -> Vectors:
-    """Return `(n, dims) float32`; HashingError for another shape, for NaN or infinite values."""
-    checked = np.ascontiguousarray(vectors, dtype=np.float32)
-    if checked.ndim != 2 or (dims is not None and checked.shape[1] != dims):
-        raise HashingError(f"vectors must have the shape (n, {dims or 'dims'}), got {np.shape(vectors)}")
-    if not np.isfinite(checked).all():
-        raise HashingError("vectors must be finite, got NaN or infinity")
-    return checked
-
-
-def check_labels(labels: Labels, count: int) -> Labels:
-    """Return the labels; HashingError unless there is one for each of `count` vectors."""
-    if len(labels) != count:
-        raise HashingError(f"there must be one label for each vector, got {len(labels)} for {count}")
-    return labels
 
 
 def hamming(codes: Codes, others: Codes) -> NDArray[np.int32]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import HashingError
-from hashsearch.hashing.bits import Labels, Vectors
+from hashsearch.hashing.vectors import Labels, Vectors
 
 Floats = NDArray[np.floating]
 Classes = NDArray[np.int64]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import HashingError
 from hashsearch.hashing.binarizers import principal_axes, random_rotation
-from hashsearch.hashing.bits import Vectors, check_vectors
+from hashsearch.hashing.vectors import Vectors, check_vectors
 
 RERANK_DTYPES = ("float32", "int8")
 

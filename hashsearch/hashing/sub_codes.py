@@ -20,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import HashingError, SearchError
-from hashsearch.hashing.bits import Codes, Vectors, flip_masks
+from hashsearch.hashing.bits import Codes, flip_masks
+from hashsearch.hashing.kmeans import kmeans
+from hashsearch.hashing.vectors import Vectors
 
 Terms = NDArray[np.str_]
 
 BLOCK_BITS = 16
 _MOST_BLOCKS = 256  # a term holds the block's number in two hex digits
 _PROBE_FLIPS = 3  # query-directed probes flip at most this many bits of a block
-_ITERATIONS = 6  # Lloyd steps; on a million photo vectors 20 take in no more of the nearest, in three times the time
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
@@ -228,24 +229,6 @@ def decorrelating_permutation(codes: Codes) -> NDArray[np.int32]:
         members[block].append(int(bit))
         crowding[:, block] += correlation[bit]
     return np.array(members, dtype=np.int32).ravel()
-
-
-def kmeans(vectors: Vectors, clusters: int, generator: np.random.Generator) -> Vectors:
-    """Lloyd's k-means: `(n, dims) -> (clusters, dims)`; a cell that loses its members restarts at a random vector."""
-    centres = vectors[generator.choice(len(vectors), clusters, replace=False)].copy()
-    for _ in range(_ITERATIONS):
-        halves = (centres**2).sum(axis=1) / 2
-        cell = np.concatenate(
-            [(halves - vectors[i : i + 8192] @ centres.T).argmin(axis=1) for i in range(0, len(vectors), 8192)]
-        )
-        sums = np.zeros_like(centres)
-        np.add.at(sums, cell, vectors)
-        sizes = np.bincount(cell, minlength=clusters)
-        sums /= np.maximum(sizes, 1)[:, np.newaxis].astype(np.float32)
-        centres = sums
-        empty = np.flatnonzero(sizes == 0)
-        centres[empty] = vectors[generator.choice(len(vectors), len(empty), replace=False)]
-    return centres
 
 
 @cache

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hashsearch.errors import ConfigError
-from hashsearch.training.course import read_rows
-from hashsearch.training.fitting import LOSSES
+from hashsearch.training.distillation.fitting import LOSSES
+from hashsearch.training.log import read_rows
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 

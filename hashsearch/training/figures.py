@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.evaluation.metrics import average_precision, rank_same_class
-from hashsearch.hashing.bits import Vectors
+from hashsearch.evaluation.metrics.ranking import average_precision, rank_same_class
+from hashsearch.hashing.vectors import Vectors
 
 _RANKS = 10
 _PAIRS = 20_000  # of each kind, drawn at random

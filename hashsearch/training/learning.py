@@ -13,13 +13,14 @@ from typing import Any
 import tensorflow as tf
 
 from hashsearch.errors import TrainingError
-from hashsearch.evaluation.datasets import DataSet
-from hashsearch.evaluation.results import held, read_json, write_json
+from hashsearch.evaluation.compare.results import locked_results
+from hashsearch.evaluation.data.datasets import DataSet
+from hashsearch.files import read_json, write_json
 from hashsearch.training import figures, losses
 from hashsearch.training.augmentation import Augmentation
 from hashsearch.training.batches import Batches
-from hashsearch.training.course import Course, Row
 from hashsearch.training.curves import draw_log
+from hashsearch.training.log import Course, Row
 from hashsearch.training.networks import Network, build
 from hashsearch.training.optimisers import make_optimiser
 from hashsearch.training.photos import Photos, fingerprint, read_photos, split
@@ -46,7 +47,7 @@ def train(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, say: C
     identity = _identity(recipe, data)
     if _is_there(folder / "manifest.json", identity):
         return folder
-    with held(work):
+    with locked_results(work):
         if not _is_there(work / "identity.json", identity):
             write_json(work / "identity.json", identity)
         tf.keras.utils.set_random_seed(recipe.seed)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import ImageError, TrainingError
-from hashsearch.evaluation.pictures import Picture, Problem
-from hashsearch.images import resize_square
+from hashsearch.evaluation.data.pictures import Picture, Problem
+from hashsearch.images.decoding import resize_square
 from hashsearch.overlap import batched, started_ahead
 
 _BATCH, _WORKERS = 64, 4

@@ -13,7 +13,7 @@ from hashsearch.web.answers import AT_ONCE, WAITING, Answerer
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
-    from hashsearch.search import Searcher
+    from hashsearch.search.searcher import Searcher
 
 THREADS = AT_ONCE + WAITING + 4  # the last four go on answering what needs no network while images queue
 _FORM_BYTES = 64 * 1024  # what a form may hold besides the image

@@ -17,9 +17,9 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from hashsearch.encoder import Encoder
 from hashsearch.errors import SearchError
-from hashsearch.explanation import Explanation
-from hashsearch.images import Limits, crop, decode
-from hashsearch.search import Hit, Searcher
+from hashsearch.images.decoding import Limits, crop, decode
+from hashsearch.search.explanation import Explanation
+from hashsearch.search.searcher import Hit, Searcher
 from hashsearch.web.request import Asked
 
 AT_ONCE = min(4, os.cpu_count() or 1)  # a pass uses several cores, an image of 50 million pixels 150 MB

@@ -8,8 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
-from hashsearch.index.store import ImageIndex
-from hashsearch.search import Searcher
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.search.searcher import Searcher
 from hashsearch.web.answers import Answerer
 from hashsearch.web.request import read
 

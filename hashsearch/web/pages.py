@@ -12,8 +12,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug import Response
 from werkzeug.exceptions import BadRequest
 
-from hashsearch.images import thumbnail
-from hashsearch.search import Hit
+from hashsearch.images.decoding import thumbnail
+from hashsearch.search.searcher import Hit
 from hashsearch.web.answers import Answer, Answerer
 from hashsearch.web.pictures import SIDE, Pictures
 from hashsearch.web.request import asked

@@ -12,8 +12,8 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import PathConverter
 
 from hashsearch.errors import ImageError
-from hashsearch.fetching import file_within
-from hashsearch.images import decode, thumbnail
+from hashsearch.images.decoding import decode, thumbnail
+from hashsearch.images.sources import file_within
 from hashsearch.web.answers import AT_ONCE, Answerer
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from hashsearch.errors import SearchError
-from hashsearch.search import SearchOptions
+from hashsearch.search.searcher import SearchOptions
 
 _MOST_VALUES = 1000  # of all filters together
 

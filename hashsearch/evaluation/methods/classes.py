@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from hashsearch.errors import ConfigError, EvaluationError
-from hashsearch.evaluation.features import Feature
 from hashsearch.evaluation.methods.exact import directions
+from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Place, Ranking, best
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors
 
 
 def _softmax(seed: int) -> Any:

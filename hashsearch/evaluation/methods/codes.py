@@ -10,11 +10,11 @@ import numpy as np
 
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.features import Feature
+from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Place, Ranking, Shelf
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.bits import Vectors
 from hashsearch.hashing.sub_codes import make_sub_codes
+from hashsearch.hashing.vectors import Vectors
 
 _BATCH = 500
 _CELL = 16  # images learned from for one cell, as jobs.fit_encoder has it
@@ -32,7 +32,7 @@ class Codes:
     strategy: str | None = None
 
     def __post_init__(self) -> None:
-        from hashsearch.search import SearchOptions
+        from hashsearch.search.searcher import SearchOptions
 
         SearchOptions(candidates=self.candidates, strategy=self.strategy)  # refused before the work, not after it
         self._shelf = Shelf(self.place)
@@ -47,9 +47,9 @@ class Codes:
         self._encoder = Encoder.fit(spec, vectors, binarizer, make_sub_codes(self.sub_codes, **cells), labels=labels)
 
     def index(self, features: Sequence[Feature]) -> None:
-        from hashsearch.index.store import ImageIndex
-        from hashsearch.index.writing import BulkWriter
-        from hashsearch.search import Searcher
+        from hashsearch.elastic.image_index import ImageIndex
+        from hashsearch.elastic.writing import BulkWriter
+        from hashsearch.search.searcher import Searcher
 
         index = ImageIndex.create(self._shelf.scratch.client, self._shelf.name, self._encoder)
         refused = BulkWriter(index.client, index.alias).write(self._documents(np.stack(features)))
@@ -69,7 +69,7 @@ class Codes:
                 yield str(start + row), encoded.fields(row)
 
     def search(self, feature: Feature, k: int) -> Ranking:
-        from hashsearch.search import SearchOptions
+        from hashsearch.search.searcher import SearchOptions
 
         options = SearchOptions(k, max(k, self.candidates), self.strategy, explain=False)
         hits = self._searcher.by_vector(feature, options)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hashsearch.evaluation.features import Feature
+from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Place, Ranking, best
-from hashsearch.hashing.bits import Vectors
+from hashsearch.hashing.vectors import Vectors
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashsearch.errors import ConfigError
-from hashsearch.evaluation.features import Feature
+from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Place, Ranking, Shelf
 
 
@@ -49,7 +49,7 @@ class Hashes:
         return self._shelf.search(query, k)
 
     def _nearest(self, code: Feature, k: int) -> dict[str, Any]:
-        from hashsearch.index import queries
+        from hashsearch.elastic import queries
 
         if self.radius is None:
             return queries.recall(code.tobytes().hex(), k, [])

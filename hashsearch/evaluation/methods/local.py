@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashsearch.errors import ConfigError, EvaluationError
-from hashsearch.evaluation.features import Feature
+from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Place, Ranking, Shelf
 
 if TYPE_CHECKING:
-    from hashsearch.baselines.keypoints import LocalFeatures
+    from hashsearch.descriptors.keypoints import LocalFeatures
 
 RECALLS = ("words", "brute")
 
@@ -41,8 +41,8 @@ class Local:
     def learn(self, features: Sequence[Feature], labels: Labels) -> None:
         if self.recall == "brute":
             return
-        from hashsearch.baselines.keypoints import LocalExtractor
-        from hashsearch.baselines.words import Vocabulary
+        from hashsearch.descriptors.keypoints import LocalExtractor
+        from hashsearch.descriptors.words import Vocabulary
 
         read = [_read(feature) for feature in features]
         if not read:
@@ -64,7 +64,7 @@ class Local:
             raise EvaluationError("a picture must have keypoints to be searched by, found none")
         if self.recall == "brute":
             return _best(self._matched(query, range(len(self._features))), k)
-        from hashsearch.index import queries
+        from hashsearch.elastic import queries
 
         most = max(k, self.verified)
         asked = queries.by_words(self._vocabulary.query_terms(query), most, [])
@@ -74,7 +74,7 @@ class Local:
 
     def _matched(self, query: LocalFeatures, rows: Sequence[int]) -> dict[int, float]:
         """One and the score of each picture that matches."""
-        from hashsearch.baselines.matching import verify
+        from hashsearch.descriptors.matching import verify
 
         matches = ((row, verify(query, self._features[row])) for row in rows)
         return {row: 1 + match.score for row, match in matches if match.verified}
@@ -88,7 +88,7 @@ class Local:
 
 
 def _read(feature: Feature) -> LocalFeatures:
-    from hashsearch.baselines.keypoints import LocalFeatures
+    from hashsearch.descriptors.keypoints import LocalFeatures
 
     return LocalFeatures.from_array(feature)
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import EvaluationError
-from hashsearch.evaluation.features import Feature
+from hashsearch.evaluation.methods.features import Feature
 
 if TYPE_CHECKING:
-    from hashsearch.index.scratch import Scratch
+    from hashsearch.elastic.scratch import Scratch
 
 Ranking = tuple[NDArray[np.int64], NDArray[np.float32]]
 Labels = NDArray[np.str_]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hashsearch.evaluation import metrics, statistics
-from hashsearch.evaluation.metrics import Counts, PerQuery, Relevant
+from hashsearch.evaluation.metrics import ranking as metrics
+from hashsearch.evaluation.metrics import statistics
+from hashsearch.evaluation.metrics.ranking import Counts, PerQuery, Relevant
 from hashsearch.evaluation.report.sections import MAIN, Figure, Result, Section
 
 SIGNIFICANT = 0.05

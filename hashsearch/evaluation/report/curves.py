@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hashsearch.evaluation import metrics
+from hashsearch.evaluation.metrics import ranking as metrics
 from hashsearch.evaluation.report.sections import MAIN, Result, Section, named
-from hashsearch.evaluation.report.svg import (
+from hashsearch.reporting.svg import (
     Point,
     Scale,
     axes,

@@ -11,6 +11,7 @@ from hashsearch.evaluation.report import tables
 from hashsearch.evaluation.report.comparing import COSTS, QUALITY, Standing
 from hashsearch.evaluation.report.summary import Line, summarise, summarise_all
 from hashsearch.evaluation.report.tables import Entry, Table
+from hashsearch.reporting.tables import _escaped, harmless
 
 MARKS = (
     "**Bold**: the best of its column. °: the best is not significantly better (paired randomisation tests over the "
@@ -65,14 +66,6 @@ def _entry(entry: Entry) -> str:
     return f"{text} ({entry.below})" if entry.below else text
 
 
-def _escaped(words: str, bold: bool = False) -> str:
-    """Words that Markdown takes as they are: no HTML, no column, no link, no line of its own."""
-    words = " ".join(words.split())
-    for sign, safe in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("[", "\\["), ("`", "\\`"), ("_", "\\_")):
-        words = words.replace(sign, safe)
-    return words if bold else words.replace("*", "\\*")
-
-
 def table_of_all(standings: Sequence[Standing]) -> str:
     """CSV: a row for each data set, task and method, with every figure, its interval and its mark."""
     heads = ["data", "task", "method", "kind", "error", "baseline", "difference", "p_value"]
@@ -85,11 +78,6 @@ def table_of_all(standings: Sequence[Standing]) -> str:
     for standing in standings:
         writer.writerows({name: harmless(value) for name, value in row.items()} for row in _csv_rows(standing))
     return out.getvalue()
-
-
-def harmless(value: object) -> object:
-    """A name that a spreadsheet would run as a formula is told to be text."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
 
 
 def _csv_rows(standing: Standing) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hashsearch.evaluation.report.curves import shorten
 from hashsearch.evaluation.report.sections import Result, Section
-from hashsearch.evaluation.report.svg import Scale, axes, drawing, element, path, text, title, widened
+from hashsearch.reporting.svg import Scale, axes, drawing, element, path, text, title, widened
 
 OTHERS = "(others)"  # what judging counts classes as that it does not tell apart
 COLOURED = 10  # classes that a map tells apart by colour

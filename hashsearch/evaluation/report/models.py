@@ -10,8 +10,8 @@ from hashsearch.evaluation.report.comparing import judge
 from hashsearch.evaluation.report.files import MARKS, OVERVIEW, write_table
 from hashsearch.evaluation.report.sections import Result, named, read_sections
 from hashsearch.evaluation.report.tables import NOTHING, Entry, Line, Table, overview
-from hashsearch.evaluation.report.words import amount, share
-from hashsearch.evaluation.results import file_name, read_json
+from hashsearch.files import read_json, safe_name
+from hashsearch.reporting.words import amount, share
 
 _FIGURES = ("accuracy@1", "accuracy@5", "precision@5", "recall@5", "map@10")
 _COLUMNS = (
@@ -31,7 +31,7 @@ def tables_of_models(results: Path, embedders: Path) -> str:
     sections = read_sections(results)
     parts = ["## All data sets", f"{OVERVIEW} {MARKS}", write_table(overview([*map(judge, sections)]))]
     for section in sections:
-        lines = [_line(result, embedders / file_name(section.data)) for result in section.working]
+        lines = [_line(result, embedders / safe_name(section.data)) for result in section.working]
         sizes = section.task.get("sizes") or {}
         told = f"{sizes.get('base')} pictures searched, {sizes.get('queries')} searched with."
         parts += [f"## {section.data}", told, write_table(Table(_COLUMNS, tuple(lines)))]

@@ -8,12 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hashsearch.evaluation.report import curves, maps, robustness, summary, svg, tables
-from hashsearch.evaluation.report.album import Album
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.evaluation.data.distortions import Distortion
+from hashsearch.evaluation.report import curves, maps, robustness, summary, tables
 from hashsearch.evaluation.report.comparing import Standing
 from hashsearch.evaluation.report.examples import examples, failures
 from hashsearch.evaluation.report.sections import Result, Section
-from hashsearch.evaluation.report.words import counted
+from hashsearch.reporting import svg
+from hashsearch.reporting.album import Album
+from hashsearch.reporting.style import STYLE
+from hashsearch.reporting.words import counted
 
 MAX_BYTES = 10_000_000
 _BUDGETS = (5_000_000, 2_500_000, 0)  # bytes for thumbnails: the first that fits
@@ -21,7 +27,6 @@ _LINES = 7  # methods drawn as lines
 _ROWS = 5  # methods side by side in an example
 _MAPS = 2  # methods mapped
 _TEMPLATES = Path(__file__).parent / "templates"
-STYLE = _TEMPLATES / "page.css"
 
 KINDS = {
     "exact": "exact cosine",
@@ -46,6 +51,13 @@ def write_page(standings: Sequence[Standing], about: Mapping[str, Any], pictures
         if len(page.encode()) < MAX_BYTES:
             break
     return page
+
+
+def _distorted(image: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """A picture's pixels as they were in a query, by its entry in `task.json`."""
+    if not (made := entry.get("distortion")):
+        return image
+    return Distortion(made["name"], made["strength"], made.get("seed", 0)).apply(image)
 
 
 def _render(standings: Sequence[Standing], about: Mapping[str, Any], budget: int) -> str:
@@ -100,7 +112,7 @@ def _view(at: int, standing: Standing, budget: int, pictures: bool) -> dict[str,
     """What the template shows of a section; parts that are not there are empty."""
     section = standing.section
     shown = curves.telling(section, standing.baseline, _LINES)
-    album = Album(budget)
+    album = Album(budget, develop=_distorted)
     return {
         "id": f"section-{at}",
         "section": section,

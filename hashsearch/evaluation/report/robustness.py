@@ -8,7 +8,7 @@ from typing import Any
 
 from hashsearch.evaluation.report.curves import dashes, line
 from hashsearch.evaluation.report.sections import FIRST, MAIN, Result, Section
-from hashsearch.evaluation.report.svg import Scale, axes, drawing, marker
+from hashsearch.reporting.svg import Scale, axes, drawing, marker
 
 HOLDS = 0.5
 

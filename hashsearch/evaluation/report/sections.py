@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import ConfigError
-from hashsearch.evaluation.metrics import relevant_hits
-from hashsearch.evaluation.results import read_json
+from hashsearch.evaluation.metrics.ranking import relevant_hits
+from hashsearch.files import read_json
 
 MAIN = "map@10"
 FIRST = "accuracy@1"

@@ -10,16 +10,8 @@ import numpy as np
 from hashsearch.evaluation.report.comparing import Against, Standing, compare
 from hashsearch.evaluation.report.robustness import breaking_point, mean_accuracy, series_of
 from hashsearch.evaluation.report.sections import FIRST, MAIN, Figure, Result
-from hashsearch.evaluation.report.words import (
-    amount,
-    chance,
-    counted,
-    difference,
-    gain,
-    listed,
-    share,
-    with_interval,
-)
+from hashsearch.evaluation.report.words import difference, with_interval
+from hashsearch.reporting.words import amount, chance, counted, gain, listed, share
 
 POINT = 0.01  # what "within a point of the best" allows
 FEW = 5  # queries: a group of fewer is called neither hard nor easy

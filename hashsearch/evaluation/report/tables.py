@@ -9,7 +9,8 @@ from typing import Any
 from hashsearch.evaluation.report.comparing import COSTS, QUALITY, Cell, Standing
 from hashsearch.evaluation.report.robustness import breaking_point, mean_accuracy, series_of
 from hashsearch.evaluation.report.sections import FIRST, MAIN, Result, named
-from hashsearch.evaluation.report.words import amount, chance, gain, interval, share
+from hashsearch.evaluation.report.words import interval
+from hashsearch.reporting.words import amount, chance, gain, share
 
 NOTHING = "-"
 

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from hashsearch.evaluation.report.comparing import Against
 from hashsearch.evaluation.report.sections import Figure
-
-
-def share(value: float) -> str:
-    """A figure between 0 and 1: .933, 1.000."""
-    return f"{value:.3f}".replace("0.", ".", 1)
-
-
-def gain(value: float) -> str:
-    """A difference of such figures: +.013, -.002."""
-    return f"{value:+.3f}".replace("0.", ".", 1)
-
-
-def amount(value: float) -> str:
-    """Any other number in three digits, below 1 in two: .25, 12.4, 1,280."""
-    if abs(value) < 0.001:
-        return "<.001" if value else "0"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.2g}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3g}"
+from hashsearch.reporting.words import chance, gain, share
 
 
 def interval(figure: Figure) -> str:
@@ -40,24 +20,7 @@ def with_interval(figure: Figure) -> str:
     return f"{share(figure.value)} ({ends})" if ends else share(figure.value)
 
 
-def chance(p_value: float) -> str:
-    """p = .012, p < .001."""
-    return "p < .001" if p_value < 0.001 else f"p = {share(p_value)}"
-
-
 def difference(against: Against) -> str:
     """+.013 (.002 to .024, p = .012)."""
     ends = f"{gain(against.low)} to {gain(against.high)}"
     return f"{gain(against.difference)} ({ends}, {chance(against.p_value)})"
-
-
-def listed(names: Sequence[str], most: int = 4) -> str:
-    """a, b and c; of many the first and how many more."""
-    if len(names) > most:
-        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def counted(number: int, thing: str, things: str = "") -> str:
-    """1 query, 1,200 queries."""
-    return f"{number:,} {thing if number == 1 else things or thing + 's'}"

@@ -11,7 +11,7 @@ from hashsearch.evaluation.report import files
 from hashsearch.evaluation.report.comparing import judge
 from hashsearch.evaluation.report.page import write_page
 from hashsearch.evaluation.report.sections import Section, read_sections
-from hashsearch.evaluation.results import now
+from hashsearch.provenance import now
 
 
 def write_report(

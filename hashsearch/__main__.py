@@ -1,0 +1,5 @@
+"""`python -m hashsearch` is the `hashsearch` command."""
+
+from hashsearch.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""What cron runs; each is a sub-command of `hashsearch` too."""

@@ -1,0 +1,119 @@
+"""Bulk writing that loses nothing: what is overloaded is tried again, what cannot be written is told, item by item."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from elasticsearch import Elasticsearch
+
+from hashsearch.elastic.client import store_errors
+from hashsearch.errors import IndexNotFound, StoreError, StoreUnavailable
+
+# All that can be wrong with one document under our strict mapping; before 8.8 the first had the second's name. Anything
+# else (a closed index, an alias without a write index, a missing right) is wrong with every document.
+_DOCUMENT_FAULTS = ("document_parsing_exception", "mapper_parsing_exception", "strict_dynamic_mapping_exception")
+
+
+@dataclass(frozen=True)
+class WriteFailure:
+    """A document that Elasticsearch will not take, however often it is sent."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BulkWriter:
+    """Writes whole documents under their own ids through an alias, so that writing twice does no harm.
+
+    Safe to share between threads. `max_documents` and `max_bytes` bound one request; `retries` and the delays in
+    seconds bound the patience with an overloaded or absent cluster (full jitter: a random part of base * 2^n).
+    """
+
+    client: Elasticsearch
+    alias: str
+    max_documents: int = 500
+    max_bytes: int = 5 * 2**20
+    retries: int = 8
+    base_delay: float = 0.2
+    max_delay: float = 60.0
+
+    def write(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> list[WriteFailure]:
+        """Write (id, fields) pairs and return those refused, once all others are confirmed.
+
+        StoreUnavailable when the cluster stays away or overloaded, IndexNotFound when the alias is gone, StoreError
+        when it takes no documents, for example because its disk is full.
+        """
+        failures: list[WriteFailure] = []
+        for chunk in self._chunks(documents):
+            failures += self._write_chunk(chunk)
+        return failures
+
+    def _chunks(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[dict[str, bytes]]:
+        chunk: dict[str, bytes] = {}
+        size = 0
+        for image_id, fields in documents:
+            line = (
+                orjson.dumps({"index": {"_id": image_id}})
+                + b"\n"
+                + orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
+                + b"\n"
+            )
+            if chunk and (len(chunk) == self.max_documents or size + len(line) > self.max_bytes):
+                yield chunk
+                chunk, size = {}, 0
+            chunk[image_id] = line
+            size += len(line)
+        if chunk:
+            yield chunk
+
+    def _write_chunk(self, chunk: dict[str, bytes]) -> list[WriteFailure]:
+        failures: list[WriteFailure] = []
+        for attempt in range(self.retries + 1):
+            if attempt:
+                time.sleep(random.uniform(0, min(self.max_delay, self.base_delay * 2**attempt)))
+            try:
+                items = self._send(chunk)
+            except StoreUnavailable as error:
+                cause: object = error
+                continue
+            refused, again = self._sort(items)
+            failures += refused
+            if not again:
+                return failures
+            chunk = {image_id: chunk[image_id] for image_id in again}
+            cause = next(iter(again.values()))
+        raise StoreUnavailable(
+            f"{len(chunk)} documents for '{self.alias}' were not taken in {self.retries + 1} tries: {cause}"
+        )
+
+    def _send(self, chunk: dict[str, bytes]) -> list[dict[str, Any]]:
+        lines: list[Any] = list(chunk.values())
+        with store_errors(self.alias):
+            answer = self.client.bulk(index=self.alias, operations=lines, require_alias=True)
+        return [item["index"] for item in answer["items"]]
+
+    def _sort(self, items: list[dict[str, Any]]) -> tuple[list[WriteFailure], dict[str, str]]:
+        """Refused documents, and by id those to send again with the cause."""
+        refused: list[WriteFailure] = []
+        again: dict[str, str] = {}
+        for item in items:
+            if "error" not in item:
+                continue
+            kind, reason = (item["error"]["type"], f"{item['error']['type']}: {item['error']['reason']}")
+            if kind in _DOCUMENT_FAULTS:
+                refused.append(WriteFailure(item["_id"], reason))
+            elif kind == "index_not_found_exception":
+                raise IndexNotFound(f"the alias '{self.alias}' went away while it was written: {reason}")
+            elif kind == "cluster_block_exception":
+                raise StoreError(f"'{self.alias}' is blocked for writing, often for a full disk: {reason}")
+            elif item["status"] == 429 or item["status"] >= 500:
+                again[item["_id"]] = reason
+            else:
+                raise StoreError(f"'{self.alias}' takes no documents, '{item['_id']}' was the first: {reason}")
+        return refused, again

@@ -1,0 +1,1 @@
+"""A comparison of methods: plan, run, measure, judge, results."""

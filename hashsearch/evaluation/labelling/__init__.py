@@ -1,0 +1,1 @@
+"""Ground truth from clusters of pictures that a person names."""

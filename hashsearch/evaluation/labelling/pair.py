@@ -1,0 +1,123 @@
+"""The same pictures as two networks see them: their maps side by side, as one SVG file, and a figure for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashsearch.errors import EvaluationError
+from hashsearch.evaluation.labelling.tables import read_about, read_table
+from hashsearch.evaluation.metrics import ranking as metrics
+from hashsearch.evaluation.report.maps import SIDE, scattered
+from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.reporting.style import STYLE
+from hashsearch.reporting.svg import element, text
+
+_K = 10
+_GAP, _HEAD = 24, 52
+_FEWEST = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """Labelled pictures as one network sees them: `points (n, 2)` by t-SNE, `vectors (n, dims)`."""
+
+    network: str
+    labels: NDArray[np.str_]
+    points: NDArray[np.float64]
+    vectors: Vectors
+
+    @cached_property
+    def average_precision(self) -> float:
+        """Mean average precision at 10: each picture of two or more with its label searches among all the others."""
+        counts = np.array([self._sizes[label] for label in self.labels.tolist()]) - 1
+        asked = counts > 0
+        return float(metrics.average_precision(self._hits[asked], _K, counts[asked]).mean())
+
+    @cached_property
+    def first_right(self) -> float:
+        """The share of the same searches whose first hit has the label."""
+        asked = [self._sizes[label] > 1 for label in self.labels.tolist()]
+        return float(metrics.hit_rate(self._hits[asked], 1).mean())
+
+    @cached_property
+    def _sizes(self) -> Counter[str]:
+        return Counter(self.labels.tolist())
+
+    @cached_property
+    def _hits(self) -> metrics.Relevant:
+        directions = normalised(self.vectors, self.vectors.shape[1])
+        return metrics.rank_same_class(directions, self.labels, min(_K, len(directions) - 1))
+
+    def __str__(self) -> str:
+        return f"{self.network}: mAP@10 {self.average_precision:.3f}, first hit right {self.first_right:.1%}"
+
+
+def read_pair(before: Path, after: Path) -> tuple[Mapped, Mapped]:
+    """The pictures that have coordinates by t-SNE in both tables, with the labels of the second.
+
+    EvaluationError for tables that are none of ours, and where there are fewer than four, or no two with one label.
+    """
+    first, second = _read(before), _read(after)
+    ids = [name for name in first if name in second and second[name][0]]
+    labels = np.array([second[name][0] for name in ids])
+    if len(ids) < _FEWEST or len(set(labels.tolist())) == len(ids):
+        raise EvaluationError(
+            f"two tables are compared by four labelled pictures or more that are on the maps of both, two of them with "
+            f"one label, but '{before}' and '{after}' have {len(ids)} labelled pictures in common"
+        )
+    sides = ((before, first), (after, second))
+    mapped = (
+        Mapped(
+            str(read_about(path).get("embedder", path.stem)),
+            labels,
+            np.array([rows[name][1] for name in ids], np.float64),
+            np.stack([rows[name][2] for name in ids]),
+        )
+        for path, rows in sides
+    )
+    return next(mapped), next(mapped)
+
+
+def _read(path: Path) -> dict[str, tuple[str, tuple[float, float], NDArray[np.float32]]]:
+    """Label, coordinates and vector of each picture on the map, by its id."""
+    return {
+        row["id"]: (row["label"] or "", (row["tsne_x"], row["tsne_y"]), np.asarray(row["embedding"], np.float32))
+        for row in read_table(path, ("id", "label", "tsne_x", "tsne_y", "embedding"))
+        if row["tsne_x"] is not None
+    }
+
+
+def draw_pair(before: Mapped, after: Mapped) -> str:
+    """Both maps as an SVG file, the most frequent labels in the same colours, light or dark as the reader's page."""
+    width, height = 2 * SIDE + 3 * _GAP, SIDE + _HEAD + _GAP
+    parts = [element("style", escape(STYLE.read_text(), quote=False)), _background(width, height)]
+    for at, mapped in enumerate((before, after)):
+        left = _GAP + at * (SIDE + _GAP)
+        figures = f"mAP@10 {mapped.average_precision:.3f}, first hit right {mapped.first_right:.1%}"
+        parts.append(text(left, 24, mapped.network, font_size=15, font_weight=680, fill="var(--ink)"))
+        parts.append(text(left, 42, figures, font_size=12, fill="var(--soft)"))
+        content = scattered(mapped.points, mapped.labels.tolist())
+        parts.append(element("g", content, transform=f"translate({left} {_HEAD})"))
+    told = f"t-SNE of {len(before.labels)} pictures, {before.network} beside {after.network}"
+    return element(
+        "svg",
+        "".join(parts),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width} {height}",
+        width=width,
+        height=height,
+        font_family="system-ui, sans-serif",
+        role="img",
+        aria_label=told,
+    )
+
+
+def _background(width: int, height: int) -> str:
+    return element("rect", width=width, height=height, rx=8, fill="var(--sheet)")

@@ -1,0 +1,93 @@
+"""Files that appear whole or not at all, locks that one process holds, and names that are safe in a path."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from hashsearch.errors import ConfigError, HashsearchError
+
+
+@contextmanager
+def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
+    """A file to write that replaces `path` once it is complete and on disk; after an error `path` is as before.
+
+    `mode` is "wb" or "w", `options` are those of `open`. Parent folders are made. A draft that a killed process leaves
+    behind is `path` with `.new` added, and the next write replaces it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        with draft.open(mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill that becomes `folder` at the end; after an error there is none.
+
+    `folder` must not exist, or be empty. OSError when it cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
+        draft = Path(scratch) / folder.name
+        draft.mkdir()
+        yield draft
+        draft.replace(folder)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically; ValueError for NaN or infinity, which JSON does not have."""
+    with atomic_file(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+        json.dump(content, file, allow_nan=False, ensure_ascii=False)
+        file.write("\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, None when there is no file. ConfigError when it holds anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ConfigError(f"a result file must be JSON, and {path} is not: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"a result file must hold one JSON object, and {path} holds a {type(content).__name__}")
+    return content
+
+
+@contextmanager
+def exclusive_lock(path: Path, busy: HashsearchError | None = None) -> Iterator[None]:
+    """Hold the lock file `path`, in a folder that exists; the lock ends with the process, also by kill -9.
+
+    While another process holds it, raise `busy`; without one, wait.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            assert busy is not None
+            raise busy from error
+        yield
+
+
+def safe_name(name: str) -> str:
+    """The name itself where it is safe in a path, else its safe characters and a digest that keeps it apart."""
+    if re.fullmatch(r"[a-zA-Z0-9_+][a-zA-Z0-9 ._+-]{0,99}", name):
+        return name
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{re.sub(r'[^a-zA-Z0-9_+-]+', '_', name)[:80]}-{digest}"

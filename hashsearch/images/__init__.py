@@ -1,0 +1,1 @@
+"""Image bytes: where they come from, how they become checked RGB arrays."""

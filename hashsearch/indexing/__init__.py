@@ -1,0 +1,1 @@
+"""Catalog entries to documents in the index."""

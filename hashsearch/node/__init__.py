@@ -1,0 +1,1 @@
+"""A local Elasticsearch for trying and testing."""

@@ -1,1 +1,0 @@
-"""The JSON that is installed in Elasticsearch: component and index templates, readable by curl too."""

@@ -1,0 +1,1 @@
+"""What tests share: data with a known right answer, faults, a browser."""

@@ -1,0 +1,248 @@
+"""Search by perceptual hash on a real Elasticsearch: planted near-duplicates, turned ones, radii against numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from elasticsearch import Elasticsearch
+from numpy.typing import NDArray
+from PIL import Image
+from support.indices import documents_of, filled, fresh_index_name, older
+from support.vectors import clustered, flipped, random_codes, toy_encoder
+
+from hashsearch.descriptors.phash import STORED, TURNS, stored_hash
+from hashsearch.elastic import queries
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.queries import MAX_CANDIDATES
+from hashsearch.elastic.writing import BulkWriter
+from hashsearch.errors import ImageNotFound, SearchError
+from hashsearch.hashing.bits import hamming
+from hashsearch.search.by_phash import PerceptualHit, PerceptualSearcher, as_table
+from hashsearch.search.radius import MEASURED
+
+COUNT = 400
+VECTORS = clustered(COUNT, 64)
+ENCODER = toy_encoder(VECTORS, bits=64)
+ALWAYS_BLOCKS = replace(MEASURED, code=1e12, planning=0.0)  # any sieve is cheaper than a scan
+RADII = (0, 1, 3, 4, 7, 8, 12, 16, 20, 26, 64)
+
+
+def picture(seed: int) -> NDArray[np.uint8]:
+    """Soft spots of colour, 90 x 60 pixels."""
+    grain = np.random.default_rng(seed).integers(256, size=(6, 6, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(grain).resize((90, 60), Image.Resampling.BICUBIC))
+
+
+def turned(image: NDArray[np.uint8], turn: str) -> NDArray[np.uint8]:
+    transpose = TURNS[turn]
+    return image if transpose is None else np.asarray(Image.fromarray(image).transpose(transpose))
+
+
+QUERY = picture(0)
+HASH = STORED.hash([QUERY])[0]
+
+
+def planted() -> NDArray[np.uint8]:
+    """Hashes `(COUNT, 8)`, most at random, and of every distance 0 to 39 to the query's three, its bits anywhere."""
+    generator, codes = np.random.default_rng(3), random_codes(COUNT, 64, seed=2)
+    for row in range(120):
+        codes[row] = flipped(HASH, generator.choice(64, row // 3, replace=False))
+    return codes
+
+
+HASHES = planted()
+DISTANCES = hamming(HASH[np.newaxis], HASHES)[0]
+
+
+def near(radius: int) -> set[int]:
+    """Rows of the hashes within the radius of the query's."""
+    distances = hamming(HASH[np.newaxis], HASHES)[0]
+    return set(np.flatnonzero(distances <= radius).tolist())
+
+
+TEXTS: list[dict[str, Any]] = [
+    {
+        **stored_hash(code),
+        "title": f"Mug {row}",
+        "category": ("mugs", "pens")[row % 2],
+        "attributes": {"third": row % 3},
+    }
+    for row, code in enumerate(HASHES)
+]
+
+
+@pytest.fixture(scope="module")
+def index(client: Elasticsearch) -> Iterator[ImageIndex]:
+    with fresh_index_name(client) as name:
+        yield filled(client, name, ENCODER, VECTORS, TEXTS)
+
+
+@pytest.fixture(params=[MEASURED, ALWAYS_BLOCKS], ids=["scan", "blocks"])
+def searcher(request: pytest.FixtureRequest, index: ImageIndex) -> PerceptualSearcher:
+    return PerceptualSearcher(index, request.param)
+
+
+def rows(hits: list[PerceptualHit]) -> set[int]:
+    assert len({hit.id for hit in hits}) == len(hits), "nothing is told twice"
+    return {int(hit.id) for hit in hits}
+
+
+class TestNearest:
+    def test_by_image(self, index: ImageIndex) -> None:
+        hits = PerceptualSearcher(index).by_image(QUERY, 30)
+        assert [hit.hamming for hit in hits] == np.sort(DISTANCES)[:30].tolist()
+        assert [hit.hamming for hit in hits] == [DISTANCES[int(hit.id)] for hit in hits]
+        assert hits == sorted(hits, key=lambda hit: (hit.hamming, hit.id))
+        first = PerceptualHit("0000", "/0000.jpg", "Mug 0", "mugs", {"third": 0}, None, None, 0, "upright")
+        assert hits[0] == first
+
+    def test_by_id_leaves_the_image_itself_out(self, index: ImageIndex) -> None:
+        distances = hamming(HASHES[9:10], HASHES)[0]
+        hits = PerceptualSearcher(index).by_id("0009", 20)
+        assert [hit.hamming for hit in hits] == np.sort(np.delete(distances, 9))[:20].tolist()
+        assert "0009" not in {hit.id for hit in hits}
+
+    def test_filters(self, index: ImageIndex) -> None:
+        filters = queries.filters(["pens"], {"third": ["2"]})
+        hits = PerceptualSearcher(index).by_image(QUERY, COUNT, filters=filters)
+        assert rows(hits) == {row for row in range(COUNT) if row % 2 and row % 3 == 2}
+        hits = PerceptualSearcher(index).by_id("0005", COUNT, filters=filters)
+        assert rows(hits) == {row for row in range(COUNT) if row % 2 and row % 3 == 2} - {5}
+
+    def test_of_an_image_that_is_not_there_or_has_no_hash(self, index: ImageIndex) -> None:
+        with pytest.raises(ImageNotFound, match="no image with id 'nothing'"):
+            PerceptualSearcher(index).by_id("nothing")
+
+    @pytest.mark.parametrize("k", [0, MAX_CANDIDATES + 1])
+    def test_wrong_k(self, index: ImageIndex, k: int) -> None:
+        with pytest.raises(SearchError, match=f"k must be 1 to {MAX_CANDIDATES}, got {k}"):
+            PerceptualSearcher(index).by_image(QUERY, k)
+
+
+class TestWithinARadius:
+    @pytest.mark.parametrize("radius", RADII)
+    def test_none_is_missed(self, searcher: PerceptualSearcher, radius: int) -> None:
+        hits = searcher.within_radius(QUERY, radius)
+        assert rows(hits) == near(radius)
+        assert [hit.hamming for hit in hits] == np.sort(DISTANCES)[: len(hits)].tolist()
+
+    @pytest.mark.parametrize("radius", RADII)
+    def test_nor_of_the_eight_variants(self, searcher: PerceptualSearcher, radius: int) -> None:
+        distances = hamming(STORED.variants(QUERY), HASHES)
+        hits = searcher.within_radius(QUERY, radius, turned=True)
+        assert rows(hits) == set(np.flatnonzero(distances.min(axis=0) <= radius).tolist())
+        nearest = [(hit.hamming, list(TURNS).index(hit.turn)) for hit in hits]
+        found = [int(hit.id) for hit in hits]
+        assert nearest == list(zip(distances[:, found].min(axis=0), distances[:, found].argmin(axis=0), strict=True))
+
+    def test_blocks_are_asked_where_they_cost_less(self, index: ImageIndex) -> None:
+        assert PerceptualSearcher(index, ALWAYS_BLOCKS).radius.clauses(HASH, 16)
+        assert PerceptualSearcher(index).radius.clauses(HASH, 16) == [], (
+            "few images: comparing all costs next to nothing"
+        )
+
+    def test_of_an_indexed_image(self, searcher: PerceptualSearcher) -> None:
+        inside = np.flatnonzero(hamming(HASHES[9:10], HASHES)[0] <= 16)
+        assert rows(searcher.within_radius_of("0009", 16)) == set(inside.tolist()) - {9}
+
+    def test_filters(self, searcher: PerceptualSearcher) -> None:
+        hits = searcher.within_radius(QUERY, 16, filters=queries.filters(["pens"], {}))
+        assert rows(hits) == {row for row in near(16) if row % 2}
+
+    @pytest.mark.parametrize("radius", [-1, 65])
+    def test_a_wrong_radius(self, index: ImageIndex, radius: int) -> None:
+        with pytest.raises(SearchError, match=f"radius must be 0 to 64, the bits of a hash, got {radius}"):
+            PerceptualSearcher(index).within_radius(QUERY, radius)
+
+    def test_more_than_one_answer_holds(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        (vector,) = documents_of(ENCODER, VECTORS[:1])
+        same = {**vector[1], **stored_hash(HASH)}
+        BulkWriter(client, index.alias).write((f"{row}", same) for row in range(MAX_CANDIDATES))
+        index.refresh()
+        with pytest.raises(SearchError, match="10000 or more images lie within radius 3: ask for a smaller one"):
+            PerceptualSearcher(index).within_radius(QUERY, 3)
+
+
+class TestTurned:
+    @pytest.fixture
+    def turns(self, client: Elasticsearch, fresh_name: str) -> PerceptualSearcher:
+        """An index of other pictures, and of the query in every turn, under the turn's name."""
+        pictures = {f"other {seed}": picture(seed) for seed in range(1, 40)}
+        pictures |= {turn: turned(QUERY, turn) for turn in TURNS}
+        hashes = [stored_hash(code) for code in STORED.hash(list(pictures.values()))]
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        documents = documents_of(ENCODER, VECTORS[: len(pictures)], hashes)
+        written = [(image_id, fields) for image_id, (_, fields) in zip(pictures, documents, strict=True)]
+        assert BulkWriter(client, index.alias).write(written) == []
+        index.refresh()
+        return PerceptualSearcher(index)
+
+    def test_a_turned_picture_is_found_only_by_asking_for_it(self, turns: PerceptualSearcher) -> None:
+        assert {hit.id for hit in turns.within_radius(QUERY, 8)} == {"upright"}
+        every = turns.within_radius(QUERY, 8, turned=True)
+        assert {(hit.id, hit.hamming, hit.turn) for hit in every} == {(turn, 0, turn) for turn in TURNS}
+
+    def test_the_nearest_of_eight(self, turns: PerceptualSearcher) -> None:
+        hits = turns.by_image(QUERY, 9, turned=True)
+        assert {hit.id for hit in hits[:8]} == set(TURNS)
+        assert hits[8].hamming > 8
+        upright = turns.by_image(QUERY, 9)
+        assert upright[0].id == "upright"
+        assert upright[1].hamming > 8
+
+    def test_whichever_turn_is_asked_with(self, turns: PerceptualSearcher) -> None:
+        """A photo of the picture upside down, smaller: the turn told leads from the query to what was found."""
+        small = np.asarray(Image.fromarray(QUERY).resize((45, 30), Image.Resampling.BICUBIC))
+        for turn in TURNS:
+            hits = turns.within_radius(turned(small, turn), 6, turned=True)
+            assert {hit.id for hit in hits} == set(TURNS)
+            (back,) = (hit.turn for hit in hits if hit.id == "upright")
+            assert (turned(turned(QUERY, turn), back) == QUERY).all()
+
+
+class TestAnOlderIndex:
+    def test_is_searched_as_it_is_and_while_images_with_and_without_blocks_mix(
+        self, client: Elasticsearch, fresh_name: str
+    ) -> None:
+        index = older(client, fresh_name, ENCODER, ["phash_blocks"])
+        documents = list(documents_of(ENCODER, VECTORS, TEXTS))
+        for _, fields in documents[::2]:
+            del fields["phash_blocks"]
+        writer = BulkWriter(client, index.alias)
+        assert writer.write(documents[::2]) == []
+        index.refresh()
+        searcher = PerceptualSearcher(index, ALWAYS_BLOCKS)
+        inside = near(16)
+        assert rows(searcher.within_radius(QUERY, 16)) == {row for row in inside if row % 2 == 0}
+        index.add_fields()
+        assert writer.write(documents[1::2]) == []
+        index.refresh()
+        assert rows(searcher.within_radius(QUERY, 16)) == inside
+        assert rows(searcher.by_image(QUERY, COUNT)) == set(range(COUNT))
+
+    def test_images_without_a_hash_are_not_found(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = filled(client, fresh_name, ENCODER, VECTORS[:3], TEXTS[:3])
+        (_, fields), *_ = documents_of(ENCODER, VECTORS[:1])
+        del fields["phash"]
+        client.index(index=index.alias, id="bare", document=fields, refresh=True)
+        assert rows(PerceptualSearcher(index).by_image(QUERY)) == {0, 1, 2}
+        with pytest.raises(SearchError, match=r"image 'bare' of .* was written without a perceptual hash"):
+            PerceptualSearcher(index).by_id("bare")
+
+
+def test_a_table_for_a_terminal() -> None:
+    hits = [
+        PerceptualHit("a", None, "Red mug", None, {}, 5, 5, 0, "upright"),
+        PerceptualHit("b", None, None, None, {}, 5, 5, 12, "rotated 180"),
+    ]
+    assert as_table(hits).splitlines() == [
+        "hamming  query        id",
+        "      0  upright      a  Red mug",
+        "     12  rotated 180  b",
+    ]
+    assert hits[0].as_dict()["turn"] == "upright"

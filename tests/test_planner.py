@@ -1,0 +1,319 @@
+"""Which codes a query is compared with, on real indices: the default by size, the budget, what is counted when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from elasticsearch import Elasticsearch
+from support.indices import documents_of, filled, filled_both_ways, fresh_index_name
+from support.vectors import clustered, cosines, toy_encoder
+
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.tuned import Tuned
+from hashsearch.elastic.writing import BulkWriter
+from hashsearch.encoder import EncodedQuery, Encoder
+from hashsearch.errors import SearchError
+from hashsearch.search.planner import (
+    CANDIDATES,
+    COMPARED_AT_LEAST,
+    MOST_TERMS,
+    SCANNED_UP_TO,
+    Query,
+    Recall,
+    SearchOptions,
+    budget,
+)
+from hashsearch.search.searcher import Searcher
+
+COUNT, DIMS = 300, 64
+VECTORS = clustered(COUNT, DIMS)
+BLOCKS = toy_encoder(VECTORS, 64, "blocks")
+CELLS = toy_encoder(VECTORS, 64, "cells", cells=20)
+ENCODERS = {"blocks": BLOCKS, "cells": CELLS}
+QUERY = CELLS.encode_query(VECTORS[7])
+
+
+@pytest.fixture(scope="module")
+def indices(client: Elasticsearch) -> Iterator[dict[str, ImageIndex]]:
+    with filled_both_ways(client, ENCODERS, VECTORS) as made:
+        yield made
+
+
+def encoder_of(kind: str) -> Encoder:
+    return ENCODERS[kind.removesuffix("-graph")]
+
+
+def more(index: ImageIndex, encoder: Encoder) -> None:
+    """The index's images anew and as many others."""
+    twice = clustered(2 * COUNT, DIMS, seed=3)
+    assert BulkWriter(index.client, index.alias).write(documents_of(encoder, twice)) == []
+    index.refresh()
+
+
+class TestStrategy:
+    @pytest.mark.parametrize(
+        ("kind", "scanned_up_to", "expected"),
+        [
+            ("cells", SCANNED_UP_TO, "scan"),
+            ("cells", COUNT, "scan"),
+            ("cells", COUNT - 1, "sub_codes"),
+            ("blocks", COUNT - 1, "scan"),
+            ("cells-graph", SCANNED_UP_TO, "graph"),
+            ("cells-graph", 0, "graph"),
+            ("blocks-graph", 0, "graph"),
+        ],
+    )
+    def test_the_default_goes_by_the_index(
+        self, indices: dict[str, ImageIndex], kind: str, scanned_up_to: int, expected: str
+    ) -> None:
+        assert Recall(encoder_of(kind), indices[kind], scanned_up_to).strategy(SearchOptions()) == expected
+
+    def test_a_search_takes_the_default(self, indices: dict[str, ImageIndex]) -> None:
+        """Of a large index it compares only cells, and says which were shared."""
+        searcher = Searcher(CELLS, indices["cells"])
+        assert not any(hit.sub_codes for hit in searcher.by_vector(VECTORS[7]))
+        searcher.recall = Recall(CELLS, indices["cells"], scanned_up_to=COUNT - 1)
+        hits = searcher.by_vector(VECTORS[7], SearchOptions(k=5, compared=60))
+        assert hits == searcher.by_vector(VECTORS[7], SearchOptions(k=5, compared=60, strategy="sub_codes"))
+        assert all(hit.sub_codes for hit in hits)
+        assert hits[0].id == "0007"
+        best = np.argsort(-cosines(VECTORS, VECTORS[7]))[:5]
+        assert len({int(hit.id) for hit in hits} & set(best.tolist())) >= 4
+
+    @pytest.mark.parametrize(
+        ("kind", "asked"),
+        [("cells", "scan"), ("cells", "sub_codes"), ("blocks-graph", "graph"), ("blocks-graph", "scan")],
+    )
+    def test_what_is_asked_for_is_taken(self, indices: dict[str, ImageIndex], kind: str, asked: str) -> None:
+        assert Recall(encoder_of(kind), indices[kind], scanned_up_to=0).strategy(SearchOptions(strategy=asked)) == asked
+
+    def test_a_graph_that_there_is_not(self, indices: dict[str, ImageIndex]) -> None:
+        told = f"strategy 'graph' needs an index with a graph, and '{indices['cells'].alias}' has none"
+        with pytest.raises(SearchError, match=told):
+            Recall(encoder_of("cells"), indices["cells"]).strategy(SearchOptions(strategy="graph"))
+
+
+class TestBudget:
+    @pytest.mark.parametrize(
+        ("images", "cells", "compared"),
+        [
+            (0, 256, 10_000),
+            (50_001, 256, 10_000),
+            (400_000, 4096, 10_000),
+            (400_040, 4096, 10_001),
+            (1_000_000, 4096, 25_000),
+            (1_000_000, 256, 62_500),
+            (1_000_000, 640, 25_000),
+            (10_000_000, 4096, 250_000),
+        ],
+    )
+    def test_the_largest_of_three(self, images: int, cells: int, compared: int) -> None:
+        assert budget(images, cells) == compared
+
+    @pytest.mark.parametrize("compared", [1, 40, 41, 150, 10**9])
+    def test_nearest_cells_are_added_while_it_lasts(self, indices: dict[str, ImageIndex], compared: int) -> None:
+        terms, centres = CELLS.encode(VECTORS).sub_codes[:, 0], CELLS.sub_codes.arrays()["centres_"]
+        recall = Recall(CELLS, indices["cells"])
+        for vector in VECTORS[::30]:
+            query = CELLS.encode_query(vector)
+            asked = recall.terms(query, SearchOptions(compared=compared))
+            order = [f"c00:{cell:04x}" for cell in np.argsort(((centres - query.embedding) ** 2).sum(axis=1))]
+            assert asked == order[: len(asked)] != []
+            assert len(asked) == 1 or np.isin(terms, asked).sum() <= compared
+            assert len(asked) == 20 or np.isin(terms, order[: len(asked) + 1]).sum() > compared
+
+    def test_one_cell_is_asked_for_at_least(self, indices: dict[str, ImageIndex]) -> None:
+        asked = Recall(CELLS, indices["cells"]).terms(QUERY, SearchOptions(compared=1))
+        assert asked == CELLS.encode(VECTORS[7:8]).sub_codes[0].tolist()
+        assert np.count_nonzero(CELLS.encode(VECTORS).sub_codes == asked[0]) > 1
+
+    def test_the_default_is_more_than_a_small_index_holds(self, indices: dict[str, ImageIndex]) -> None:
+        assert COUNT < COMPARED_AT_LEAST
+        assert len(Recall(CELLS, indices["cells"]).terms(QUERY, SearchOptions())) == 20
+
+    def test_blocks_are_probed(self, indices: dict[str, ImageIndex]) -> None:
+        recall, query = Recall(BLOCKS, indices["blocks"]), BLOCKS.encode_query(VECTORS[7])
+        assert len(set(recall.terms(query, SearchOptions(probes=3)))) == 3 * 4
+        assert set(recall.terms(query, SearchOptions())) == set(recall.terms(query, SearchOptions(probes=16)))
+
+    def test_what_goes_with_the_other_kind_is_refused(self, indices: dict[str, ImageIndex]) -> None:
+        with pytest.raises(SearchError, match="probes go with blocks, and this encoder has cells; got 7"):
+            Recall(CELLS, indices["cells"]).terms(QUERY, SearchOptions(probes=7))
+        with pytest.raises(SearchError, match="compared goes with cells, and this encoder has blocks; got 7"):
+            Recall(BLOCKS, indices["blocks"]).terms(BLOCKS.encode_query(VECTORS[7]), SearchOptions(compared=7))
+
+    def test_more_terms_than_elasticsearch_takes(self, indices: dict[str, ImageIndex]) -> None:
+        long = toy_encoder(VECTORS, 2048)
+        with pytest.raises(SearchError, match=f"probes may come to {MOST_TERMS} sub-codes, 697 are {697 * 128}"):
+            Recall(long, indices["blocks"]).terms(long.encode_query(VECTORS[7]), SearchOptions(probes=697))
+
+
+@pytest.fixture(scope="module")
+def mixed(client: Elasticsearch) -> Iterator[ImageIndex]:
+    """One image in ten is of a rare category."""
+    texts = [{"category": "common" if row % 10 else "rare"} for row in range(COUNT)]
+    with fresh_index_name(client) as name:
+        yield filled(client, name, CELLS, VECTORS, texts)
+
+
+class TestFilters:
+    """What passes the filter counts, not what the index holds."""
+
+    RARE = SearchOptions(category=["rare"])
+
+    def test_what_a_filter_lets_through_of_a_large_index_is_scanned_if_it_is_little(self, mixed: ImageIndex) -> None:
+        recall = Recall(CELLS, mixed, scanned_up_to=COUNT // 10)
+        assert recall.strategy(SearchOptions()) == "sub_codes"
+        assert recall.strategy(self.RARE) == "scan"
+        assert recall.strategy(SearchOptions(category=["common"])) == "sub_codes"
+
+    def test_cells_are_added_while_what_passes_is_within_the_budget(self, mixed: ImageIndex) -> None:
+        recall, most = Recall(CELLS, mixed), COUNT // 20
+        terms = CELLS.encode(VECTORS).sub_codes[:, 0]
+        wide = recall.terms(QUERY, replace(self.RARE, compared=most))
+        narrow = recall.terms(QUERY, SearchOptions(compared=most))
+        assert len(wide) > len(narrow)
+        assert np.isin(terms[::10], wide).sum() <= most
+        assert np.isin(terms, wide).sum() > most
+
+    def test_a_search_finds_the_nearest_that_pass(self, mixed: ImageIndex) -> None:
+        searcher, options = Searcher(CELLS, mixed), SearchOptions(k=5, category=["rare"])
+        searcher.recall = Recall(CELLS, mixed, scanned_up_to=COUNT // 10)
+        best = 10 * np.argsort(-cosines(VECTORS[::10], VECTORS[7]))[:5]
+        assert [int(hit.id) for hit in searcher.by_vector(VECTORS[7], options)] == best.tolist()
+
+    def test_of_many_filters_the_latest_are_known(self, mixed: ImageIndex) -> None:
+        recall = Recall(CELLS, mixed, scanned_up_to=0)
+        for number in range(300):
+            assert recall.strategy(SearchOptions(category=[f"none-{number}"])) == "scan"
+        assert len(recall._counted) == 256
+
+
+class TestCensus:
+    def plan(self, recall: Recall, query: EncodedQuery) -> tuple[str, int]:
+        """The default strategy, and how many cells hold at most so many images as there were at first."""
+        return recall.strategy(SearchOptions()), len(recall.terms(query, SearchOptions(compared=COUNT)))
+
+    def test_it_is_taken_once_and_renewed_when_it_is_old(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = filled(client, fresh_name, CELLS, VECTORS)
+        remembering = Recall(CELLS, index, scanned_up_to=COUNT)
+        forgetting = Recall(CELLS, index, scanned_up_to=COUNT, counted_for=0)
+        for recall in (remembering, forgetting):
+            assert self.plan(recall, QUERY) == ("scan", 20)
+        more(index, CELLS)
+        assert self.plan(remembering, QUERY) == ("scan", 20)
+        strategy, cells = self.plan(forgetting, QUERY)
+        assert strategy == "sub_codes"
+        assert 1 <= cells < 20
+        remembering.counted_for = 0
+        assert self.plan(remembering, QUERY) == (strategy, cells)
+
+    def test_an_index_that_fills_while_it_is_searched(self, client: Elasticsearch, fresh_name: str) -> None:
+        index = ImageIndex.create(client, fresh_name, CELLS)
+        searcher, options = Searcher(CELLS, index), SearchOptions(strategy="sub_codes", candidates=COUNT)
+        assert searcher.by_vector(VECTORS[7], options) == []
+        assert BulkWriter(client, index.alias).write(documents_of(CELLS, VECTORS)) == []
+        index.refresh()
+        best = np.argsort(-cosines(VECTORS, VECTORS[7]))[:10]
+        assert [int(hit.id) for hit in searcher.by_vector(VECTORS[7], options)] == best.tolist()
+
+    def test_a_graph_needs_none(self, indices: dict[str, ImageIndex], client: Elasticsearch, fresh_name: str) -> None:
+        """Nor does a strategy that was asked for: no request is made of an index that is gone."""
+        gone = ImageIndex.create(client, fresh_name, CELLS).with_graph()
+        client.indices.delete(index=",".join(gone.indices))
+        assert Recall(CELLS, gone).strategy(SearchOptions()) == "graph"
+        assert Recall(CELLS, gone).strategy(SearchOptions(strategy="sub_codes")) == "sub_codes"
+
+
+def tuned(strategy: str, **limits: Any) -> Tuned:
+    """What an index of COUNT images may have been tuned to, for ten hits."""
+    told = {"candidates": 40, "compared": None, "probes": None, **limits}
+    return Tuned(strategy, **told, k=10, target=0.9, recall=0.95, images=COUNT, at="2026-01-01T00:00:00+00:00")
+
+
+def tuned_recall(encoder: Encoder, index: ImageIndex, told: Tuned, scanned_up_to: int = COUNT // 10) -> Recall:
+    return Recall(encoder, replace(index, tuned=told), scanned_up_to)
+
+
+class TestTuned:
+    """What an index was tuned to stands in for options left out, and only for them."""
+
+    @pytest.mark.parametrize(
+        ("options", "strategy", "candidates"),
+        [
+            (SearchOptions(), "scan", 40),
+            (SearchOptions(k=3), "scan", 40),
+            (SearchOptions(candidates=70), "scan", 70),
+            (SearchOptions(k=11), "scan", CANDIDATES),
+            (SearchOptions(k=900), "scan", 900),
+            (SearchOptions(category=["rare"]), "scan", CANDIDATES),
+            (SearchOptions(strategy="sub_codes"), "sub_codes", CANDIDATES),
+            (SearchOptions(strategy="scan"), "scan", 40),
+        ],
+    )
+    def test_strategy_and_candidates(
+        self, mixed: ImageIndex, options: SearchOptions, strategy: str, candidates: int
+    ) -> None:
+        plan = tuned_recall(CELLS, mixed, tuned("scan")).plan(Query(QUERY), options)
+        assert (plan.strategy, plan.candidates) == (strategy, candidates)
+
+    def test_it_goes_before_a_graph(self, indices: dict[str, ImageIndex]) -> None:
+        recall = tuned_recall(CELLS, indices["cells-graph"], tuned("scan"))
+        assert recall.strategy(SearchOptions()) == "scan"
+        assert recall.strategy(SearchOptions(strategy="graph")) == "graph"
+        assert recall.candidates(SearchOptions(), "graph") == CANDIDATES
+
+    @pytest.mark.parametrize(
+        ("options", "compared"),
+        [
+            (SearchOptions(), 60),
+            (SearchOptions(strategy="sub_codes"), 60),
+            (SearchOptions(compared=90), 90),
+            (SearchOptions(k=11), COMPARED_AT_LEAST),
+        ],
+    )
+    def test_codes_compared(self, indices: dict[str, ImageIndex], options: SearchOptions, compared: int) -> None:
+        index = indices["cells"]
+        plan = tuned_recall(CELLS, index, tuned("sub_codes", compared=60)).plan(Query(QUERY), options)
+        assert plan.strategy == "sub_codes"
+        assert plan.terms == Recall(CELLS, index).terms(QUERY, SearchOptions(compared=compared))
+
+    @pytest.mark.parametrize(("then", "compared"), [(COUNT // 3, 180), (COUNT, 60), (2 * COUNT, 60)])
+    def test_codes_compared_grow_with_the_index(self, indices: dict[str, ImageIndex], then: int, compared: int) -> None:
+        told = replace(tuned("sub_codes", compared=60), images=then)
+        terms = tuned_recall(CELLS, indices["cells"], told).terms(QUERY, SearchOptions())
+        assert terms == Recall(CELLS, indices["cells"]).terms(QUERY, SearchOptions(compared=compared))
+
+    @pytest.mark.parametrize(("options", "probes"), [(SearchOptions(), 3), (SearchOptions(probes=5), 5)])
+    def test_probes(self, indices: dict[str, ImageIndex], options: SearchOptions, probes: int) -> None:
+        query = BLOCKS.encode_query(VECTORS[7])
+        plan = tuned_recall(BLOCKS, indices["blocks"], tuned("sub_codes", probes=3)).plan(Query(query), options)
+        assert len(plan.terms) == probes * 4
+
+    def test_sub_codes_were_not_measured_with_filters(self, mixed: ImageIndex, indices: dict[str, ImageIndex]) -> None:
+        """What few images pass is scanned, where many do the default share is compared at least."""
+        recall = tuned_recall(CELLS, mixed, tuned("sub_codes", compared=20))
+        assert recall.strategy(SearchOptions(category=["rare"])) == "scan"
+        common = recall.plan(Query(QUERY), SearchOptions(category=["common"]))
+        assert (common.strategy, common.candidates, len(common.terms)) == ("sub_codes", CANDIDATES, 20)
+        blocks = tuned_recall(BLOCKS, indices["blocks"], tuned("sub_codes", probes=3))
+        assert blocks.strategy(SearchOptions(category=["rare"])) == "scan"
+
+    def test_a_narrow_filter_loses_nothing(self, mixed: ImageIndex) -> None:
+        index = replace(mixed, tuned=tuned("sub_codes", compared=5, candidates=10))
+        searcher = Searcher(CELLS, index)
+        best = 10 * np.argsort(-cosines(VECTORS[::10], VECTORS[7]))[:5]
+        hits = searcher.by_vector(VECTORS[7], SearchOptions(k=5, category=["rare"]))
+        assert [int(hit.id) for hit in hits] == best.tolist()
+
+    def test_a_search_takes_it_from_the_index_that_was_opened(self, client: Elasticsearch, fresh_name: str) -> None:
+        filled(client, fresh_name, CELLS, VECTORS).with_tuned(tuned("sub_codes", compared=60))
+        searcher = Searcher(CELLS, ImageIndex.open(client, fresh_name, CELLS))
+        asked = SearchOptions(strategy="sub_codes", compared=60, candidates=40)
+        found, expected = searcher.by_vector(VECTORS[7]), searcher.by_vector(VECTORS[7], asked)
+        assert [(hit.id, hit.sub_codes) for hit in found] == [(hit.id, hit.sub_codes) for hit in expected]
+        assert all(hit.sub_codes for hit in found)
