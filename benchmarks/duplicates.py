@@ -19,7 +19,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.cli.options import notify, run_reporting_errors, with_settings
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import StoreError
 from hashsearch.hashing.binarizers import make_binarizer
@@ -54,7 +54,7 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
         filling.join()
         if filling.exitcode:
             raise StoreError(f"the index must be filled, and that ended with exit code {filling.exitcode}")
-        index = ImageIndex.open(connect_cluster(settings, say), NAME, Encoder.load(Path(folder) / "encoder"))
+        index = ImageIndex.open(connect_cluster(settings, notify), NAME, Encoder.load(Path(folder) / "encoder"))
     try:
         began = time.perf_counter()
         found = find(index, cosine)
@@ -94,7 +94,7 @@ def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
     binarizer, cells = make_binarizer("rotation", bits=1024), make_sub_codes("cells", cells=min(1024, len(rows)))
     encoder = Encoder.fit(spec, np.asarray(base[rows]), binarizer, cells)
     encoder.save(folder)
-    index = ImageIndex.create(connect_cluster(settings, say), NAME, encoder)
+    index = ImageIndex.create(connect_cluster(settings, notify), NAME, encoder)
     writer, done = BulkWriter(index.client, index.alias), 0
     for batch in _with_copies(base):
         encoded = encoder.encode(batch)

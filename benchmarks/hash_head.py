@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.cli.options import run_reporting_errors, say
+from hashsearch.cli.options import notify, run_reporting_errors
 from hashsearch.errors import HashingError
 from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.data.datasets import DataSet, data_of
@@ -93,7 +93,7 @@ def judged(seen: Seen, names: Sequence[str], lengths: Sequence[int]) -> Iterator
                 binarizer = make_binarizer(name, bits=bits).fit(seen.base[seen.taught], seen.base_labels[seen.taught])
                 took = process_time() - began
             except HashingError as error:
-                say(f"{name} of {bits} bits: {error}")
+                notify(f"{name} of {bits} bits: {error}")
                 continue
             distances = hamming(binarizer.transform(seen.asked), binarizer.transform(seen.base))
             order = np.argsort(distances, axis=1, kind="stable")[:, :MANY]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.cli.options import notify, run_reporting_errors, with_settings
 from hashsearch.services import load_encoder
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def main(settings: Settings) -> None:
     from hashsearch.services import connect_cluster
 
     encoder = load_encoder(settings)
-    index = ImageIndex.open(connect_cluster(settings, say), settings.index, encoder)
+    index = ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
     searcher = Searcher(encoder, index)
     found: dict[str, list[list[bool]]] = defaultdict(list)
     for image_id in sorted(image_id for page, _ in index.codes([]) for image_id in page):

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.cli.options import notify, run_reporting_errors, with_settings
 from hashsearch.descriptors.phash import STORED, stored_hash
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ImageError, SearchError
@@ -91,7 +91,7 @@ def _indexed(settings: Settings, codes: Codes) -> Iterator[ImageIndex]:
     vectors = np.random.default_rng(0).standard_normal((len(codes), 16)).astype(np.float32)
     spec = EmbedderSpec("none", 16, 1, "0" * 64, {})
     encoder = Encoder.fit(spec, vectors[:1000], make_binarizer("rotation", bits=16), make_sub_codes("blocks"))
-    index = ImageIndex.create(connect_cluster(settings, say), NAME, encoder)
+    index = ImageIndex.create(connect_cluster(settings, notify), NAME, encoder)
     try:
         encoded = encoder.encode(vectors)
         documents = ((str(row), {**encoded.fields(row), **stored_hash(codes[row])}) for row in range(len(codes)))

@@ -19,7 +19,7 @@ import click
 import numpy as np
 import orjson
 
-from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.cli.options import notify, run_reporting_errors, with_settings
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -57,7 +57,7 @@ def main(
     vectors = np.concatenate([batch.vectors for batch in embed_sources(network, sources)])
     encoder = Encoder.fit(EmbedderSpec.of(network), vectors, make_binarizer("rotation"), make_sub_codes("cells"))
     prepared = [network.prepare(decode(Path(source).read_bytes())) for source in sources]
-    client = connect_cluster(settings, say)
+    client = connect_cluster(settings, notify)
     bare, whole = [], []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -137,13 +137,13 @@ def encode_and_write(client: Elasticsearch, encoder: Encoder, vectors: np.ndarra
 
     from hashsearch.elastic.writing import BulkWriter
     from hashsearch.indexing.pipeline import WRITERS, WRITTEN_AHEAD
-    from hashsearch.overlap import started_ahead
+    from hashsearch.overlap import prefetch
 
     index = fresh_index(client, encoder)
     writer = BulkWriter(client, index.alias)
     began = time.perf_counter()
     with ThreadPoolExecutor(WRITERS) as pool, threadpool_limits(1, "blas"):
-        batches = started_ahead(
+        batches = prefetch(
             range(0, len(vectors), BATCH),
             lambda start: pool.submit(writer.write, documents_of(encoder, vectors[start : start + BATCH], start)),
             WRITTEN_AHEAD,

@@ -18,7 +18,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.cli.options import notify, run_reporting_errors, with_settings
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import IndexNotFound, SearchError, StoreError
 from hashsearch.hashing.binarizers import make_binarizer
@@ -85,7 +85,7 @@ def main(
 
     base = np.load(vectors, mmap_mode="r")[:count]
     encoder = _fitted(base, bits)
-    index = _filled(connect_cluster(settings, say), encoder, base)
+    index = _filled(connect_cluster(settings, notify), encoder, base)
     try:
         codes = np.concatenate([encoder.binarizer.transform(batch) for batch in _batches(base)])
         wanted = queries + _WARM_UP
@@ -131,7 +131,7 @@ def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageInde
             raise StoreError(f"every vector must be taken, {len(failures)} were not, the first: {failures[0].reason}")
         done += len(batch)
     index.merge()
-    say(f"{done} vectors indexed and merged in {time.perf_counter() - began:.0f} s")
+    notify(f"{done} vectors indexed and merged in {time.perf_counter() - began:.0f} s")
     return index
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.cli.options import notify, run_reporting_errors, with_settings
 from hashsearch.hashing.vectors import normalised
 from hashsearch.services import load_encoder
 
@@ -41,7 +41,7 @@ def main(settings: Settings, queries: int, of: tuple[str, str] | None, k: int, *
     from hashsearch.services import connect_cluster
 
     encoder = load_encoder(settings)
-    index = ImageIndex.open(connect_cluster(settings, say), settings.index, encoder)
+    index = ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
     searcher = Searcher(encoder, index)
     chosen = SearchOptions(k=k, **{name: value for name, value in options.items() if value is not None})
     ids, vectors, records = everything(index)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from hashsearch.cli.options import run_reporting_errors, say, with_settings
+from hashsearch.cli.options import notify, run_reporting_errors, with_settings
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
@@ -48,7 +48,7 @@ def main(settings: Settings, vectors: Path, count: int, queries: int) -> None:
     """Print sizes, recall and times of indices with smaller re-rank vectors, as a table in Markdown."""
     from hashsearch.services import connect_cluster
 
-    client = connect_cluster(settings, say)
+    client = connect_cluster(settings, notify)
     rows = np.random.default_rng(0).permutation(len(np.load(vectors, mmap_mode="r")))[: count + queries]
     chosen = np.load(vectors)[rows]
     chosen = normalised(chosen, chosen.shape[1])

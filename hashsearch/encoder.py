@@ -29,7 +29,7 @@ from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.hashing.bits import Codes
 from hashsearch.hashing.rerank_vectors import RerankVectors, as_json
 from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
-from hashsearch.hashing.vectors import Labels, Vectors, check_labels, has_direction, normalised
+from hashsearch.hashing.vectors import Labels, Vectors, check_labels, is_normalizable, normalised
 
 # Of the folder; a change of what the numbers mean needs a new one. Encoders that store whole embeddings are written as
 # before there was a choice, so that they keep their fingerprint.
@@ -143,7 +143,7 @@ class Encoder:
 
         `labels (n,)` are their classes, for a binarizer that learns from them.
         """
-        usable = has_direction(embeddings)
+        usable = is_normalizable(embeddings)
         if labels is not None:
             labels = list(compress(check_labels(labels, len(embeddings)), usable))
         embeddings = normalised(embeddings[usable], spec.dims)
@@ -198,7 +198,7 @@ class Encoder:
 
     def encodable(self, embeddings: Vectors) -> NDArray[np.bool_]:
         """Which of the vectors `(n, dims)` can be stored and compared by cosine: `(n,) bool`."""
-        usable = has_direction(embeddings)
+        usable = is_normalizable(embeddings)
         usable[usable] = self.rerank_vectors.held(normalised(embeddings[usable], self.dims))
         return usable
 

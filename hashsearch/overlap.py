@@ -18,7 +18,7 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def started_ahead(items: Iterable[Item], start: Callable[[Item], Started], ahead: int) -> Iterator[Started]:
+def prefetch(items: Iterable[Item], start: Callable[[Item], Started], ahead: int) -> Iterator[Started]:
     """What `start` returns of each item, in order; it is called for up to `ahead` items before theirs is taken."""
     started: deque[Started] = deque()
     for item in items:

@@ -16,7 +16,15 @@ from hashsearch.embedders.architectures import Architecture, parameter_shapes
 from hashsearch.errors import TrainingError
 from hashsearch.training.curves import draw_curves
 from hashsearch.training.distillation.distilling import distil, read_recipe
-from hashsearch.training.distillation.fitting import LOSSES, FitRecipe, Fitting, Phase, augment, first_parameters, fit
+from hashsearch.training.distillation.fitting import (
+    LOSSES,
+    DistillationRun,
+    FitRecipe,
+    Phase,
+    augment,
+    first_parameters,
+    fit,
+)
 from hashsearch.training.distillation.losses import feature_loss, label_loss, neighbour_loss
 from hashsearch.training.distillation.views import PhotoSet, ViewRecipe, Views, cut_view, join_labels, read_photo_set
 
@@ -198,7 +206,7 @@ def test_curves_are_a_picture(tmp_path: Path) -> None:
 
 def test_the_rate_rises_and_falls(tmp_path: Path) -> None:
     start = first_parameters(NET, 3, 4, np.random.default_rng(0))
-    fitting = Fitting(NET, replace(FIT, learning_rate=1.0), start, steps=30)
+    fitting = DistillationRun(NET, replace(FIT, learning_rate=1.0), start, steps=30)
     rates = [float(fitting.rate()) for step in range(31) if fitting.done.assign(step) is not None]
     assert rates[0] == pytest.approx(0.1)
     assert rates[10] == pytest.approx(1.0)

@@ -20,10 +20,10 @@ from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.evaluation.methods.cache import Extracted, FeatureCache, FeatureCaches
 from hashsearch.evaluation.methods.features import (
     FEATURES,
-    Alone,
     Colours,
     Keypoints,
     Network,
+    PerImageFeatures,
     Pixels,
     features_of,
     options_of,
@@ -32,7 +32,7 @@ from hashsearch.evaluation.methods.features import (
 COUNT = 6
 
 
-class Recorded(Alone):
+class Recorded(PerImageFeatures):
     """Mean colours and a first pixel; it counts the pictures that it saw. A white picture's are made not a number."""
 
     name = "recorded"

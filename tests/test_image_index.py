@@ -117,9 +117,9 @@ class TestOpen:
         assert index.record("elsewhere") == {"title": "older"}
 
     def test_an_index_serves_only_the_encoder_it_was_opened_with(self, index: ImageIndex) -> None:
-        index.require(ENCODER)
+        index.check_encoder(ENCODER)
         with pytest.raises(EncoderMismatch, match=f"{ENCODER.fingerprint} .* {OTHER.fingerprint}"):
-            index.require(OTHER)
+            index.check_encoder(OTHER)
 
     def test_open_or_create(self, client: Elasticsearch, fresh_name: str) -> None:
         made = ImageIndex.open_or_create(client, fresh_name, ENCODER)
@@ -388,30 +388,30 @@ class TestTuned:
     def test_it_is_kept(self, client: Elasticsearch, fresh_name: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER).with_vocabulary("abc")
         assert index.tuned is None
-        tuned = index.with_tuned(TUNED)
+        tuned = index.save_tuning(TUNED)
         assert tuned == replace(index, tuned=TUNED) == ImageIndex.open(client, fresh_name, ENCODER)
         again = replace(TUNED, candidates=50)
-        assert tuned.with_tuned(again).tuned == again == ImageIndex.open(client, fresh_name, ENCODER).tuned
+        assert tuned.save_tuning(again).tuned == again == ImageIndex.open(client, fresh_name, ENCODER).tuned
         assert ImageIndex.open(client, fresh_name, ENCODER).vocabulary == "abc"
-        assert tuned.with_tuned(None) == index == ImageIndex.open(client, fresh_name, ENCODER)
+        assert tuned.save_tuning(None) == index == ImageIndex.open(client, fresh_name, ENCODER)
 
     def test_a_vocabulary_leaves_it(self, client: Elasticsearch, fresh_name: str) -> None:
-        ImageIndex.create(client, fresh_name, ENCODER).with_tuned(TUNED).with_vocabulary("abc")
+        ImageIndex.create(client, fresh_name, ENCODER).save_tuning(TUNED).with_vocabulary("abc")
         assert ImageIndex.open(client, fresh_name, ENCODER).tuned == TUNED
 
     def test_it_is_that_of_all_indices_behind_the_alias(self, client: Elasticsearch, fresh_name: str) -> None:
-        index = ImageIndex.create(client, fresh_name, ENCODER).with_tuned(TUNED)
+        index = ImageIndex.create(client, fresh_name, ENCODER).save_tuning(TUNED)
         dated = templates.dated_index_of(fresh_name, date(2020, 1, 1), ENCODER.fingerprint)
         mappings = templates.index_mappings(ENCODER.dims, ENCODER.bits, ENCODER.fingerprint)
         client.indices.create(index=dated, aliases={index.alias: {}}, mappings=mappings)
         both = ImageIndex.open(client, fresh_name, ENCODER)
         assert both.tuned is None
-        assert both.with_tuned(TUNED) == ImageIndex.open(client, fresh_name, ENCODER)
+        assert both.save_tuning(TUNED) == ImageIndex.open(client, fresh_name, ENCODER)
 
     def test_a_graph_makes_it_another_index(self, client: Elasticsearch, fresh_name: str) -> None:
-        graphed = ImageIndex.create(client, fresh_name, ENCODER).with_tuned(TUNED).with_graph()
+        graphed = ImageIndex.create(client, fresh_name, ENCODER).save_tuning(TUNED).with_graph()
         assert graphed.tuned is ImageIndex.open(client, fresh_name, ENCODER).tuned is None
-        assert graphed.with_tuned(TUNED).with_graph() == ImageIndex.open(client, fresh_name, ENCODER)
+        assert graphed.save_tuning(TUNED).with_graph() == ImageIndex.open(client, fresh_name, ENCODER)
         assert ImageIndex.open(client, fresh_name, ENCODER).tuned == TUNED
 
     def test_what_another_version_wrote_counts_as_nothing(self, client: Elasticsearch, fresh_name: str) -> None:

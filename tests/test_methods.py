@@ -16,7 +16,7 @@ from support.vectors import clustered, cosines, flipped, random_codes
 
 from hashsearch.elastic.scratch import Scratch
 from hashsearch.errors import ConfigError, EvaluationError, SearchError
-from hashsearch.evaluation.methods import KINDS, Method, Place, kind_of
+from hashsearch.evaluation.methods import KINDS, Method, RunContext, kind_of
 from hashsearch.evaluation.methods.classes import Classes
 from hashsearch.evaluation.methods.codes import Codes
 from hashsearch.evaluation.methods.features import Feature, Keypoints
@@ -40,8 +40,8 @@ def scratch(client: Elasticsearch) -> Iterator[Scratch]:
 
 
 @pytest.fixture
-def place(scratch: Scratch) -> Place:
-    return Place(lambda: scratch)
+def place(scratch: Scratch) -> RunContext:
+    return RunContext(lambda: scratch)
 
 
 def indices(client: Elasticsearch) -> set[str]:
@@ -63,7 +63,7 @@ class MethodContract:
         return VECTORS[COPIED] + np.float32(0.01) * noise
 
     @pytest.fixture
-    def method(self, place: Place) -> Iterator[Method]:
+    def method(self, place: RunContext) -> Iterator[Method]:
         made = KINDS[self.kind].make(place, self.options)
         labels = np.array([str(row % 3) for row in range(len(self.base()))])
         made.learn(self.base(), labels)
@@ -258,7 +258,7 @@ class TestSvm(TestSoftmax):
     options: ClassVar[dict[str, Any]] = {"classifier": "svm"}
 
 
-def test_two_classes_are_enough_and_one_is_not(place: Place) -> None:
+def test_two_classes_are_enough_and_one_is_not(place: RunContext) -> None:
     vectors = list(np.array([[1, 0.1], [1, 0], [0, 1], [0.1, 1]], np.float32))
     for name in ("softmax", "svm"):
         method = Classes(place, name)
@@ -269,13 +269,13 @@ def test_two_classes_are_enough_and_one_is_not(place: Place) -> None:
             method.learn(vectors, np.array(["a", "a", "", ""]))
 
 
-def test_codes_and_words_need_something_to_learn_from(place: Place) -> None:
+def test_codes_and_words_need_something_to_learn_from(place: RunContext) -> None:
     for method in (Codes(place), Local(place)):
         with pytest.raises(EvaluationError, match="got none to learn from"):
             method.learn([], np.array([], np.str_))
 
 
-def test_options_outside_their_range_are_refused_before_the_work(place: Place) -> None:
+def test_options_outside_their_range_are_refused_before_the_work(place: RunContext) -> None:
     with pytest.raises(SearchError, match="strategy must be one of"):
         Codes(place, strategy="guess")
     with pytest.raises(ConfigError, match="radius"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashsearch.overlap import batched, started_ahead
+from hashsearch.overlap import batched, prefetch
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (3, [3]), (4, [3, 1]), (6, [3, 3]), (7, [3, 3, 1])])
@@ -22,7 +22,7 @@ def test_as_many_are_started_ahead_as_asked_and_taken_in_order(ahead: int) -> No
         started.append(item)
         return item * 10
 
-    for place, result in enumerate(started_ahead(range(5), start, ahead)):
+    for place, result in enumerate(prefetch(range(5), start, ahead)):
         assert result == place * 10
         assert started == list(range(min(5, place + 1 + ahead)))
     assert started == list(range(5))

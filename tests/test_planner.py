@@ -23,7 +23,7 @@ from hashsearch.search.planner import (
     MOST_TERMS,
     SCANNED_UP_TO,
     Query,
-    Recall,
+    QueryPlanner,
     SearchOptions,
     budget,
 )
@@ -70,13 +70,13 @@ class TestStrategy:
     def test_the_default_goes_by_the_index(
         self, indices: dict[str, ImageIndex], kind: str, scanned_up_to: int, expected: str
     ) -> None:
-        assert Recall(encoder_of(kind), indices[kind], scanned_up_to).strategy(SearchOptions()) == expected
+        assert QueryPlanner(encoder_of(kind), indices[kind], scanned_up_to).strategy(SearchOptions()) == expected
 
     def test_a_search_takes_the_default(self, indices: dict[str, ImageIndex]) -> None:
         """Of a large index it compares only cells, and says which were shared."""
         searcher = Searcher(CELLS, indices["cells"])
         assert not any(hit.sub_codes for hit in searcher.by_vector(VECTORS[7]))
-        searcher.recall = Recall(CELLS, indices["cells"], scanned_up_to=COUNT - 1)
+        searcher.recall = QueryPlanner(CELLS, indices["cells"], scanned_up_to=COUNT - 1)
         hits = searcher.by_vector(VECTORS[7], SearchOptions(k=5, compared=60))
         assert hits == searcher.by_vector(VECTORS[7], SearchOptions(k=5, compared=60, strategy="sub_codes"))
         assert all(hit.sub_codes for hit in hits)
@@ -89,12 +89,15 @@ class TestStrategy:
         [("cells", "scan"), ("cells", "sub_codes"), ("blocks-graph", "graph"), ("blocks-graph", "scan")],
     )
     def test_what_is_asked_for_is_taken(self, indices: dict[str, ImageIndex], kind: str, asked: str) -> None:
-        assert Recall(encoder_of(kind), indices[kind], scanned_up_to=0).strategy(SearchOptions(strategy=asked)) == asked
+        assert (
+            QueryPlanner(encoder_of(kind), indices[kind], scanned_up_to=0).strategy(SearchOptions(strategy=asked))
+            == asked
+        )
 
     def test_a_graph_that_there_is_not(self, indices: dict[str, ImageIndex]) -> None:
         told = f"strategy 'graph' needs an index with a graph, and '{indices['cells'].alias}' has none"
         with pytest.raises(SearchError, match=told):
-            Recall(encoder_of("cells"), indices["cells"]).strategy(SearchOptions(strategy="graph"))
+            QueryPlanner(encoder_of("cells"), indices["cells"]).strategy(SearchOptions(strategy="graph"))
 
 
 class TestBudget:
@@ -117,7 +120,7 @@ class TestBudget:
     @pytest.mark.parametrize("compared", [1, 40, 41, 150, 10**9])
     def test_nearest_cells_are_added_while_it_lasts(self, indices: dict[str, ImageIndex], compared: int) -> None:
         terms, centres = CELLS.encode(VECTORS).sub_codes[:, 0], CELLS.sub_codes.arrays()["centres_"]
-        recall = Recall(CELLS, indices["cells"])
+        recall = QueryPlanner(CELLS, indices["cells"])
         for vector in VECTORS[::30]:
             query = CELLS.encode_query(vector)
             asked = recall.terms(query, SearchOptions(compared=compared))
@@ -127,29 +130,29 @@ class TestBudget:
             assert len(asked) == 20 or np.isin(terms, order[: len(asked) + 1]).sum() > compared
 
     def test_one_cell_is_asked_for_at_least(self, indices: dict[str, ImageIndex]) -> None:
-        asked = Recall(CELLS, indices["cells"]).terms(QUERY, SearchOptions(compared=1))
+        asked = QueryPlanner(CELLS, indices["cells"]).terms(QUERY, SearchOptions(compared=1))
         assert asked == CELLS.encode(VECTORS[7:8]).sub_codes[0].tolist()
         assert np.count_nonzero(CELLS.encode(VECTORS).sub_codes == asked[0]) > 1
 
     def test_the_default_is_more_than_a_small_index_holds(self, indices: dict[str, ImageIndex]) -> None:
         assert COUNT < COMPARED_AT_LEAST
-        assert len(Recall(CELLS, indices["cells"]).terms(QUERY, SearchOptions())) == 20
+        assert len(QueryPlanner(CELLS, indices["cells"]).terms(QUERY, SearchOptions())) == 20
 
     def test_blocks_are_probed(self, indices: dict[str, ImageIndex]) -> None:
-        recall, query = Recall(BLOCKS, indices["blocks"]), BLOCKS.encode_query(VECTORS[7])
+        recall, query = QueryPlanner(BLOCKS, indices["blocks"]), BLOCKS.encode_query(VECTORS[7])
         assert len(set(recall.terms(query, SearchOptions(probes=3)))) == 3 * 4
         assert set(recall.terms(query, SearchOptions())) == set(recall.terms(query, SearchOptions(probes=16)))
 
     def test_what_goes_with_the_other_kind_is_refused(self, indices: dict[str, ImageIndex]) -> None:
         with pytest.raises(SearchError, match="probes go with blocks, and this encoder has cells; got 7"):
-            Recall(CELLS, indices["cells"]).terms(QUERY, SearchOptions(probes=7))
+            QueryPlanner(CELLS, indices["cells"]).terms(QUERY, SearchOptions(probes=7))
         with pytest.raises(SearchError, match="compared goes with cells, and this encoder has blocks; got 7"):
-            Recall(BLOCKS, indices["blocks"]).terms(BLOCKS.encode_query(VECTORS[7]), SearchOptions(compared=7))
+            QueryPlanner(BLOCKS, indices["blocks"]).terms(BLOCKS.encode_query(VECTORS[7]), SearchOptions(compared=7))
 
     def test_more_terms_than_elasticsearch_takes(self, indices: dict[str, ImageIndex]) -> None:
         long = toy_encoder(VECTORS, 2048)
         with pytest.raises(SearchError, match=f"probes may come to {MOST_TERMS} sub-codes, 697 are {697 * 128}"):
-            Recall(long, indices["blocks"]).terms(long.encode_query(VECTORS[7]), SearchOptions(probes=697))
+            QueryPlanner(long, indices["blocks"]).terms(long.encode_query(VECTORS[7]), SearchOptions(probes=697))
 
 
 @pytest.fixture(scope="module")
@@ -166,13 +169,13 @@ class TestFilters:
     RARE = SearchOptions(category=["rare"])
 
     def test_what_a_filter_lets_through_of_a_large_index_is_scanned_if_it_is_little(self, mixed: ImageIndex) -> None:
-        recall = Recall(CELLS, mixed, scanned_up_to=COUNT // 10)
+        recall = QueryPlanner(CELLS, mixed, scanned_up_to=COUNT // 10)
         assert recall.strategy(SearchOptions()) == "sub_codes"
         assert recall.strategy(self.RARE) == "scan"
         assert recall.strategy(SearchOptions(category=["common"])) == "sub_codes"
 
     def test_cells_are_added_while_what_passes_is_within_the_budget(self, mixed: ImageIndex) -> None:
-        recall, most = Recall(CELLS, mixed), COUNT // 20
+        recall, most = QueryPlanner(CELLS, mixed), COUNT // 20
         terms = CELLS.encode(VECTORS).sub_codes[:, 0]
         wide = recall.terms(QUERY, replace(self.RARE, compared=most))
         narrow = recall.terms(QUERY, SearchOptions(compared=most))
@@ -182,26 +185,26 @@ class TestFilters:
 
     def test_a_search_finds_the_nearest_that_pass(self, mixed: ImageIndex) -> None:
         searcher, options = Searcher(CELLS, mixed), SearchOptions(k=5, category=["rare"])
-        searcher.recall = Recall(CELLS, mixed, scanned_up_to=COUNT // 10)
+        searcher.recall = QueryPlanner(CELLS, mixed, scanned_up_to=COUNT // 10)
         best = 10 * np.argsort(-cosines(VECTORS[::10], VECTORS[7]))[:5]
         assert [int(hit.id) for hit in searcher.by_vector(VECTORS[7], options)] == best.tolist()
 
     def test_of_many_filters_the_latest_are_known(self, mixed: ImageIndex) -> None:
-        recall = Recall(CELLS, mixed, scanned_up_to=0)
+        recall = QueryPlanner(CELLS, mixed, scanned_up_to=0)
         for number in range(300):
             assert recall.strategy(SearchOptions(category=[f"none-{number}"])) == "scan"
         assert len(recall._counted) == 256
 
 
 class TestCensus:
-    def plan(self, recall: Recall, query: EncodedQuery) -> tuple[str, int]:
+    def plan(self, recall: QueryPlanner, query: EncodedQuery) -> tuple[str, int]:
         """The default strategy, and how many cells hold at most so many images as there were at first."""
         return recall.strategy(SearchOptions()), len(recall.terms(query, SearchOptions(compared=COUNT)))
 
     def test_it_is_taken_once_and_renewed_when_it_is_old(self, client: Elasticsearch, fresh_name: str) -> None:
         index = filled(client, fresh_name, CELLS, VECTORS)
-        remembering = Recall(CELLS, index, scanned_up_to=COUNT)
-        forgetting = Recall(CELLS, index, scanned_up_to=COUNT, counted_for=0)
+        remembering = QueryPlanner(CELLS, index, scanned_up_to=COUNT)
+        forgetting = QueryPlanner(CELLS, index, scanned_up_to=COUNT, counted_for=0)
         for recall in (remembering, forgetting):
             assert self.plan(recall, QUERY) == ("scan", 20)
         more(index, CELLS)
@@ -225,8 +228,8 @@ class TestCensus:
         """Nor does a strategy that was asked for: no request is made of an index that is gone."""
         gone = ImageIndex.create(client, fresh_name, CELLS).with_graph()
         client.indices.delete(index=",".join(gone.indices))
-        assert Recall(CELLS, gone).strategy(SearchOptions()) == "graph"
-        assert Recall(CELLS, gone).strategy(SearchOptions(strategy="sub_codes")) == "sub_codes"
+        assert QueryPlanner(CELLS, gone).strategy(SearchOptions()) == "graph"
+        assert QueryPlanner(CELLS, gone).strategy(SearchOptions(strategy="sub_codes")) == "sub_codes"
 
 
 def tuned(strategy: str, **limits: Any) -> Tuned:
@@ -235,8 +238,8 @@ def tuned(strategy: str, **limits: Any) -> Tuned:
     return Tuned(strategy, **told, k=10, target=0.9, recall=0.95, images=COUNT, at="2026-01-01T00:00:00+00:00")
 
 
-def tuned_recall(encoder: Encoder, index: ImageIndex, told: Tuned, scanned_up_to: int = COUNT // 10) -> Recall:
-    return Recall(encoder, replace(index, tuned=told), scanned_up_to)
+def tuned_recall(encoder: Encoder, index: ImageIndex, told: Tuned, scanned_up_to: int = COUNT // 10) -> QueryPlanner:
+    return QueryPlanner(encoder, replace(index, tuned=told), scanned_up_to)
 
 
 class TestTuned:
@@ -280,13 +283,13 @@ class TestTuned:
         index = indices["cells"]
         plan = tuned_recall(CELLS, index, tuned("sub_codes", compared=60)).plan(Query(QUERY), options)
         assert plan.strategy == "sub_codes"
-        assert plan.terms == Recall(CELLS, index).terms(QUERY, SearchOptions(compared=compared))
+        assert plan.terms == QueryPlanner(CELLS, index).terms(QUERY, SearchOptions(compared=compared))
 
     @pytest.mark.parametrize(("then", "compared"), [(COUNT // 3, 180), (COUNT, 60), (2 * COUNT, 60)])
     def test_codes_compared_grow_with_the_index(self, indices: dict[str, ImageIndex], then: int, compared: int) -> None:
         told = replace(tuned("sub_codes", compared=60), images=then)
         terms = tuned_recall(CELLS, indices["cells"], told).terms(QUERY, SearchOptions())
-        assert terms == Recall(CELLS, indices["cells"]).terms(QUERY, SearchOptions(compared=compared))
+        assert terms == QueryPlanner(CELLS, indices["cells"]).terms(QUERY, SearchOptions(compared=compared))
 
     @pytest.mark.parametrize(("options", "probes"), [(SearchOptions(), 3), (SearchOptions(probes=5), 5)])
     def test_probes(self, indices: dict[str, ImageIndex], options: SearchOptions, probes: int) -> None:
@@ -311,7 +314,7 @@ class TestTuned:
         assert [int(hit.id) for hit in hits] == best.tolist()
 
     def test_a_search_takes_it_from_the_index_that_was_opened(self, client: Elasticsearch, fresh_name: str) -> None:
-        filled(client, fresh_name, CELLS, VECTORS).with_tuned(tuned("sub_codes", compared=60))
+        filled(client, fresh_name, CELLS, VECTORS).save_tuning(tuned("sub_codes", compared=60))
         searcher = Searcher(CELLS, ImageIndex.open(client, fresh_name, CELLS))
         asked = SearchOptions(strategy="sub_codes", compared=60, candidates=40)
         found, expected = searcher.by_vector(VECTORS[7]), searcher.by_vector(VECTORS[7], asked)

@@ -20,7 +20,7 @@ from support.comparison import TaskFiles
 from hashsearch.cli.jobs.compare_baselines import main
 from hashsearch.errors import ConfigError
 from hashsearch.evaluation.compare.plan import read_plan
-from hashsearch.evaluation.report.comparing import Standing, judge
+from hashsearch.evaluation.report.comparing import SectionComparison, judge
 from hashsearch.evaluation.report.curves import telling
 from hashsearch.evaluation.report.robustness import breaking_point, series_of
 from hashsearch.evaluation.report.sections import read_sections
@@ -49,12 +49,12 @@ def pets(results: Path, data: str = "pets") -> TaskFiles:
     return files
 
 
-def standing(results: Path, baseline: str | None = None) -> Standing:
+def standing(results: Path, baseline: str | None = None) -> SectionComparison:
     (section,) = read_sections(results)
     return judge(section, baseline)
 
 
-def told(found: Standing) -> dict[str, str]:
+def told(found: SectionComparison) -> dict[str, str]:
     return {line.about: line.says for line in summarise(found)}
 
 

@@ -39,7 +39,7 @@ from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.hashing.vectors import Vectors
 from hashsearch.images.decoding import decode
-from hashsearch.search.searcher import Asked, Hit, Searcher, SearchOptions, as_table
+from hashsearch.search.searcher import Hit, QueryInput, Searcher, SearchOptions, as_table
 
 COUNT, DIMS, BITS = 400, 64, 80  # no power of two: scores like (80 - 7) / 80 are not exact in float32
 VECTORS = clustered(COUNT, DIMS)
@@ -505,7 +505,13 @@ class TestMany:
 
     def test_pictures_vectors_and_ids_may_be_mixed(self, shop: Shop) -> None:
         searcher, red, gold = shop.searcher, *(decode(shop.picture(f"{one}.png")) for one in ("mugs/red", "mugs/gold"))
-        asked: list[Asked] = [red, np.zeros((4, 4), np.uint8), "mugs/blue.png", gold, shop.vectors["flyers/red.png"]]
+        asked: list[QueryInput] = [
+            red,
+            np.zeros((4, 4), np.uint8),
+            "mugs/blue.png",
+            gold,
+            shop.vectors["flyers/red.png"],
+        ]
         found = list(searcher.search_many(asked))
         assert isinstance(found[1], EmbedderError)
         assert "an image must be (height, width, 3) uint8, got (4, 4)" in str(found[1])

@@ -8,15 +8,15 @@ import pytest
 import tensorflow as tf
 
 from hashsearch.errors import TrainingError
-from hashsearch.training.log import Course, best_epoch, falls, read_rows, write_rows
+from hashsearch.training.log import TrainingLog, best_epoch, falls, read_rows, write_rows
 from hashsearch.training.recipes import Schedule
 
 
-def course(folder: Path, values: list[float], **options: object) -> Course:
+def course(folder: Path, values: list[float], **options: object) -> TrainingLog:
     if values:
         write_rows(folder / "log.csv", [{"epoch": i + 1, "val_map": value} for i, value in enumerate(values)])
     schedule = Schedule(**{"epochs": 10, "batch": 8, "patience": 2, **options})  # type: ignore[arg-type]
-    return Course(schedule, folder, 0.1, dict, print)
+    return TrainingLog(schedule, folder, 0.1, dict, print)
 
 
 def test_the_best_epoch_is_the_first_that_others_hardly_exceed() -> None:
@@ -51,7 +51,7 @@ def test_weights_of_the_best_and_the_last_epoch_are_kept(tmp_path: Path) -> None
     model = tf.keras.Sequential([tf.keras.layers.Input((2,)), tf.keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     values = iter([0.5, 0.7, 0.6, 0.65])
-    run = Course(
+    run = TrainingLog(
         Schedule(4, 8, patience=3, reduce_factor=0.5, reduce_patience=1),
         tmp_path,
         0.1,

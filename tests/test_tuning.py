@@ -120,7 +120,7 @@ class TestTune:
         assert (tuning.images, tuning.queries, tuning.k, tuning.target) == (COUNT, 60, 10, TARGET)
 
     def test_it_is_kept_in_the_index(self, client: Elasticsearch, fresh_name: str, tuning: Tuning) -> None:
-        filled(client, fresh_name, ENCODERS["cells"], VECTORS[:50]).with_tuned(tuning.tuned())
+        filled(client, fresh_name, ENCODERS["cells"], VECTORS[:50]).save_tuning(tuning.tuned())
         told = ImageIndex.open(client, fresh_name, ENCODERS["cells"]).tuned
         assert told == tuning.tuned()
         assert isinstance(told, Tuned)

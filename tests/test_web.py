@@ -33,7 +33,7 @@ from hashsearch.hashing.bits import hamming
 from hashsearch.images.decoding import crop, decode
 from hashsearch.search.searcher import Searcher
 from hashsearch.web import create_app, server
-from hashsearch.web.answers import Gate
+from hashsearch.web.service import Gate
 
 MAX_BYTES, MAX_PIXELS = 200_000, 100_000
 RED_MUG = "mugs/red.png"

@@ -29,7 +29,7 @@ from hashsearch.node.account import check_reach, process_identity
 from hashsearch.node.jdk import FOLDERS, newest_jdk
 from hashsearch.node.node import LOOPBACK, NO_GC_LOG, SETTINGS, LocalNode, NodeStatus, quiet
 from hashsearch.node.server import Progress, locked, make_folder
-from hashsearch.overlap import batched, started_ahead
+from hashsearch.overlap import batched, prefetch
 
 VERSION, ANTLR, ASM = "2.19.1", "4.13.1", "9.7"
 FIRST_JAVA_WITHOUT_SECURITY_MANAGER = 24
@@ -250,7 +250,7 @@ class OpenSearch:
         """Index documents, under their `_id` if they have one, `batch` a request; StoreError unless all were taken."""
         with ThreadPoolExecutor(WRITERS) as pool:
             batches = batched(documents, batch)
-            for sent in started_ahead(batches, lambda chunk: pool.submit(self._send, index, chunk), 2 * WRITERS):
+            for sent in prefetch(batches, lambda chunk: pool.submit(self._send, index, chunk), 2 * WRITERS):
                 sent.result()
 
     def _send(self, index: str, documents: list[Mapping[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.cli.options import say
+from hashsearch.cli.options import notify
 from hashsearch.errors import ConfigError
 from hashsearch.hashing.vectors import Vectors
 
@@ -58,7 +58,7 @@ def _embed(files: Sequence[str], name: str, weights: str | None, cache: Path) ->
     for batch in embed_sources(load(name, weights), files):
         batches.append(batch)
         if len(batches) % 20 == 0:
-            say(f"{name}: {sum(len(done.sources) for done in batches)} of {len(files)} photos")
+            notify(f"{name}: {sum(len(done.sources) for done in batches)} of {len(files)} photos")
     vectors = np.concatenate([batch.vectors for batch in batches])
     known = [source for batch in batches for source in batch.sources]
     (cache / f"{name}.rejected.txt").write_text("".join(f"{source}\n" for b in batches for source in b.errors))

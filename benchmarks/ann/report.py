@@ -10,7 +10,7 @@ from benchmarks.ann.curves import boards
 from benchmarks.ann.plots import draw_all
 from benchmarks.ann.results import all_results
 from benchmarks.ann.tables import markdown
-from hashsearch.cli.options import run_reporting_errors, say
+from hashsearch.cli.options import notify, run_reporting_errors
 
 
 @click.command()
@@ -22,7 +22,7 @@ def main(results: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     pictures = draw_all(found, out)
     (out / "tables.md").write_text(markdown(found, pictures))
-    say(f"{out / 'tables.md'} and {sum(map(len, pictures.values()))} pictures of {', '.join(b.name for b in found)}")
+    notify(f"{out / 'tables.md'} and {sum(map(len, pictures.values()))} pictures of {', '.join(b.name for b in found)}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from benchmarks.ann.measuring import Timing, cold, measure, warm_up
 from benchmarks.ann.methods import METHODS, Method, Place, Setting, make_method
 from benchmarks.ann.results import our_version, result_path
 from benchmarks.ann.vectors import DataSet
-from hashsearch.cli.options import EXIT_FAILED, run_reporting_errors, say
+from hashsearch.cli.options import EXIT_FAILED, notify, run_reporting_errors
 from hashsearch.config import default_home
 from hashsearch.errors import ConfigError, HashsearchError
 from hashsearch.evaluation.compare.results import Result
@@ -84,7 +84,7 @@ def run_task(task: Task) -> None:
         for setting in warm:
             measured = {**described(method, task, data, setting, built), **measure(method, data, setting, task.timing)}
             write_json(task.path(setting), measured)
-            say(f"  {task.method} {json.dumps(setting)}: {summary(measured)}")
+            notify(f"  {task.method} {json.dumps(setting)}: {summary(measured)}")
         for setting in task.uncooled():
             result = read_json(task.path(setting))
             if result is not None:
@@ -101,7 +101,7 @@ def prepare(method: Method, task: Task, data: DataSet) -> dict[str, Any]:
         return {**built, "reused": True}
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
-    say(f"{task.method} on {data.name}: building")
+    notify(f"{task.method} on {data.name}: building")
     began = time.perf_counter()
     parts = dict(method.build(data.base))
     wall = time.perf_counter() - began
@@ -118,7 +118,7 @@ def prepare(method: Method, task: Task, data: DataSet) -> dict[str, Any]:
         "reused": False,
     }
     write_json(folder / _BUILT, built)
-    say(f"{task.method} on {data.name}: built in {work:.1f} s")
+    notify(f"{task.method} on {data.name}: built in {work:.1f} s")
     return built
 
 
@@ -166,10 +166,10 @@ def _run_or_exit(task: Task) -> None:
     try:
         run_task(task)
     except HashsearchError as error:
-        say(f"{task.method} on {task.data.name}: {error.code}: {error}")
+        notify(f"{task.method} on {task.data.name}: {error.code}: {error}")
         sys.exit(EXIT_FAILED)
     except Exception:  # one method's failure must not end the others' run
-        say(f"{task.method} on {task.data.name} failed:\n{traceback.format_exc()}")
+        notify(f"{task.method} on {task.data.name} failed:\n{traceback.format_exc()}")
         sys.exit(EXIT_FAILED)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.ann.methods import Place, drop_pages
 from hashsearch.errors import ConfigError, StoreError
 from hashsearch.node.node import LocalNode
-from hashsearch.overlap import started_ahead
+from hashsearch.overlap import prefetch
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -92,7 +92,7 @@ class Server:
         with connect(self.url, connections=_WRITERS) as client, ThreadPoolExecutor(_WRITERS, "write") as pool:
             writer = BulkWriter(client, self.alias, max_documents=BATCH, max_bytes=20 * 2**20)
             last: list[Document] = []
-            for failures in started_ahead(_all_but(last, batches), lambda b: pool.submit(writer.write, b), _AHEAD):
+            for failures in prefetch(_all_but(last, batches), lambda b: pool.submit(writer.write, b), _AHEAD):
                 _require_none(failures.result())
             # A segment of its own for the last batch: a single one would be left as it is by the merge.
             client.options(request_timeout=_MERGE_SECONDS).indices.refresh(index=self.alias)

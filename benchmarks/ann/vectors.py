@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from benchmarks.ann.exact import blocks_of, nearest
 from benchmarks.ann.expansion import LEVELS, RANKS, Expansion, Growth, Trial, calibrate, quantiles, try_mixing
 from benchmarks.ann.photos import Space, embedded, make_space, photo_files
-from hashsearch.cli.options import run_reporting_errors, say
+from hashsearch.cli.options import notify, run_reporting_errors
 from hashsearch.errors import ConfigError
 from hashsearch.hashing.vectors import Vectors
 
@@ -224,7 +224,7 @@ def main(
     """Make the data sets that are not there yet."""
     wanted = [(name, *parse_set(name)) for name in sets if not (out / name / "data.json").exists()]
     if not wanted:
-        say(f"all of {', '.join(sets)} are there")
+        notify(f"all of {', '.join(sets)} are there")
         return
     files = photo_files(photos)
     known, vectors = embedded(files, embedder, weights, out / "vectors")
@@ -235,9 +235,9 @@ def main(
     for name, dims, count in sorted(wanted, key=lambda entry: entry[1:]):
         if split is None or split.real.shape[1] != dims:
             split = Split.of(make_space(dims, (embedder, vectors), (beside, others), seed), seed)
-        say(f"{name}: {len(known)} photos, {len(split.real)} of them in the base")
+        notify(f"{name}: {len(known)} photos, {len(split.real)} of them in the base")
         made = make_data_set(split, count, seed, out / name)
-        say(f"{name}: {made['seconds']} s, predicted {made['cosines']['predicted']}, here {made['cosines']['here']}")
+        notify(f"{name}: {made['seconds']} s, predicted {made['cosines']['predicted']}, here {made['cosines']['here']}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashsearch import __version__
-from hashsearch.cli.options import EXIT_REJECTS, as_json, embedder_options, run_reporting_errors, say, with_settings
+from hashsearch.cli.options import EXIT_REJECTS, as_json, embedder_options, notify, run_reporting_errors, with_settings
 from hashsearch.cli.searching import search
 from hashsearch.services import load_encoder, open_searchers
 
@@ -61,7 +61,7 @@ def start(settings: Settings, nodes: int, port: int | None, as_json: bool) -> No
     """Start it, unless it runs; downloaded on the first start."""
     from hashsearch.node.node import start_cluster
 
-    _tell_nodes(start_cluster(_local_nodes(settings, nodes, port), say), as_json)
+    _tell_nodes(start_cluster(_local_nodes(settings, nodes, port), notify), as_json)
 
 
 @node.command()
@@ -149,7 +149,7 @@ def embed(
         click.echo(json.dumps({"out": str(out), "images": len(kept), "dims": network.dims, "rejects": rejects}))
     else:
         for source, error in errors.items():
-            say(f"left out {source}: {error}")
+            notify(f"left out {source}: {error}")
         click.echo(f"{out}: {len(kept)} vectors of {network.dims} dims")
     sys.exit(EXIT_REJECTS if errors else 0)
 
@@ -193,7 +193,7 @@ def serve(settings: Settings) -> None:
     from hashsearch.web import create_app, server
 
     served = server(create_app(open_searchers(settings), settings), settings.host, settings.port)
-    say(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
+    notify(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
     served.run()
 
 
@@ -211,12 +211,12 @@ def demo(settings: Settings, catalog: Path | None) -> None:
     local = LocalNode(settings.home)
     ours = not settings.es_url and not local.status().running
     try:
-        show(settings, load_encoder(settings), catalog, say)
+        show(settings, load_encoder(settings), catalog, notify)
     except KeyboardInterrupt:
-        say("")
+        notify("")
     finally:
         if ours:
-            say("stopping Elasticsearch")
+            notify("stopping Elasticsearch")
             local.stop()
 
 

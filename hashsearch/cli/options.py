@@ -121,7 +121,7 @@ def networks_and_files(texts: Sequence[str]) -> dict[str, str]:
     return files
 
 
-def say(sentence: str) -> None:
+def notify(sentence: str) -> None:
     """Tell the person at the terminal; answers that programs read go to standard output instead."""
     click.echo(sentence, err=True)
 
@@ -132,10 +132,10 @@ def run_reporting_errors(command: click.Command) -> None:
     try:
         command()
     except HashsearchError as error:
-        say(f"{error.code}: {error}")
+        notify(f"{error.code}: {error}")
         sys.exit(EXIT_FAILED)
     except OSError as error:
-        say(f"system_error: {error}")
+        notify(f"system_error: {error}")
         sys.exit(EXIT_FAILED)
 
 

@@ -24,23 +24,23 @@ from hashsearch.web import create_app, server
 PRODUCTS = 600
 
 
-def show(settings: Settings, encoder: Encoder, catalog: Path | None, say: Callable[[str], None]) -> None:
+def show(settings: Settings, encoder: Encoder, catalog: Path | None, notify: Callable[[str], None]) -> None:
     """Index a catalog, by default the drawn one, answer a first query, serve the page until interrupted."""
     encoder.warm()
-    client = connect_cluster(settings, say)
-    entries, root, question = _given(catalog) if catalog else _drawn(settings.home / "demo", say)
+    client = connect_cluster(settings, notify)
+    entries, root, question = _given(catalog) if catalog else _drawn(settings.home / "demo", notify)
     # An index is of one encoder and of one catalog, so both are in its name.
     name = f"demo-{entries.fingerprint[:6]}-{encoder.fingerprint[:6]}"
     index = ImageIndex.open_or_create(client, name, encoder)
     indexer = Indexer(encoder, index, BulkWriter(client, index.alias), settings.limits)
     summary, rejects = index_catalog(entries, indexer, settings.home / "jobs")
-    say(f"{summary}, listed in {rejects}" if summary.rejected else str(summary))
+    notify(f"{summary}, listed in {rejects}" if summary.rejected else str(summary))
     searcher = Searcher(encoder, index)
     image = decode(read_source(str(question), settings.limits), settings.limits)
-    say(f"\na first query, {question}:\n{as_table(searcher.by_image(image, SearchOptions(k=5)))}\n")
+    notify(f"\na first query, {question}:\n{as_table(searcher.by_image(image, SearchOptions(k=5)))}\n")
     app = create_app({name: searcher}, replace(settings, index=name, image_roots=(*settings.image_roots, root)))
     served = server(app, settings.host, settings.port)
-    say(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
+    notify(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
     served.run()
 
 
@@ -51,9 +51,9 @@ def _given(path: Path) -> tuple[Catalog, Path, Path]:
     return entries, root.absolute(), Path(sample_sources([entries], 1, seed=0)[0])
 
 
-def _drawn(folder: Path, say: Callable[[str], None]) -> tuple[Catalog, Path, Path]:
+def _drawn(folder: Path, notify: Callable[[str], None]) -> tuple[Catalog, Path, Path]:
     """The drawn catalog, its folder, and a photo of one of its products that is not in it."""
-    say(f"a print shop's catalog of {PRODUCTS} pictures, in {folder}")
+    notify(f"a print shop's catalog of {PRODUCTS} pictures, in {folder}")
     with tqdm(total=PRODUCTS, unit=" pictures", desc="drawing", disable=(folder / "drawn.json").exists()) as bar:
         listing = draw_catalog(folder, PRODUCTS, progress=bar.update)
     return Catalog(listing), folder, draw_queries(folder / "queries", 1)[0].path

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from hashsearch.duplicates.sketches import ROUNDING, Sketches
 from hashsearch.duplicates.spool import Rows, Spool
 from hashsearch.hashing.vectors import Vectors, normalised
-from hashsearch.overlap import started_ahead
+from hashsearch.overlap import prefetch
 
 Pairs = tuple[Rows, Rows]
 
@@ -43,7 +43,7 @@ def similar_pairs(vectors: Spool, cosine: float) -> Iterator[Pairs]:
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers, "compare") as pool:
         comparison = _Comparison(vectors, _sketched(vectors), cosine)
         strips = tqdm(_strips(len(vectors)), total=_strip_count(len(vectors)), desc="compare", unit=" strips")
-        for found in started_ahead(strips, lambda strip: pool.submit(comparison.pairs, *strip), ahead=workers):
+        for found in prefetch(strips, lambda strip: pool.submit(comparison.pairs, *strip), ahead=workers):
             yield found.result()
 
 

@@ -134,12 +134,12 @@ class ImageIndex:
         except IndexNotFound:
             return cls.create(client, name, encoder)
 
-    def require(self, encoder: Encoder) -> None:
+    def check_encoder(self, encoder: Encoder) -> None:
         """EncoderMismatch unless it was opened with this encoder."""
         if encoder.fingerprint != self.fingerprint:
             raise EncoderMismatch(self.alias, self.fingerprint, encoder.fingerprint)
 
-    def require_quantisable(self) -> None:
+    def check_quantizable(self) -> None:
         """ConfigError unless a graph is possible: Elasticsearch quantises floats only, of 64 dims or more."""
         if self.dtype != "float32" or self.dims < templates.QUANTISED_FROM:
             raise ConfigError(
@@ -170,7 +170,7 @@ class ImageIndex:
         self._remember("vocabulary", vocabulary)
         return replace(self, vocabulary=vocabulary)
 
-    def with_tuned(self, tuned: Tuned | None) -> ImageIndex:
+    def save_tuning(self, tuned: Tuned | None) -> ImageIndex:
         """The same index, searched as tuned from now on where nothing else is asked; with None, as if never tuned."""
         self._remember("search", tuned and asdict(tuned))
         return replace(self, tuned=tuned)
@@ -184,7 +184,7 @@ class ImageIndex:
                     index=index, meta={known: kept for known, kept in meta.items() if kept is not None}
                 )
 
-    def require_vocabulary(self, vocabulary: str | None) -> None:
+    def check_vocabulary(self, vocabulary: str | None) -> None:
         """VocabularyMismatch unless its images have words of the vocabulary with this fingerprint."""
         if vocabulary != self.vocabulary:
             raise VocabularyMismatch(self.alias, self.vocabulary, vocabulary)
@@ -215,8 +215,8 @@ class ImageIndex:
         an index was tuned to before it had one is forgotten.
         """
         self.add_fields()
-        self.require_quantisable()
-        before = self if self.graph else self.with_tuned(None)
+        self.check_quantizable()
+        before = self if self.graph else self.save_tuning(None)
         for index, description in _behind(self.client, self.alias, self.fingerprint).items():
             embedding = {**description["mappings"]["properties"]["embedding"], "index_options": templates.GRAPH}
             with store_errors(self.alias):

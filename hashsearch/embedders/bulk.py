@@ -14,7 +14,7 @@ from hashsearch.errors import FetchError, HashsearchError, ImageError
 from hashsearch.hashing.vectors import Vectors
 from hashsearch.images.decoding import DEFAULT, Limits, decode
 from hashsearch.images.sources import read_source
-from hashsearch.overlap import batched, started_ahead
+from hashsearch.overlap import batched, prefetch
 
 if TYPE_CHECKING:
     from hashsearch.embedders import Embedder
@@ -43,7 +43,7 @@ def embed_sources(
             return error
 
     with ThreadPoolExecutor(workers, "decode") as pool:
-        batches = started_ahead(
+        batches = prefetch(
             batched(sources, BATCH), lambda batch: (batch, [pool.submit(prepare, source) for source in batch]), ahead=2
         )
         for batch, futures in batches:

@@ -31,7 +31,7 @@ def check_labels(labels: Labels, count: int) -> Labels:
     return labels
 
 
-def has_direction(vectors: Vectors) -> NDArray[np.bool_]:
+def is_normalizable(vectors: Vectors) -> NDArray[np.bool_]:
     """Which of the vectors `(n, dims)` can be compared by cosine: `(n,) bool`, False for zero, NaN and infinity."""
     usable: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)
     return usable

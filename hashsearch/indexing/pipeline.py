@@ -32,7 +32,7 @@ from hashsearch.hashing.vectors import Vectors
 from hashsearch.images.decoding import DEFAULT, Limits, decode
 from hashsearch.images.sources import read_source
 from hashsearch.indexing.checkpoint import Checkpoint, Reject, Summary
-from hashsearch.overlap import batched, started_ahead
+from hashsearch.overlap import batched, prefetch
 
 if TYPE_CHECKING:
     from hashsearch.descriptors.words import Vocabulary
@@ -96,8 +96,8 @@ class Indexer:
         Rejected entries go to the checkpoint's rejects file. Whatever ends the run early leaves the checkpoint to go
         on from. `progress` hears how many more entries are done.
         """
-        self.index.require(self.encoder)
-        self.index.require_vocabulary(self.vocabulary.fingerprint if self.vocabulary else None)
+        self.index.check_encoder(self.encoder)
+        self.index.check_vocabulary(self.vocabulary.fingerprint if self.vocabulary else None)
         self.index.add_fields()
         self.encoder.warm()  # loaded once, before many threads ask for it
         self.index.refresh()
@@ -106,10 +106,10 @@ class Indexer:
         writers = ThreadPoolExecutor(WRITERS, "write")
         try:
             taken = batched(entries, BATCH)
-            looked = started_ahead(taken, lambda entries: self._start_looking(entries, decoders), _DECODED_AHEAD)
+            looked = prefetch(taken, lambda entries: self._start_looking(entries, decoders), _DECODED_AHEAD)
             # Left to itself, BLAS takes all cores for each small product and spins on them afterwards.
             with threadpool_limits(1, "blas"):
-                for batch in started_ahead(looked, lambda batch: self._start_writing(batch, writers), WRITTEN_AHEAD):
+                for batch in prefetch(looked, lambda batch: self._start_writing(batch, writers), WRITTEN_AHEAD):
                     _settle(batch)
                     checkpoint.advance(batch.summary, batch.rejects)
                     progress(batch.summary.entries)
@@ -193,7 +193,7 @@ def index_catalog(
     """
     index = indexer.index
     if graph:
-        index.require_quantisable()  # before the work, not after it
+        index.check_quantizable()  # before the work, not after it
     identity = {"catalog": catalog.fingerprint, "index": list(index.uuids), "encoder": indexer.encoder.fingerprint}
     with Checkpoint.hold(state / index.alias, identity, rejects) as checkpoint:
         done = checkpoint.summary.entries

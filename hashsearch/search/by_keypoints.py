@@ -23,7 +23,7 @@ from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.errors import FetchError, HashsearchError, ImageError, SearchError, Unreadable
 from hashsearch.images.decoding import DEFAULT, Limits, decode
 from hashsearch.images.sources import read_source
-from hashsearch.overlap import started_ahead
+from hashsearch.overlap import prefetch
 from hashsearch.search.hits import FoundImage, described
 
 MOST_CANDIDATES = 1000  # pictures read and matched for one query
@@ -70,7 +70,7 @@ class LocalSearcher:
     def __init__(
         self, index: ImageIndex, vocabulary: Vocabulary, limits: Limits = DEFAULT, *, allow_private: bool = False
     ) -> None:
-        index.require_vocabulary(vocabulary.fingerprint)
+        index.check_vocabulary(vocabulary.fingerprint)
         self.index = index
         self.vocabulary = vocabulary
         self.limits = limits
@@ -167,5 +167,5 @@ def features_of(
 
     # Left to itself, BLAS takes all cores for each small product.
     with ThreadPoolExecutor(_WORKERS, "local") as pool, threadpool_limits(1, "blas"):
-        for looked in started_ahead(sources, lambda source: pool.submit(look, source), 4 * _WORKERS):
+        for looked in prefetch(sources, lambda source: pool.submit(look, source), 4 * _WORKERS):
             yield looked.result()

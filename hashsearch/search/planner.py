@@ -122,7 +122,7 @@ class _Census:
     at: float
 
 
-class Recall:
+class QueryPlanner:
     """Plans the recall of queries on one index.
 
     With more than `scanned_up_to` images the default is cells. What counts is how many pass the query's filter: of a

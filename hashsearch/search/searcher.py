@@ -21,11 +21,11 @@ from hashsearch.hashing.vectors import Vectors
 from hashsearch.overlap import batched
 from hashsearch.search.explanation import Explanation, explain
 from hashsearch.search.hits import FoundImage, described
-from hashsearch.search.planner import Plan, Query, Recall, SearchOptions
+from hashsearch.search.planner import Plan, Query, QueryPlanner, SearchOptions
 from hashsearch.search.radius import Radius
 
 # What is searched with: the id of an indexed image, an RGB image `(height, width, 3)`, or a vector `(dims,)`.
-Asked = str | NDArray[Any]
+QueryInput = str | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Searcher:
     """Answers queries on one index with the encoder that wrote it."""
 
     def __init__(self, encoder: Encoder, index: ImageIndex) -> None:
-        index.require(encoder)
+        index.check_encoder(encoder)
         self.encoder = encoder
         self.index = index
-        self.recall = Recall(encoder, index)
+        self.recall = QueryPlanner(encoder, index)
         self.radius = Radius(encoder, index)
 
     def by_image(self, image: NDArray[np.uint8], options: SearchOptions = _DEFAULTS) -> list[Hit]:
@@ -89,7 +89,7 @@ class Searcher:
 
     def search_many(
         self,
-        asked: Iterable[Asked],
+        asked: Iterable[QueryInput],
         options: SearchOptions = _DEFAULTS,
         *,
         together: int = TOGETHER,
@@ -109,7 +109,7 @@ class Searcher:
             hits = chain.from_iterable(parts)
             yield from (next(hits) if isinstance(query, Query) else query for query in found)
 
-    def explain(self, asked: Asked, image_id: str, options: SearchOptions = _DEFAULTS) -> Explanation:
+    def explain(self, asked: QueryInput, image_id: str, options: SearchOptions = _DEFAULTS) -> Explanation:
         """Why the query finds this indexed image, or why it does not; ImageNotFound when it is not there."""
         (query,) = self._queries([asked])
         if isinstance(query, HashsearchError):
@@ -133,7 +133,7 @@ class Searcher:
         """The query by an indexed image, of what is stored of it."""
         return Query(self.encoder.stored_query(stored.rerank_vector, stored.code), image_id)
 
-    def _queries(self, asked: Sequence[Asked]) -> list[Query | HashsearchError]:
+    def _queries(self, asked: Sequence[QueryInput]) -> list[Query | HashsearchError]:
         """What is asked, encoded, or what is wrong with it; ids are looked up and images embedded all at once."""
         stored = self.index.vectors([one for one in asked if isinstance(one, str)])
         embedded = iter(self._embedded([one for one in asked if _is_image(one)]))
@@ -151,7 +151,9 @@ class Searcher:
         vectors = iter(self.encoder.embed(usable) if usable else ())
         return [one if isinstance(one, HashsearchError) else next(vectors) for one in prepared]
 
-    def _query(self, asked: Asked | HashsearchError, stored: Mapping[str, StoredVectors]) -> Query | HashsearchError:
+    def _query(
+        self, asked: QueryInput | HashsearchError, stored: Mapping[str, StoredVectors]
+    ) -> Query | HashsearchError:
         if isinstance(asked, HashsearchError):
             return asked
         if isinstance(asked, str):
@@ -234,5 +236,5 @@ def _hit(hit: Mapping[str, Any]) -> Hit:
     return Hit(cosine=2 * hit["_score"] - 1, hamming=None, hamming_rank=None, sub_codes=(), **described(hit))
 
 
-def _is_image(asked: Asked) -> bool:
+def _is_image(asked: QueryInput) -> bool:
     return not isinstance(asked, str) and np.ndim(asked) > 1

@@ -20,7 +20,7 @@ from hashsearch.training import figures, losses
 from hashsearch.training.augmentation import Augmentation
 from hashsearch.training.batches import Batches
 from hashsearch.training.curves import draw_log
-from hashsearch.training.log import Course, Row
+from hashsearch.training.log import Row, TrainingLog
 from hashsearch.training.networks import Network, build
 from hashsearch.training.optimisers import make_optimiser
 from hashsearch.training.photos import Photos, fingerprint, read_photos, split
@@ -35,7 +35,7 @@ PAIRWISE: dict[str, Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]] = {
 }
 
 
-def train(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, say: Callable[[str], object]) -> Path:
+def train(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, notify: Callable[[str], object]) -> Path:
     """Learn from the base of a data set and save the embedder `out/NAME`, whose folder comes back.
 
     The queries are looked at once, at the end. A run that was killed goes on after its last epoch when it is started
@@ -51,7 +51,7 @@ def train(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, say: C
         if not _is_there(work / "identity.json", identity):
             write_json(work / "identity.json", identity)
         tf.keras.utils.set_random_seed(recipe.seed)
-        training = Training(recipe, data, work, weights, say)
+        training = Training(recipe, data, work, weights, notify)
         training.fit()
         training.write(folder, identity)
         shutil.rmtree(work)
@@ -81,22 +81,22 @@ class Training:
     """One training; everything that it needs to go on lies in `work`."""
 
     def __init__(
-        self, recipe: Recipe, data: DataSet, work: Path, weights: Path | None, say: Callable[[str], object]
+        self, recipe: Recipe, data: DataSet, work: Path, weights: Path | None, notify: Callable[[str], object]
     ) -> None:
         if recipe.loss.name not in (SOFTMAX, *PAIRWISE):
             raise TrainingError(f"a loss must be one of {', '.join((SOFTMAX, *PAIRWISE))}, got '{recipe.loss.name}'")
-        self.recipe, self.data, self.work, self.weights, self.say = recipe, data, work, weights, say
+        self.recipe, self.data, self.work, self.weights, self.notify = recipe, data, work, weights, notify
         model, schedule = recipe.model, recipe.schedule
         self.photos = read_photos(data.base, model.photo_size or model.input_size, work / "photos.npy")
         for problem in self.photos.problems:
-            say(f"left out {problem}")
+            notify(f"left out {problem}")
         learned, validated = split(self.photos.labels, schedule.validation, recipe.seed)
         self.learned, self.validated = self.photos.of(learned), self.photos.of(validated)
         with _computing_in(schedule.precision):
             self.network = self._build()
         per_class = None if recipe.loss.name == SOFTMAX else recipe.loss.per_class
         self.batches = Batches(self.network.preprocessing, schedule.batch, per_class, recipe.seed)
-        self.course = Course(schedule, work, recipe.optimiser.learning_rate, self._validate, say)
+        self.course = TrainingLog(schedule, work, recipe.optimiser.learning_rate, self._validate, notify)
 
     def _build(self) -> Network:
         unit = self.recipe.loss.name != SOFTMAX
@@ -111,7 +111,7 @@ class Training:
         if done:
             optimiser.build(model.trainable_variables)
             model.load_weights(self.course.weights(done))
-            self.say(f"going on after epoch {done}")
+            self.notify(f"going on after epoch {done}")
         if not self.course.ended:
             augmentation = Augmentation(recipe.augmentation, recipe.model.input_size, recipe.seed + done)
             model.fit(

@@ -59,7 +59,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     draft.replace(path)
 
 
-class Course(tf.keras.callbacks.Callback):
+class TrainingLog(tf.keras.callbacks.Callback):
     """Logs each epoch, keeps the best weights, lowers the learning rate, and ends the training.
 
     `judge` gives an epoch's further figures. TrainingError when the loss is no longer a number, or when the recipe's
@@ -72,14 +72,14 @@ class Course(tf.keras.callbacks.Callback):
         folder: Path,
         rate: float,
         judge: Callable[[], Row],
-        say: Callable[[str], object],
+        notify: Callable[[str], object],
     ) -> None:
         super().__init__()
         self.schedule = schedule
         self.folder = folder
         self.first_rate = rate
         self.judge = judge
-        self.say = say
+        self.notify = notify
         self.rows = read_rows(folder / "log.csv")
 
     @property
@@ -121,7 +121,7 @@ class Course(tf.keras.callbacks.Callback):
         self._lower_rate()
         self._keep()
         self.model.stop_training = self.ended
-        self.say("  ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items()))
+        self.notify("  ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items()))
 
     def _keep(self) -> None:
         draft = self.folder / "draft.weights.h5"

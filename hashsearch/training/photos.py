@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hashsearch.errors import ImageError, TrainingError
 from hashsearch.evaluation.data.pictures import Picture, Problem
 from hashsearch.images.decoding import resize_square
-from hashsearch.overlap import batched, started_ahead
+from hashsearch.overlap import batched, prefetch
 
 _BATCH, _WORKERS = 64, 4
 Labels = NDArray[np.int64]
@@ -108,7 +108,7 @@ def _each(pictures: Sequence[Picture], side: int) -> Iterator[tuple[Picture, NDA
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         ahead = batched(pictures, _BATCH)
-        for batch in started_ahead(ahead, lambda some: [(one, pool.submit(read, one)) for one in some], ahead=1):
+        for batch in prefetch(ahead, lambda some: [(one, pool.submit(read, one)) for one in some], ahead=1):
             for picture, future in batch:
                 yield picture, future.result()
 

@@ -63,7 +63,7 @@ class Studying:
         self.study, self.data_folder, self.weights, self.out = study, data_folder, weights, out
         self._open_scratch = open_scratch
 
-    def run(self, say: Say) -> Summary:
+    def run(self, notify: Say) -> Summary:
         """Train and judge, one data set after the other. What fails is told and the rest goes on.
 
         `say` must be a function of a module, which other processes can import.
@@ -75,33 +75,33 @@ class Studying:
             entries = []
             for recipe in self.study.recipes:
                 try:
-                    entries += self._trained(replace(recipe, data=table), data, say)
+                    entries += self._trained(replace(recipe, data=table), data, notify)
                 except HashsearchError as error:
                     failed[f"{data.name}/{recipe.name}"] = str(error)
-                    say(f"{data.name}/{recipe.name} failed: {error}")
+                    notify(f"{data.name}/{recipe.name} failed: {error}")
             plan = replace(self.study.plan, data=(table,), methods=(*self.study.plan.methods, *entries))
             summary = Runner(plan, self.out / "results", self._open_scratch).run(
-                make_tasks(plan, self.data_folder), say
+                make_tasks(plan, self.data_folder), notify
             )
             made, kept, failed = made + summary.made, kept + summary.kept, failed | dict(summary.failed)
         return Summary(made, kept, failed)
 
-    def _trained(self, recipe: Recipe, data: DataSet, say: Say) -> list[Entry]:
+    def _trained(self, recipe: Recipe, data: DataSet, notify: Say) -> list[Entry]:
         """The embedders of a recipe, one or two, as methods of the comparison."""
         begun = self.weights.get(recipe.model.network)
-        say(f"{data.name}/{recipe.name}")
+        notify(f"{data.name}/{recipe.name}")
         out = self.out / "embedders" / safe_name(data.name)
         folder = out / recipe.name
         if not is_done(recipe, data, out):
-            _train_alone(recipe, data, out, Path(begun) if begun else None, say)
+            _train_alone(recipe, data, out, Path(begun) if begun else None, notify)
         folders = [folder, *([folder.with_name(f"{folder.name}-classes")] if recipe.loss.probabilities else [])]
         return [Entry(one.name, "exact", Network(str(one)), {}) for one in folders]
 
 
-def _train_alone(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, say: Say) -> None:
+def _train_alone(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, notify: Say) -> None:
     with ProcessPoolExecutor(1, get_context("spawn"), _begin) as alone:
         try:
-            alone.submit(train, recipe, data, out, weights, say).result()
+            alone.submit(train, recipe, data, out, weights, notify).result()
         except BrokenProcessPool as error:
             raise TrainingError("the training's process was ended from outside, perhaps for want of memory") from error
 

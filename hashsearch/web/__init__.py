@@ -9,7 +9,7 @@ from flask import Flask
 
 from hashsearch.errors import ConfigError
 from hashsearch.web import api, failures, pages, pictures, security
-from hashsearch.web.answers import AT_ONCE, WAITING, Answerer
+from hashsearch.web.service import AT_ONCE, WAITING, SearchService
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -32,7 +32,7 @@ def create_app(searchers: Mapping[str, Searcher], settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # an id may hold two slashes in a row
     app.url_map.converters["id"] = pictures.IdConverter
-    answerer, shown = Answerer(searchers, settings.limits), pictures.Pictures(settings)
+    answerer, shown = SearchService(searchers, settings.limits), pictures.Pictures(settings)
     failures.handle(app)
     security.guard(app, settings.host)
     app.register_blueprint(api.blueprint(answerer))

@@ -10,13 +10,13 @@ from werkzeug.exceptions import BadRequest
 
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.search.searcher import Searcher
-from hashsearch.web.answers import Answerer
 from hashsearch.web.request import read
+from hashsearch.web.service import SearchService
 
 _HEALTH_SECONDS = 3
 
 
-def blueprint(answerer: Answerer) -> Blueprint:
+def blueprint(answerer: SearchService) -> Blueprint:
     """`POST /api/search`, `POST /api/explain/<id>`, `GET /api/images/<id>`, `GET /api/models`, `GET /healthz`."""
     routes = Blueprint("api", __name__)
 

@@ -14,9 +14,9 @@ from werkzeug.exceptions import BadRequest
 
 from hashsearch.images.decoding import thumbnail
 from hashsearch.search.searcher import Hit
-from hashsearch.web.answers import Answer, Answerer
 from hashsearch.web.pictures import SIDE, Pictures
 from hashsearch.web.request import asked
+from hashsearch.web.service import Answer, SearchService
 
 COUNTS = (12, 24, 48, 96)
 _DEFAULT_COUNT = 24
@@ -45,7 +45,7 @@ class Query:
     id: str | None = None
 
 
-def blueprint(answerer: Answerer, pictures: Pictures) -> Blueprint:
+def blueprint(answerer: SearchService, pictures: Pictures) -> Blueprint:
     """`GET /`: the page, with hits where it has `?id=`. `POST /`: hits for an uploaded image."""
     routes = Blueprint("pages", __name__)
 

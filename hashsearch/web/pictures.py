@@ -14,7 +14,7 @@ from werkzeug.routing import PathConverter
 from hashsearch.errors import ImageError
 from hashsearch.images.decoding import decode, thumbnail
 from hashsearch.images.sources import file_within
-from hashsearch.web.answers import AT_ONCE, Answerer
+from hashsearch.web.service import AT_ONCE, SearchService
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -53,7 +53,7 @@ class Pictures:
             return thumbnail(decode(stream.read(self.limits.max_bytes + 1), self.limits), SIDE)
 
 
-def blueprint(answerer: Answerer, pictures: Pictures) -> Blueprint:
+def blueprint(answerer: SearchService, pictures: Pictures) -> Blueprint:
     """`GET /images/<id>`."""
     routes = Blueprint("pictures", __name__)
 

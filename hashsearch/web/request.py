@@ -19,7 +19,7 @@ _MOST_VALUES = 1000  # of all filters together
 
 
 @dataclass(frozen=True)
-class Asked:
+class SearchRequest:
     """One of image, id and vector, and how to search with it. `radius`: all images within it instead of the k best.
 
     `model` is the name of one that is served, None the first.
@@ -34,7 +34,7 @@ class Asked:
     options: SearchOptions = SearchOptions()
 
 
-def read(request: Request) -> Asked:
+def read(request: Request) -> SearchRequest:
     """What an API request asks for. BadRequest, UnsupportedMediaType; SearchError for an option outside its range."""
     if request.mimetype == "application/json":
         fields = parse_json(request.get_data(), "the body")
@@ -49,7 +49,7 @@ def read(request: Request) -> Asked:
     )
 
 
-def asked(fields: Mapping[str, Any], image: bytes | None = None) -> Asked:
+def asked(fields: Mapping[str, Any], image: bytes | None = None) -> SearchRequest:
     """What fields as JSON holds them, and the bytes of an image, ask for."""
     values = {name: _check(name, value) for name, value in fields.items()}
     given = [name for name in ("id", "vector") if name in values] + ["image"] * (image is not None)
@@ -61,7 +61,7 @@ def asked(fields: Mapping[str, Any], image: bytes | None = None) -> Asked:
         raise BadRequest(f"radius answers every image within it, so {idle[0]} cannot go with it")
     query = {name: values.pop(name) for name in ("id", "vector", "crop", "radius", "model") if name in values}
     filters = values.pop("filters", {})
-    return Asked(image=image, **query, options=SearchOptions(**values, **filters))
+    return SearchRequest(image=image, **query, options=SearchOptions(**values, **filters))
 
 
 def parse_json(text: bytes | str, what: str) -> Any:

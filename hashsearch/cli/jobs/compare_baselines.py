@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.cli.options import EXIT_REJECTS, networks_and_files, say, with_settings
+from hashsearch.cli.options import EXIT_REJECTS, networks_and_files, notify, with_settings
 from hashsearch.services import load_encoder
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def run(settings: Settings, config: Path, out: Path, data_folder: Path | None, w
 
     plan = read_plan(config, networks_and_files(weights), settings.embedders)
     tasks = make_tasks(plan, data_folder or config.parent)
-    runner = Runner(plan, out, lambda prefix: Scratch.clearing(connect_cluster(settings, say), prefix))
-    summary = runner.run(tasks, say)
-    say(f"{summary}; results: {out}")
+    runner = Runner(plan, out, lambda prefix: Scratch.clearing(connect_cluster(settings, notify), prefix))
+    summary = runner.run(tasks, notify)
+    notify(f"{summary}; results: {out}")
     if summary.failed:
         sys.exit(EXIT_REJECTS)
 
@@ -106,13 +106,13 @@ def nightly(settings: Settings, folder: Path, queries: int, labels: Path | None,
     told = read_labels(labels) if labels else None
     history = History(folder, settings.index)
     encoder = load_encoder(settings)
-    index = ImageIndex.open(connect_cluster(settings, say), settings.index, encoder)
+    index = ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
     last = last_run(settings.home / "jobs" / index.alias)
     night = measure(Searcher(encoder, index), history, queries=queries, labels=told, last_run=last)
     page = keep(history)
     for line in lines(night):
         click.echo(line)
     click.echo(night["summary"])
-    say(f"history: {page}")
+    notify(f"history: {page}")
     if night["worse"] and fail_when_worse:
         sys.exit(EXIT_WORSE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.cli.options import EXIT_REJECTS, networks_and_files, say, with_settings
+from hashsearch.cli.options import EXIT_REJECTS, networks_and_files, notify, with_settings
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -46,10 +46,10 @@ def main(settings: Settings, study: Path, data_folder: Path | None, weights: tup
         data_folder or study.parent,
         files,
         out,
-        lambda prefix: Scratch.clearing(connect_cluster(settings, say), prefix),
+        lambda prefix: Scratch.clearing(connect_cluster(settings, notify), prefix),
     )
-    summary = studying.run(say)
+    summary = studying.run(notify)
     (out / "models.md").write_text(tables_of_models(out / "results", out / "embedders"), encoding="utf-8")
-    say(f"{summary}; tables: {out / 'models.md'}")
+    notify(f"{summary}; tables: {out / 'models.md'}")
     if summary.failed:
         sys.exit(EXIT_REJECTS)

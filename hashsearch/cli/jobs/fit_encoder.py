@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.cli.options import catalogs_argument, embedder_options, say, with_settings
+from hashsearch.cli.options import catalogs_argument, embedder_options, notify, with_settings
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -86,7 +86,7 @@ def main(
             vectors.append(batch.vectors)
             labels += [category[source] for source in batch.sources]
             for source, error in batch.errors.items():
-                say(f"left out {source}: {error}")
+                notify(f"left out {source}: {error}")
             bar.update(len(batch.sources) + len(batch.errors))
     encoder = Encoder.fit(EmbedderSpec.of(network), np.concatenate(vectors), hashes, terms, stored, labels)
     encoder.save(out)
@@ -101,7 +101,7 @@ def tell_untaught(binarizer: Binarizer, categories: Sequence[str | None]) -> Non
     if left_out := int((~binarizer.learns_from(categories)).sum()):
         unknown = categories.count(None)
         alone = left_out - unknown
-        say(f"no labels for {binarizer.name}: {unknown} images have no category, {alone} the only of theirs")
+        notify(f"no labels for {binarizer.name}: {unknown} images have no category, {alone} the only of theirs")
 
 
 def cells_for(images: int) -> int:

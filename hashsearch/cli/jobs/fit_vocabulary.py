@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hashsearch.cli.options import catalogs_argument, say
+from hashsearch.cli.options import catalogs_argument, notify
 
 
 @click.command()
@@ -44,7 +44,7 @@ def main(
         if isinstance(found, LocalFeatures):
             seen.append(found)
         else:
-            say(f"left out {source}: {found}")
-    say(f"learning {words} words from {sum(map(len, seen))} keypoints")
+            notify(f"left out {source}: {found}")
+    notify(f"learning {words} words from {sum(map(len, seen))} keypoints")
     vocabulary.fit(seen).save(out)
     click.echo(f"{out}: vocabulary {vocabulary.fingerprint}, {words} words of {features}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.cli.options import EXIT_REJECTS, say, with_settings
+from hashsearch.cli.options import EXIT_REJECTS, notify, with_settings
 from hashsearch.services import load_encoder
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ def main(
     words = _load_vocabulary(vocabulary) if vocabulary else None
     encoder = load_encoder(settings)
     encoder.warm()  # before an index of it is made: the network may be missing
-    index = ImageIndex.open_or_create(connect_cluster(settings, say), settings.index, encoder)
+    index = ImageIndex.open_or_create(connect_cluster(settings, notify), settings.index, encoder)
     index = index.with_vocabulary(words.fingerprint if words else None)
     writer = BulkWriter(index.client, index.alias)
     indexer = Indexer(encoder, index, writer, settings.limits, workers, allow_private, words)
     summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects, graph=graph)
-    say(f"{summary}; '{settings.index}' holds {index.count()} images")
+    notify(f"{summary}; '{settings.index}' holds {index.count()} images")
     if summary.rejected:
-        say(f"rejected entries: {rejects}")
+        notify(f"rejected entries: {rejects}")
         sys.exit(EXIT_REJECTS)
 
 

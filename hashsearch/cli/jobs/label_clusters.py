@@ -12,7 +12,7 @@ from hashsearch.cli.options import (
     EXIT_REJECTS,
     catalogs_argument,
     embedder_options,
-    say,
+    notify,
     with_settings,
 )
 
@@ -87,7 +87,7 @@ def export(
             progress=bar.update,
         )
     for problem in done.problems:
-        say(f"left out {problem}")
+        notify(f"left out {problem}")
     click.echo(done)
     sys.exit(EXIT_REJECTS if done.problems else 0)
 
@@ -111,9 +111,9 @@ def import_(table: Path, names: Path | None, out: Path) -> None:
     naming.write_catalog(out, rows, labels)
     changes = naming.changes(rows, labels, given)
     for name in changes.unknown:
-        say(f"not in {table}: {name}")
+        notify(f"not in {table}: {name}")
     for label in changes.alone:
-        say(f"only one picture: {label}")
+        notify(f"only one picture: {label}")
     click.echo(f"{out}: {changes}")
     sys.exit(EXIT_REJECTS if changes.unknown else 0)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hashsearch.cli.options import say
+from hashsearch.cli.options import notify
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -50,5 +50,5 @@ def _learn(path: Path, folder: Path, weights: Path | None, out: Path) -> None:
     from hashsearch.training.recipes import read_recipe
 
     recipe = read_recipe(path)
-    made = train(recipe, data_of(recipe.data, folder, recipe.seed), out, weights, say)
+    made = train(recipe, data_of(recipe.data, folder, recipe.seed), out, weights, notify)
     click.echo(f"{made}: embedder '{made.name}'")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.cli.options import EXIT_REJECTS, say, with_settings
+from hashsearch.cli.options import EXIT_REJECTS, notify, with_settings
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -65,8 +65,8 @@ def main(
         (out / "curve.svg").write_text(draw(tuning), encoding="utf-8")
     tuned = tuning.tuned()
     if not dry_run:
-        searcher.index.with_tuned(tuned)
-        say(f"'{settings.index}' is searched so from now on, where nothing else is asked for")
+        searcher.index.save_tuning(tuned)
+        notify(f"'{settings.index}' is searched so from now on, where nothing else is asked for")
     sys.exit(EXIT_REJECTS if rejects else 0)
 
 
@@ -80,7 +80,7 @@ def _embedded(encoder: Encoder, catalog: Path, most: int) -> tuple[Vectors, int]
     batches = list(embed_sources(encoder.embedder, sample_sources([Catalog(catalog)], most, seed=0)))
     for batch in batches:
         for source, error in batch.errors.items():
-            say(f"left out {source}: {error}")
+            notify(f"left out {source}: {error}")
     vectors = np.concatenate([batch.vectors for batch in batches])
     usable = encoder.encodable(vectors)
     rejects = sum(len(batch.errors) for batch in batches) + int(np.count_nonzero(~usable))

@@ -16,7 +16,7 @@ from hashsearch.errors import EvaluationError, HashsearchError, StoreError
 from hashsearch.evaluation.compare.plan import Entry
 from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.evaluation.data.tasks import Task
-from hashsearch.evaluation.methods import Method, Place
+from hashsearch.evaluation.methods import Method, RunContext
 from hashsearch.evaluation.methods.cache import Extracted, FeatureCaches
 from hashsearch.evaluation.methods.classes import Classes
 from hashsearch.evaluation.methods.features import Feature
@@ -51,7 +51,7 @@ class _Seen:
         return [{"picture": picture, "reason": reason} for picture, reason in reasons.items()]
 
 
-def measure(entry: Entry, task: Task, caches: FeatureCaches, place: Place, k: int) -> Measured:
+def measure(entry: Entry, task: Task, caches: FeatureCaches, place: RunContext, k: int) -> Measured:
     """The method's answers to every query of the task, and its costs.
 
     A query that fails has no hits and is told among the failures; where all of them fail, the first one's reason is the

@@ -14,7 +14,7 @@ from hashsearch.embedders import located
 from hashsearch.errors import ConfigError, HashsearchError
 from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.evaluation.data.tasks import Task, make_task, with_distractors
-from hashsearch.evaluation.methods import FUSION, Kind, Method, Place, kind_of
+from hashsearch.evaluation.methods import FUSION, Kind, Method, RunContext, kind_of
 from hashsearch.evaluation.methods.features import FEATURES, Features, features_of, options_of
 from hashsearch.evaluation.methods.fusion import RANK_CONSTANT
 from hashsearch.files import safe_name
@@ -48,7 +48,7 @@ class Entry:
     def _kind(self) -> Kind:
         return kind_of(self.kind)
 
-    def make(self, place: Place) -> Method:
+    def make(self, place: RunContext) -> Method:
         """The method itself, which has learned nothing yet."""
         return self._kind.make(place, self.options)
 
@@ -162,7 +162,7 @@ def _method(table: Table, weights: Mapping[str, str], trained: Path | None) -> E
         chosen.setdefault("weights", weights[seen])
     entry = Entry(name, kind, features_of(searched.takes, seen, chosen), options)
     try:
-        entry.make(Place(_no_scratch))  # refuses options outside their range, now rather than after hours
+        entry.make(RunContext(_no_scratch))  # refuses options outside their range, now rather than after hours
     except TypeError as error:
         raise ConfigError(f"an option is of another type than it must be: {error}") from error
     _ = entry.settings

@@ -22,7 +22,7 @@ from hashsearch.evaluation.compare.measuring import Measured, measure
 from hashsearch.evaluation.compare.plan import Entry, Fusion, Plan
 from hashsearch.evaluation.compare.results import Result, locked_results, result_path, task_path
 from hashsearch.evaluation.data.tasks import Task
-from hashsearch.evaluation.methods import Place
+from hashsearch.evaluation.methods import RunContext
 from hashsearch.evaluation.methods.cache import FeatureCaches
 from hashsearch.evaluation.methods.fusion import fused
 from hashsearch.evaluation.metrics.projection import projected, sampled
@@ -62,7 +62,7 @@ class Runner:
         self._open_scratch = open_scratch
         self._maps: dict[tuple[str, ...], Any] = {}
 
-    def run(self, tasks: Sequence[Task], say: Callable[[str], object]) -> Summary:
+    def run(self, tasks: Sequence[Task], notify: Callable[[str], object]) -> Summary:
         """Bring every result up to date. A method that fails is told to `say`, its error to its file; others go on.
 
         ConfigError while another run writes to the same results.
@@ -72,7 +72,7 @@ class Runner:
         bar = tqdm(total=len(tasks) * len(self.plan.methods), unit=" methods", desc="compared")
         with ExitStack() as stack, bar:
             stack.enter_context(locked_results(self.results))
-            place = Place(self._opener(stack), self.plan.seed)
+            place = RunContext(self._opener(stack), self.plan.seed)
             for task, method, caches in self._jobs(tasks):
                 where = f"{task.data}/{task.name}/{method.name}"
                 bar.set_postfix_str(where)
@@ -80,7 +80,7 @@ class Runner:
                     kept += 1
                 elif error := self._compare(task, method, caches, place):
                     failed[where] = error
-                    say(f"{where} failed: {error}")
+                    notify(f"{where} failed: {error}")
                 else:
                     made += 1
                 bar.update()
@@ -134,7 +134,7 @@ class Runner:
             "k": self.plan.k,
         }
 
-    def _compare(self, task: Task, method: Entry | Fusion, caches: FeatureCaches, place: Place) -> str | None:
+    def _compare(self, task: Task, method: Entry | Fusion, caches: FeatureCaches, place: RunContext) -> str | None:
         """Make one result, and return its error if it has one."""
         began = perf_counter()
         found: Result = {"failures": []}
@@ -151,7 +151,7 @@ class Runner:
         write_json(self._path(task, method), result)
         return error
 
-    def _measured(self, task: Task, method: Entry, caches: FeatureCaches, place: Place) -> Result:
+    def _measured(self, task: Task, method: Entry, caches: FeatureCaches, place: RunContext) -> Result:
         done = measure(method, task, caches, place, self.plan.k)
         drawn = self._map(task, method, caches) if method.kind in _MAPPED else None
         return {**self._judged(task, done), "map": drawn}

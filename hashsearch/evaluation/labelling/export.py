@@ -1,7 +1,6 @@
 """Catalogs to what a person labels: their pictures, embedded, mapped and clustered, as a table for Spotlight.
 
-Beside it lies a CSV file with a row for each cluster, to write the names into. `hashsearch.evaluation.labelling.naming` reads
-both back.
+Beside it lies a CSV file with a row for each cluster, to write the names into. The module `naming` reads both back.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from hashsearch.evaluation.data.pictures import Problem
 from hashsearch.evaluation.labelling.clusters import ALONE, Clustering, Clusters
 from hashsearch.evaluation.labelling.tables import write_table
 from hashsearch.evaluation.metrics.projection import components, placed, sampled
-from hashsearch.hashing.vectors import Vectors, has_direction
+from hashsearch.hashing.vectors import Vectors, is_normalizable
 from hashsearch.images.decoding import decode, thumbnail
 from hashsearch.images.sources import read_source
-from hashsearch.overlap import started_ahead
+from hashsearch.overlap import prefetch
 
 if TYPE_CHECKING:
     from hashsearch.embedders import Embedder
@@ -138,7 +137,7 @@ def _seen(
         reasons |= {source: str(error) for source, error in batch.errors.items()}
         progress(len(batch.sources) + len(batch.errors))
     for source, vector in vectors.items():
-        if not has_direction(vector[np.newaxis])[0]:
+        if not is_normalizable(vector[np.newaxis])[0]:
             reasons[source] = "a vector must be finite numbers, not all zero, but the network gave others"
     kept = [entry for entry in entries if entry.source not in reasons]
     left_out = [Problem(entry.id, reasons[entry.source]) for entry in entries if entry.source in reasons]
@@ -173,7 +172,7 @@ def _rows(
 def _thumbnails(entries: Iterable[Entry]) -> Iterator[bytes | None]:
     """A JPEG of each picture, in order; they are made ahead, and only so many are in memory."""
     with ThreadPoolExecutor(_WORKERS, "thumbnail") as pool:
-        for future in started_ahead(entries, lambda entry: pool.submit(_thumbnail, entry.source), _AHEAD):
+        for future in prefetch(entries, lambda entry: pool.submit(_thumbnail, entry.source), _AHEAD):
             yield future.result()
 
 

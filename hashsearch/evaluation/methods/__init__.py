@@ -12,7 +12,7 @@ from hashsearch.evaluation.methods.codes import Codes
 from hashsearch.evaluation.methods.exact import Exact
 from hashsearch.evaluation.methods.hashes import Hashes
 from hashsearch.evaluation.methods.local import Local
-from hashsearch.evaluation.methods.method import Method, Place
+from hashsearch.evaluation.methods.method import Method, RunContext
 
 __all__ = ["FUSION", "KINDS", "Kind", "Method", "Place", "kind_of"]
 
@@ -30,7 +30,7 @@ class Kind:
         """The names of its options."""
         return {option.name for option in fields(self.method)} - {"place"}
 
-    def make(self, place: Place, options: Mapping[str, Any]) -> Method:
+    def make(self, place: RunContext, options: Mapping[str, Any]) -> Method:
         """A new method, which has learned nothing yet. ConfigError or SearchError for an option outside its range."""
         made: Method = self.method(place, **options)
         return made

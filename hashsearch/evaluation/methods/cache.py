@@ -21,7 +21,7 @@ from hashsearch.errors import ConfigError, HashsearchError
 from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.evaluation.methods.features import Feature, Features
 from hashsearch.files import safe_name
-from hashsearch.overlap import batched, started_ahead
+from hashsearch.overlap import batched, prefetch
 
 BATCH = 128  # pictures that pass a network at once
 _PART = 16 * BATCH  # pictures whose features go into one file: what a kill costs
@@ -144,7 +144,7 @@ def _extracted(features: Features, asked: Iterable[tuple[str, Picture]]) -> Iter
             return error
 
     with ThreadPoolExecutor(_WORKERS, "extract") as pool:
-        batches = started_ahead(
+        batches = prefetch(
             batched(asked, BATCH),
             lambda batch: [(key, pool.submit(prepare, picture)) for key, picture in batch],
             ahead=2,

@@ -11,7 +11,7 @@ import numpy as np
 from hashsearch.errors import ConfigError, EvaluationError
 from hashsearch.evaluation.methods.exact import directions
 from hashsearch.evaluation.methods.features import Feature
-from hashsearch.evaluation.methods.method import Labels, Place, Ranking, best
+from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, best
 from hashsearch.hashing.vectors import Vectors
 
 
@@ -40,7 +40,7 @@ class Classes:
     Their plain product would put what the classifier is surest of before the copy of a picture that it doubts.
     """
 
-    place: Place
+    place: RunContext
     classifier: str = "softmax"
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.methods.features import Feature
-from hashsearch.evaluation.methods.method import Labels, Place, Ranking, Shelf
+from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, ScratchIndex
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.hashing.vectors import Vectors
@@ -24,7 +24,7 @@ _CELL = 16  # images learned from for one cell, as jobs.fit_encoder has it
 class Codes:
     """Recall by codes of `bits` bits, re-ranked by cosine; `candidates` and `strategy` are those of a search."""
 
-    place: Place
+    place: RunContext
     bits: int = 1024
     binarizer: str = "rotation"
     sub_codes: str = "cells"
@@ -35,7 +35,7 @@ class Codes:
         from hashsearch.search.searcher import SearchOptions
 
         SearchOptions(candidates=self.candidates, strategy=self.strategy)  # refused before the work, not after it
-        self._shelf = Shelf(self.place)
+        self._shelf = ScratchIndex(self.place)
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None:
         if not features:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hashsearch.evaluation.methods.features import Feature
-from hashsearch.evaluation.methods.method import Labels, Place, Ranking, best
+from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, best
 from hashsearch.hashing.vectors import Vectors
 
 
@@ -16,7 +16,7 @@ from hashsearch.hashing.vectors import Vectors
 class Exact:
     """Cosine of the query to every vector."""
 
-    place: Place
+    place: RunContext
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
 

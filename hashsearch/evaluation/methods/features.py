@@ -63,7 +63,7 @@ class Features(Protocol):
         ...
 
 
-class Alone:
+class PerImageFeatures:
     """Of features that are made of each picture alone, for queries as for others."""
 
     @property
@@ -77,7 +77,7 @@ class Alone:
 
 
 @dataclass(frozen=True)
-class Network(Alone):
+class Network(PerImageFeatures):
     """Vectors of an embedder; with `crop` "sift" it sees only the box that holds the mass of the keypoints.
 
     `network` is what `embedders.load` takes without a folder of trained ones: those go by their path.
@@ -148,7 +148,7 @@ class Network(Alone):
 
 
 @dataclass(frozen=True)
-class Pixels(Alone):
+class Pixels(PerImageFeatures):
     """The picture itself, `side` pixels wide and high, values 0..1 in a row."""
 
     side: int = 32
@@ -166,7 +166,7 @@ class Pixels(Alone):
 
 
 @dataclass(frozen=True)
-class Colours(Alone):
+class Colours(PerImageFeatures):
     """How much of a picture has which colour: a vector whose cosine is the Bhattacharyya coefficient."""
 
     @property
@@ -182,7 +182,7 @@ class Colours(Alone):
 
 
 @dataclass(frozen=True)
-class Hash(Alone):
+class Hash(PerImageFeatures):
     """A perceptual hash by its name; with `turned` a query's are those of its eight turned and mirrored variants."""
 
     hash: str
@@ -205,7 +205,7 @@ class Hash(Alone):
 
 
 @dataclass(frozen=True)
-class Variants(Alone):
+class Variants(PerImageFeatures):
     """The hashes of a picture in all eight ways that it can be turned and mirrored, in steps of 90 degrees."""
 
     hash: str
@@ -223,7 +223,7 @@ class Variants(Alone):
 
 
 @dataclass(frozen=True)
-class Keypoints(Alone):
+class Keypoints(PerImageFeatures):
     """Local features as bytes, which `LocalFeatures.from_array` reads."""
 
     kind: str

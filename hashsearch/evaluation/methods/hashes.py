@@ -10,7 +10,7 @@ import numpy as np
 
 from hashsearch.errors import ConfigError
 from hashsearch.evaluation.methods.features import Feature
-from hashsearch.evaluation.methods.method import Labels, Place, Ranking, Shelf
+from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, ScratchIndex
 
 
 @dataclass
@@ -20,13 +20,13 @@ class Hashes:
     With a `radius` hits differ in at most so many bits, and none that do are missing among the first k.
     """
 
-    place: Place
+    place: RunContext
     radius: int | None = None
 
     def __post_init__(self) -> None:
         if self.radius is not None and not (isinstance(self.radius, int) and self.radius >= 0):
             raise ConfigError(f"a radius must be a number of bits from 0 on, got {self.radius!r}")
-        self._shelf = Shelf(self.place)
+        self._shelf = ScratchIndex(self.place)
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from hashsearch.errors import ConfigError, EvaluationError
 from hashsearch.evaluation.methods.features import Feature
-from hashsearch.evaluation.methods.method import Labels, Place, Ranking, Shelf
+from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, ScratchIndex
 
 if TYPE_CHECKING:
     from hashsearch.descriptors.keypoints import LocalFeatures
@@ -26,7 +26,7 @@ class Local:
     `verified` of them are matched. "brute": all pictures are, and those that do not match are no hits.
     """
 
-    place: Place
+    place: RunContext
     recall: str = "words"
     words: int = 4096
     verified: int = 50
@@ -36,7 +36,7 @@ class Local:
             raise ConfigError(f"the recall of local features must be one of {', '.join(RECALLS)}, got '{self.recall}'")
         if not isinstance(self.verified, int) or not 0 <= self.verified <= 1000:
             raise ConfigError(f"from 0 to 1000 pictures can be verified, got {self.verified!r}")
-        self._shelf = Shelf(self.place)
+        self._shelf = ScratchIndex(self.place)
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None:
         if self.recall == "brute":

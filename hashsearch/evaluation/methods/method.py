@@ -23,17 +23,17 @@ NOTHING: Ranking = (np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 @dataclass(frozen=True)
-class Place:
+class RunContext:
     """Where methods work: indices on a cluster, which is started when the first method asks; the seed of all chance."""
 
     open_scratch: Callable[[], Scratch]
     seed: int = 0
 
 
-class Shelf:
+class ScratchIndex:
     """One method's place among the indices: a name that no other has, and what is made under it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: RunContext) -> None:
         self._place = place
         self._opened: Scratch | None = None
 

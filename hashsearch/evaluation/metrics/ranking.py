@@ -2,8 +2,8 @@
 
 A function of `relevant` takes `(queries, ranks) bool`, best rank first, False where a query has fewer hits; one of
 `counts` also takes `(queries,)`: how many relevant images there are to be found. It returns `(queries,) float64`, one
-figure a query, which `hashsearch.evaluation.metrics.statistics` turns into means with intervals. A rank nobody filled counts as
-an irrelevant hit, so precision at 5 of a search with three hits is out of five.
+figure a query, which the module `statistics` turns into means with intervals. A rank nobody filled counts as an
+irrelevant hit, so precision at 5 of a search with three hits is out of five.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Against:
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class SectionComparison:
     """A section judged: its table, and every method against the baseline; methods are named."""
 
     section: Section
@@ -85,7 +85,7 @@ class Standing:
         return [result for result in self.section.working if result is not best and self.cell(result, MAIN).mark]
 
 
-def judge(section: Section, baseline: str | None = None) -> Standing:
+def judge(section: Section, baseline: str | None = None) -> SectionComparison:
     """The section's table with winners and paired tests; the baseline as `Section.baseline` chooses it."""
     chosen = section.baseline(baseline)
     cells = {}
@@ -93,7 +93,7 @@ def judge(section: Section, baseline: str | None = None) -> Standing:
         cells.update(_quality_cells(section, column))
     for cost in COSTS:
         cells.update(_cost_cells(section.working, cost))
-    return Standing(section, chosen, cells, _against(section, chosen))
+    return SectionComparison(section, chosen, cells, _against(section, chosen))
 
 
 def _quality_cells(section: Section, column: str) -> dict[tuple[str, str], Cell]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hashsearch.evaluation.report import tables
-from hashsearch.evaluation.report.comparing import COSTS, QUALITY, Standing
+from hashsearch.evaluation.report.comparing import COSTS, QUALITY, SectionComparison
 from hashsearch.evaluation.report.summary import Line, summarise, summarise_all
 from hashsearch.evaluation.report.tables import Entry, Table
 from hashsearch.reporting.tables import _escaped, harmless
@@ -20,7 +20,7 @@ MARKS = (
 OVERVIEW = "mAP@10, in parentheses the share of right first hits."
 
 
-def markdown(standings: Sequence[Standing]) -> str:
+def markdown(standings: Sequence[SectionComparison]) -> str:
     """Summary and tables for a document."""
     parts = ["# Comparison", _lines(summarise_all(standings))]
     parts.append(f"{MARKS} In parentheses: 95 % intervals by bootstrap over the queries.")
@@ -66,7 +66,7 @@ def _entry(entry: Entry) -> str:
     return f"{text} ({entry.below})" if entry.below else text
 
 
-def table_of_all(standings: Sequence[Standing]) -> str:
+def table_of_all(standings: Sequence[SectionComparison]) -> str:
     """CSV: a row for each data set, task and method, with every figure, its interval and its mark."""
     heads = ["data", "task", "method", "kind", "error", "baseline", "difference", "p_value"]
     for column in QUALITY:
@@ -80,7 +80,7 @@ def table_of_all(standings: Sequence[Standing]) -> str:
     return out.getvalue()
 
 
-def _csv_rows(standing: Standing) -> list[dict[str, Any]]:
+def _csv_rows(standing: SectionComparison) -> list[dict[str, Any]]:
     section = standing.section
     rows = []
     for result in (*section.working, *section.failed):
@@ -98,7 +98,7 @@ def _csv_rows(standing: Standing) -> list[dict[str, Any]]:
     return rows
 
 
-def everything(standings: Sequence[Standing]) -> dict[str, Any]:
+def everything(standings: Sequence[SectionComparison]) -> dict[str, Any]:
     """The same for JSON, with the summary's sentences and the groups' figures."""
     return {
         "summary": [line._asdict() for line in summarise_all(standings)],

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hashsearch.evaluation.data.distortions import Distortion
 from hashsearch.evaluation.report import curves, maps, robustness, summary, tables
-from hashsearch.evaluation.report.comparing import Standing
+from hashsearch.evaluation.report.comparing import SectionComparison
 from hashsearch.evaluation.report.examples import examples, failures
 from hashsearch.evaluation.report.sections import Result, Section
 from hashsearch.reporting import svg
@@ -39,7 +39,7 @@ KINDS = {
 }
 
 
-def write_page(standings: Sequence[Standing], about: Mapping[str, Any], pictures: bool = True) -> str:
+def write_page(standings: Sequence[SectionComparison], about: Mapping[str, Any], pictures: bool = True) -> str:
     """HTML below 10 MB, with fewer thumbnails where it would be more.
 
     `about` has `command`, how the report was made, and `at`, when.
@@ -60,7 +60,7 @@ def _distorted(image: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[np
     return Distortion(made["name"], made["strength"], made.get("seed", 0)).apply(image)
 
 
-def _render(standings: Sequence[Standing], about: Mapping[str, Any], budget: int) -> str:
+def _render(standings: Sequence[SectionComparison], about: Mapping[str, Any], budget: int) -> str:
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
@@ -87,12 +87,12 @@ def _render(standings: Sequence[Standing], about: Mapping[str, Any], budget: int
     )
 
 
-def _title(standings: Sequence[Standing], methods: Sequence[str]) -> str:
+def _title(standings: Sequence[SectionComparison], methods: Sequence[str]) -> str:
     data = {standing.section.data for standing in standings}
     return f"{counted(len(methods), 'method')} compared on {counted(len(data), 'data set')}"
 
 
-def _kinds_shown(standings: Sequence[Standing]) -> dict[str, str]:
+def _kinds_shown(standings: Sequence[SectionComparison]) -> dict[str, str]:
     present = {result.kind for result in _results(standings)}
     return {kind: name for kind, name in KINDS.items() if kind in present}
 
@@ -108,7 +108,7 @@ def _legend_line(kind: str, dash: str | None) -> str:
     )
 
 
-def _view(at: int, standing: Standing, budget: int, pictures: bool) -> dict[str, Any]:
+def _view(at: int, standing: SectionComparison, budget: int, pictures: bool) -> dict[str, Any]:
     """What the template shows of a section; parts that are not there are empty."""
     section = standing.section
     shown = curves.telling(section, standing.baseline, _LINES)
@@ -194,12 +194,12 @@ def _unread(section: Section) -> list[tuple[str, str, str]]:
     ]
 
 
-def _results(standings: Sequence[Standing]) -> Iterator[Result]:
+def _results(standings: Sequence[SectionComparison]) -> Iterator[Result]:
     for standing in standings:
         yield from (*standing.section.working, *standing.section.failed)
 
 
-def _settings(standings: Sequence[Standing]) -> Iterator[tuple[str, str, str]]:
+def _settings(standings: Sequence[SectionComparison]) -> Iterator[tuple[str, str, str]]:
     """Method, kind and settings, once for each that differs."""
     seen = set()
     for result in _results(standings):
@@ -209,7 +209,7 @@ def _settings(standings: Sequence[Standing]) -> Iterator[tuple[str, str, str]]:
             yield result.method, result.kind, told
 
 
-def _distinct(standings: Sequence[Standing], name: str) -> Iterator[dict[str, Any]]:
+def _distinct(standings: Sequence[SectionComparison], name: str) -> Iterator[dict[str, Any]]:
     """The different values of a part of the results, such as the machine; without its load, which always differs."""
     seen = []
     for result in _results(standings):

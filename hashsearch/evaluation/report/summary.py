@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hashsearch.evaluation.report.comparing import Against, Standing, compare
+from hashsearch.evaluation.report.comparing import Against, SectionComparison, compare
 from hashsearch.evaluation.report.robustness import breaking_point, mean_accuracy, series_of
 from hashsearch.evaluation.report.sections import FIRST, MAIN, Figure, Result
 from hashsearch.evaluation.report.words import difference, with_interval
@@ -24,7 +24,7 @@ class Line(NamedTuple):
     says: str
 
 
-def summarise(standing: Standing) -> list[Line]:
+def summarise(standing: SectionComparison) -> list[Line]:
     """A section in words."""
     section, best = standing.section, standing.section.best
     if best is None:
@@ -44,14 +44,14 @@ def _first(result: Result) -> str:
     return f", the first hit right for {found.value:.1%} of queries" if found else ""
 
 
-def _ties(standing: Standing) -> str:
+def _ties(standing: SectionComparison) -> str:
     same = [result.method for result in standing.as_good_as_best()]
     if same:
         return f"It is not significantly better than {listed(same)}."
     return "It is significantly better than every other." if len(standing.section.working) > 1 else ""
 
 
-def _baseline(standing: Standing) -> list[Line]:
+def _baseline(standing: SectionComparison) -> list[Line]:
     baseline, best = standing.baseline, standing.section.best
     if baseline is None or not standing.against:
         return []
@@ -74,7 +74,7 @@ def _named(names: Sequence[str]) -> str:
     return f" ({listed(names)})" if names else ""
 
 
-def _fusions(standing: Standing) -> list[str]:
+def _fusions(standing: SectionComparison) -> list[str]:
     """For each fusion whether it adds anything to the best of its parts (where unknown: of all single methods)."""
     section = standing.section
     sentences = []
@@ -86,7 +86,7 @@ def _fusions(standing: Standing) -> list[str]:
     return sentences
 
 
-def parts_of(standing: Standing, fusion: Result) -> list[Result]:
+def parts_of(standing: SectionComparison, fusion: Result) -> list[Result]:
     """The methods that a fusion fuses: the list in its settings that names such, else all single ones."""
     section = standing.section
     for value in (fusion.content.get("settings") or {}).values():
@@ -106,7 +106,7 @@ def _gain_sentence(fusion: Result, part: Result, found: Against) -> str:
     return f"{fusion.method} is worse than its best part alone, {part.method}: {told}."
 
 
-def _classifiers(standing: Standing) -> list[Line]:
+def _classifiers(standing: SectionComparison) -> list[Line]:
     """What share of queries a classifier tells the class of, which no figure of a ranking says."""
     known = [
         f"{result.method} {accuracy:.1%}"
@@ -116,7 +116,7 @@ def _classifiers(standing: Standing) -> list[Line]:
     return [Line("As classifiers", f"the class is told for {listed(known, 6)} of queries.")] if known else []
 
 
-def _fastest(standing: Standing, best: Result) -> list[Line]:
+def _fastest(standing: SectionComparison, best: Result) -> list[Line]:
     near = [
         (latency, result)
         for result in standing.section.working
@@ -134,7 +134,7 @@ def _fastest(standing: Standing, best: Result) -> list[Line]:
     return [Line("Fastest within a point of the best", says)]
 
 
-def _distortions(standing: Standing, best: Result) -> list[Line]:
+def _distortions(standing: SectionComparison, best: Result) -> list[Line]:
     series = series_of(standing.section)
     known = [(value, one) for one in series if (value := mean_accuracy(best, one)) is not None]
     known.sort(key=lambda pair: pair[0])
@@ -149,7 +149,7 @@ def _distortions(standing: Standing, best: Result) -> list[Line]:
     return lines + _specialists(standing, best)
 
 
-def _specialists(standing: Standing, best: Result) -> list[Line]:
+def _specialists(standing: SectionComparison, best: Result) -> list[Line]:
     """Distortions at which another method is clearly better than the best over all: what a fusion could bring."""
     found = []
     for one in series_of(standing.section):
@@ -183,7 +183,7 @@ def _hardest_groups(best: Result) -> list[Line]:
     return [Line("Hardest classes", f"for {best.method} {listed(hard)}.")]
 
 
-def _without_hits(standing: Standing) -> list[Line]:
+def _without_hits(standing: SectionComparison) -> list[Line]:
     """Methods that answer with nothing at all, such as a search within a radius: zeros that are none of ranking."""
     empty = {result.method: sum(not found for found in result.rows) for result in standing.section.working}
     says = [
@@ -194,7 +194,7 @@ def _without_hits(standing: Standing) -> list[Line]:
     return [Line("No hit at all", f"{listed(says)}.")] if says else []
 
 
-def _failures(standing: Standing) -> list[Line]:
+def _failures(standing: SectionComparison) -> list[Line]:
     section = standing.section
     lines = [Line("Failed", f"{result.method}: {result.error}") for result in section.failed]
     lines += [Line("Left out", note) for note in section.notes]
@@ -216,7 +216,7 @@ def _failures(standing: Standing) -> list[Line]:
     return lines
 
 
-def summarise_all(standings: Sequence[Standing]) -> list[Line]:
+def summarise_all(standings: Sequence[SectionComparison]) -> list[Line]:
     """What holds over all sections: who wins how often, who is on average best, what failed."""
     told = [standing for standing in standings if standing.section.best]
     wins: dict[str, int] = {}
@@ -242,7 +242,7 @@ def summarise_all(standings: Sequence[Standing]) -> list[Line]:
     return lines
 
 
-def _on_average(told: Sequence[Standing]) -> list[Line]:
+def _on_average(told: Sequence[SectionComparison]) -> list[Line]:
     everywhere = [
         result.method
         for result in told[0].section.working

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hashsearch.evaluation.report.comparing import COSTS, QUALITY, Cell, Standing
+from hashsearch.evaluation.report.comparing import COSTS, QUALITY, Cell, SectionComparison
 from hashsearch.evaluation.report.robustness import breaking_point, mean_accuracy, series_of
 from hashsearch.evaluation.report.sections import FIRST, MAIN, Result, named
 from hashsearch.evaluation.report.words import interval
@@ -43,7 +43,7 @@ class Table:
     lines: tuple[Line, ...]
 
 
-def methods_of(standings: Sequence[Standing]) -> list[str]:
+def methods_of(standings: Sequence[SectionComparison]) -> list[str]:
     """Every method there is, those that stand best on average first; those that never worked last."""
     places: dict[str, list[float]] = {}
     for standing in standings:
@@ -55,7 +55,7 @@ def methods_of(standings: Sequence[Standing]) -> list[str]:
     return sorted(means, key=lambda method: (means[method], method))
 
 
-def overview(standings: Sequence[Standing]) -> Table:
+def overview(standings: Sequence[SectionComparison]) -> Table:
     """A row for each method, a column for each section: average precision, below it the share of right first hits."""
     kinds = {
         result.method: result.kind
@@ -70,7 +70,7 @@ def overview(standings: Sequence[Standing]) -> Table:
     return Table(columns, tuple(lines))
 
 
-def _overview_entry(standing: Standing, method: str) -> Entry:
+def _overview_entry(standing: SectionComparison, method: str) -> Entry:
     result = standing.section.find(method)
     if result is None:
         failed = any(one.method == method for one in standing.section.failed)
@@ -80,7 +80,7 @@ def _overview_entry(standing: Standing, method: str) -> Entry:
     return Entry(_figure(cell), share(first.value) if first else "", cell.mark, _order(cell))
 
 
-def figures(standing: Standing) -> Table:
+def figures(standing: SectionComparison) -> Table:
     """A section's methods, best first, then those that failed: figures with intervals, tests and costs."""
     baseline = standing.baseline
     columns = [(named(name), "") for name in QUALITY]
@@ -95,7 +95,7 @@ def figures(standing: Standing) -> Table:
     return Table(tuple(columns), tuple(lines))
 
 
-def _entries(standing: Standing, result: Result) -> list[Entry]:
+def _entries(standing: SectionComparison, result: Result) -> list[Entry]:
     entries = [_quality_entry(standing.cell(result, column)) for column in QUALITY]
     against = standing.against.get(result.method)
     if against is None:
@@ -123,7 +123,7 @@ def _order(cell: Cell) -> float | None:
     return cell.figure.value if cell.figure else None
 
 
-def breaking(standing: Standing) -> Table | None:
+def breaking(standing: SectionComparison) -> Table | None:
     """For each method the strength at which a distortion breaks it, and its mean; None without distortions."""
     series = series_of(standing.section)
     if not series:
@@ -147,7 +147,7 @@ def _breaking_entry(result: Result, one: Any) -> Entry:
     return Entry(point or NOTHING, "" if mean is None else f"{mean:.0%}", mark, mean)
 
 
-def thresholds(standing: Standing) -> Table:
+def thresholds(standing: SectionComparison) -> Table:
     """How well a similarity tells relevant hits from others: the area under the ROC, and a threshold."""
     columns = (("ROC area", ""), ("similarity from", "for the precision"), ("precision", "wanted"), ("recall", "there"))
     lines = []

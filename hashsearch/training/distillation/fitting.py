@@ -87,7 +87,7 @@ def augment(pixels: tf.Tensor, size: int, random: tf.random.Generator) -> tf.Ten
     return (middle + (x - middle) * factor(0.3)) * factor(0.1) + factor(0.2) - 1.0
 
 
-class Fitting:
+class DistillationRun:
     """One training run; `step` learns from a batch, `save` and `load` keep everything that a resumed run needs."""
 
     def __init__(self, net: Architecture, recipe: FitRecipe, start: dict[str, np.ndarray], steps: int) -> None:
@@ -181,7 +181,7 @@ def fit(
     photos = len(views.labels)
     rng = np.random.default_rng(seed)
     start = first_parameters(net, views.teacher[0].shape[1], int(views.labels.max()) + 1, rng)
-    fitting = Fitting(net, recipe, start, len(recipe.epochs) * (photos // recipe.batch))
+    fitting = DistillationRun(net, recipe, start, len(recipe.epochs) * (photos // recipe.batch))
     centre = views.teacher[0].astype(np.float32).mean(axis=0)
     state = out / "state.npz"
     behind = fitting.load(state) if state.exists() else 0
@@ -198,7 +198,9 @@ def fit(
     return fitting.network()
 
 
-def _epoch(fitting: Fitting, views: Views, centre: np.ndarray, phase: Phase, rng: np.random.Generator) -> np.ndarray:
+def _epoch(
+    fitting: DistillationRun, views: Views, centre: np.ndarray, phase: Phase, rng: np.random.Generator
+) -> np.ndarray:
     """The mean losses of one pass over all photos, each in a randomly drawn view."""
     batch = fitting.recipe.batch
     order = rng.permutation(len(views.labels))

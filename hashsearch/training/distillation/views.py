@@ -14,7 +14,7 @@ from PIL import Image
 from hashsearch.embedders import Embedder
 from hashsearch.errors import TrainingError
 from hashsearch.images.decoding import decode
-from hashsearch.overlap import batched, started_ahead
+from hashsearch.overlap import batched, prefetch
 
 BATCH = 128
 WORKERS = 2
@@ -106,7 +106,7 @@ def _iterate_view(
 
     with ThreadPoolExecutor(WORKERS) as pool:
         numbers = batched(range(len(paths)), BATCH)
-        for futures in started_ahead(numbers, lambda batch: [pool.submit(cut, number) for number in batch], ahead=1):
+        for futures in prefetch(numbers, lambda batch: [pool.submit(cut, number) for number in batch], ahead=1):
             small, large = zip(*(future.result() for future in futures), strict=True)
             yield np.stack(small), teacher.forward(np.stack(large)).astype(np.float16)
 

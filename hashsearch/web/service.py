@@ -20,7 +20,7 @@ from hashsearch.errors import SearchError
 from hashsearch.images.decoding import Limits, crop, decode
 from hashsearch.search.explanation import Explanation
 from hashsearch.search.searcher import Hit, Searcher
-from hashsearch.web.request import Asked
+from hashsearch.web.request import SearchRequest
 
 AT_ONCE = min(4, os.cpu_count() or 1)  # a pass uses several cores, an image of 50 million pixels 150 MB
 WAITING = 8
@@ -69,7 +69,7 @@ class _Seen:
     confidences: Mapping[str, float]
 
 
-class Answerer:
+class SearchService:
     """Answers what was asked with the searcher of a model, within the limits of an image."""
 
     def __init__(self, searchers: Mapping[str, Searcher], limits: Limits) -> None:
@@ -85,7 +85,7 @@ class Answerer:
         except KeyError:
             raise SearchError(f"model must be one of {', '.join(self.searchers)}, got '{model}'") from None
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: SearchRequest) -> Answer:
         """ImageError, SearchError, HashingError, StoreError; ServiceUnavailable when too many images wait."""
         started = perf_counter()
         searcher = self.searcher(asked.model)
@@ -103,7 +103,7 @@ class Answerer:
             image=seen.image if seen else None,
         )
 
-    def explain(self, asked: Asked, image_id: str) -> Explanation:
+    def explain(self, asked: SearchRequest, image_id: str) -> Explanation:
         """Why what was asked finds an indexed image, or why not; the same errors, ImageNotFound for another id."""
         searcher = self.searcher(asked.model)
         query: str | NDArray[np.float32] | None = asked.vector if asked.id is None else asked.id
@@ -144,7 +144,7 @@ class Gate:
             self._room.release()
 
 
-def _search(searcher: Searcher, asked: Asked, vector: NDArray[np.float32] | None) -> list[Hit]:
+def _search(searcher: Searcher, asked: SearchRequest, vector: NDArray[np.float32] | None) -> list[Hit]:
     if asked.id is not None:
         if asked.radius is None:
             return searcher.by_id(asked.id, asked.options)
@@ -155,7 +155,7 @@ def _search(searcher: Searcher, asked: Asked, vector: NDArray[np.float32] | None
     return searcher.within_radius(vector, asked.radius, asked.options)
 
 
-def _query(asked: Asked, seen: _Seen | None) -> dict[str, Any]:
+def _query(asked: SearchRequest, seen: _Seen | None) -> dict[str, Any]:
     if seen is not None:
         height, width = seen.image.shape[:2]
         told = {"by": "image", "width": width, "height": height}
