@@ -37,6 +37,25 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any
 
 
 @contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A path for a library that writes files by name; what it writes there becomes `path` once it is complete.
+
+    The draft has the name of `path` with `.new-` before it, so that it keeps the ending. After an error `path` is as
+    before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".new-{path.name}")
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to fill that becomes `folder` at the end; after an error there is none.
 
