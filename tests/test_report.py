@@ -21,12 +21,12 @@ from hashsearch.cli.jobs.compare_baselines import main
 from hashsearch.errors import ConfigError
 from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.report.comparing import SectionComparison, judge
-from hashsearch.evaluation.report.curves import telling
+from hashsearch.evaluation.report.curves import most_telling
 from hashsearch.evaluation.report.robustness import breaking_point, series_of
 from hashsearch.evaluation.report.sections import read_sections
 from hashsearch.evaluation.report.summary import summarise, summarise_all
 from hashsearch.evaluation.report.writing import write_report
-from hashsearch.reporting.svg import Scale, spread
+from hashsearch.reporting.axes import Scale, spread
 from hashsearch.reporting.words import amount, chance, gain, listed, share
 
 EMPTY_ELEMENTS = ("meta", "img", "br")
@@ -426,7 +426,7 @@ def test_of_many_methods_each_kind_and_the_baseline_are_drawn(tmp_path: Path) ->
     files.method("plain", WRONG, "exact")
     files.method("pHash", WRONG, "hash")
     found = standing(tmp_path, "codes 11")
-    drawn = [result.method for result in telling(found.section, found.baseline, 5)]
+    drawn = [result.method for result in most_telling(found.section, found.baseline, 5)]
     assert drawn == ["codes 0", "codes 1", "codes 11", "plain", "pHash"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hashsearch.duplicates.finding import Group, Member
 from hashsearch.images.sources import file_within
 from hashsearch.reporting.album import Album
-from hashsearch.reporting.style import STYLE
+from hashsearch.reporting.style import page_style
 from hashsearch.reporting.words import counted
 
 GROUPS, IMAGES = 200, 12  # shown, and of each group
@@ -55,7 +55,7 @@ class Sheets:
             loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
         return environment.get_template("sheets.html").render(
-            style=Markup(STYLE.read_text() + (_TEMPLATES / "sheets.css").read_text()),
+            style=Markup(page_style(pictures=True) + (_TEMPLATES / "sheets.css").read_text()),
             shown=self._shown,
             left_out=about["summary"].groups - len(self._shown),
             unseen=sum(shot.picture is None for _, shots in self._shown for shot in shots),

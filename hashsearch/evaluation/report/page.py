@@ -18,7 +18,8 @@ from hashsearch.evaluation.report.examples import examples, failures
 from hashsearch.evaluation.report.sections import Result, Section
 from hashsearch.reporting import svg
 from hashsearch.reporting.album import Album
-from hashsearch.reporting.style import STYLE
+from hashsearch.reporting.scatter import largest_classes
+from hashsearch.reporting.style import page_style
 from hashsearch.reporting.words import counted
 
 MAX_BYTES = 10_000_000
@@ -73,7 +74,7 @@ def _render(standings: Sequence[SectionComparison], about: Mapping[str, Any], bu
     methods = tables.methods_of(standings)
     return environment.get_template("page.html").render(
         about=about,
-        style=Markup(STYLE.read_text()),
+        style=Markup(page_style(pictures=True)),
         script=Markup((_TEMPLATES / "sort.js").read_text()),
         title=_title(standings, methods),
         lines=summary.summarise_all(standings),
@@ -111,7 +112,7 @@ def _legend_line(kind: str, dash: str | None) -> str:
 def _view(at: int, standing: SectionComparison, budget: int, pictures: bool) -> dict[str, Any]:
     """What the template shows of a section; parts that are not there are empty."""
     section = standing.section
-    shown = curves.telling(section, standing.baseline, _LINES)
+    shown = curves.most_telling(section, standing.baseline, _LINES)
     album = Album(budget, develop=_distorted)
     return {
         "id": f"section-{at}",
@@ -125,7 +126,7 @@ def _view(at: int, standing: SectionComparison, budget: int, pictures: bool) -> 
         "legend": _legend(shown),
         "precision_recall": curves.precision_recall(section, shown) if shown else "",
         "latency": curves.quality_against_latency(section, standing.baseline),
-        "robustness": [(one.name, robustness.chart(one, shown)) for one in robustness.series_of(section)],
+        "robustness": [(one.name, curves.robustness(one, shown)) for one in robustness.series_of(section)],
         "breaking": tables.breaking(standing),
         "confusion": _confusion(section),
         "maps": _maps(section),
@@ -167,7 +168,7 @@ def _maps(section: Section) -> list[tuple[str, str]]:
         if not found or not found.get("rows") or (key := json.dumps(found["pca"][:20])) in seen or len(seen) == _MAPS:
             continue
         seen.add(key)
-        if len(maps.coloured_classes([section.base[row]["label"] for row in found["rows"]])) > 1:
+        if len(largest_classes([section.base[row]["label"] for row in found["rows"]])) > 1:
             names = [name for name in maps.PROJECTIONS if found.get(name)]
             charts += [
                 (f"{maps.PROJECTIONS[name]} of {result.features}", maps.landscape(section, result, name))
