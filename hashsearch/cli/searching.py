@@ -181,15 +181,15 @@ def codes(
     options = SearchOptions(k=query.k, category=query.category, attributes=query.attributes, **recall)
     if len(query) > 1 and query.crop is None and radius is None and explained is None:
         sys.exit(_print_each(_search_each(query, options), as_json))
-    asked = query.single("a search with --crop, --radius or --explain")
+    example = query.single("a search with --crop, --radius or --explain")
     if explained is not None and radius is not None:
         raise click.UsageError("--explain is about the k most similar images: it does not go with --radius")
     searcher = open_searcher(query.settings)
     if explained is not None:
-        explanation = searcher.explain(asked, explained, options)
+        explanation = searcher.explain(example, explained, options)
         click.echo(json.dumps(explanation.as_dict()) if as_json else explanation.as_lines())
         return
-    _print_hits(_hits(searcher, asked, radius, options), as_table, as_json)
+    _print_hits(_hits(searcher, example, radius, options), as_table, as_json)
 
 
 def _hits(searcher: Searcher, query: str | NDArray[np.uint8], radius: int | None, options: SearchOptions) -> list[Hit]:
@@ -221,19 +221,19 @@ def phash(
 
     if turned and query.image_ids:
         raise click.UsageError("--turned turns the picture itself: give IMAGE instead of --id")
-    asked, filters = query.single("search phash"), query.filters()
+    example, filters = query.single("search phash"), query.filters()
     searcher = open_phash_searcher(query.settings)
-    if isinstance(asked, str):
+    if isinstance(example, str):
         by_id, within_radius_of = searcher.by_id, searcher.within_radius_of
         hits = (
-            by_id(asked, query.k, filters=filters)
+            by_id(example, query.k, filters=filters)
             if radius is None
-            else within_radius_of(asked, radius, filters=filters)
+            else within_radius_of(example, radius, filters=filters)
         )
     elif radius is None:
-        hits = searcher.by_image(asked, query.k, turned=turned, filters=filters)
+        hits = searcher.by_image(example, query.k, turned=turned, filters=filters)
     else:
-        hits = searcher.within_radius(asked, radius, turned=turned, filters=filters)
+        hits = searcher.within_radius(example, radius, turned=turned, filters=filters)
     _print_hits(hits, as_table, as_json)
 
 
@@ -257,12 +257,12 @@ def sift(
     from hashsearch.descriptors.words import Vocabulary
     from hashsearch.search.by_keypoints import as_table
 
-    words, asked, filters = Vocabulary.load(vocabulary), query.single("search sift"), query.filters()
+    words, example, filters = Vocabulary.load(vocabulary), query.single("search sift"), query.filters()
     searcher = open_keypoint_searcher(query.settings, words)
-    if isinstance(asked, str):
-        hits = searcher.by_id(asked, query.k, candidates=matched, turned=turned, filters=filters)
+    if isinstance(example, str):
+        hits = searcher.by_id(example, query.k, candidates=matched, turned=turned, filters=filters)
     else:
-        hits = searcher.by_image(asked, query.k, candidates=matched, turned=turned, filters=filters)
+        hits = searcher.by_image(example, query.k, candidates=matched, turned=turned, filters=filters)
     _print_hits(hits, as_table, as_json)
 
 

@@ -45,7 +45,11 @@ def demo(settings: Settings, catalog: Path | None) -> None:
 
     The catalog is a drawn one, or your own. A first query is answered before the page is served, until Ctrl-C.
     """
+    from hashsearch.catalog.reading import Catalog
+
     check_address(settings.host, settings.port)
+    if catalog:
+        Catalog(catalog).check()
     from hashsearch.cli.tour import show
     from hashsearch.node.node import LocalNode
 

@@ -15,6 +15,7 @@ from hashsearch.services import open_indexer
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
+    from hashsearch.descriptors.words import Vocabulary
 
 
 @click.command(cls=Command)
@@ -60,18 +61,21 @@ def main(
     Exit code: 0 all entries are in the index, 3 some were rejected and are listed, 1 the run failed, 2 wrong options.
     """
     from hashsearch.catalog.reading import Catalog
-    from hashsearch.indexing.pipeline import index_catalog
 
     source = Catalog(catalog, dict(columns))
     source.check()
-    words = None
-    if vocabulary:
-        from hashsearch.descriptors.words import Vocabulary
+    words = _load_vocabulary(vocabulary) if vocabulary else None
+    from hashsearch.indexing.pipeline import index_catalog
 
-        words = Vocabulary.load(vocabulary)
     indexer = open_indexer(settings, notify, vocabulary=words, workers=workers, allow_private=allow_private)
     summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects_file, graph=graph)
     notify(f"{summary}; '{settings.index}' holds {indexer.index.count()} images")
     if summary.rejected:
         notify(f"rejected entries: {rejects}")
         sys.exit(EXIT_REJECTS)
+
+
+def _load_vocabulary(file: Path) -> Vocabulary:
+    from hashsearch.descriptors.words import Vocabulary
+
+    return Vocabulary.load(file)
