@@ -81,9 +81,12 @@ class Group(click.Group):
         return command
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        if self.default and (not args or args[0] not in (*self.list_commands(context), *context.help_option_names)):
+        if self.default and not (args and self._is_own(context, args[0])):
             args = [self.default, *args]
         return super().parse_args(context, args)
+
+    def _is_own(self, context: click.Context, word: str) -> bool:
+        return word in context.help_option_names or self.get_command(context, word) is not None
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         command = self.get_command(context, self.default) if self.default else None
