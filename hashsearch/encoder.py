@@ -233,8 +233,7 @@ class Encoder:
 
     def save(self, folder: Path) -> Path:
         """Write the folder and return it; it appears whole or not at all. EncoderError when it exists or cannot be."""
-        if folder.exists():
-            raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
+        check_new(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
@@ -314,6 +313,12 @@ class Encoder:
             "rerank_vectors": self.rerank_vectors.arrays(),
         }
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+
+
+def check_new(folder: Path) -> None:
+    """EncoderError when there is something at the folder that an encoder is to be saved in."""
+    if folder.exists():
+        raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
 
 
 def stored_fields(rerank_vector: NDArray[Any], code: Codes, sub_codes: Sequence[str]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ PACKAGE = Path(hashsearch.__file__).parent
 
 # Each room may use itself and those before it.
 ROOMS = (
-    "errors files provenance overlap images config hashing embedders encoder descriptors catalog elastic node indexing "
-    "search services reporting evaluation training duplicates web demo cli"
+    "errors telemetry files provenance overlap images config hashing embedders encoder descriptors catalog elastic "
+    "node indexing search services reporting evaluation training duplicates web demo cli"
 ).split()
 
 # Who may use what is not ours; everything else is open to all.
@@ -35,6 +35,7 @@ CONFINED = {
     "pyarrow": {"catalog", "evaluation"},
     "matplotlib": {"training", "evaluation"},
     "sklearn": {"evaluation"},
+    "tqdm": {"cli"},
 }
 
 PURE = (

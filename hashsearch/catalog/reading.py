@@ -64,6 +64,23 @@ class Catalog:
         if not self.path.exists():
             raise CatalogError(f"there is no catalog at '{self.path}'")
 
+    def check(self) -> None:
+        """Refuse a file of an unknown format, and columns that a table does not have, before any entry is read.
+
+        JSON lines may differ in their names, so their columns are not checked.
+        """
+        if self.path.is_dir():
+            return
+        first = next(self._rows(), None)
+        if not isinstance(first, dict) or not _has_header(self.path):
+            return
+        for role, column in self.columns.items():
+            if column not in first:
+                raise ConfigError(
+                    f"the {role} is in column '{column}', which '{self.path.name}' does not have: its columns are "
+                    f"{', '.join(first)}"
+                )
+
     @cached_property
     def fingerprint(self) -> str:
         """Changes when a file's content, a folder's file names or the columns change: then no checkpoint holds."""
@@ -168,6 +185,10 @@ def _checked(entry: Entry) -> Entry | BadEntry:
         return BadEntry(entry.id, f"an id may have at most {_MAX_ID_BYTES} bytes, got {size}")
     attributes = orjson.loads(written)["attributes"]
     return replace(entry, attributes={name: value for name, value in attributes.items() if name and not _empty(value)})
+
+
+def _has_header(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".parquet"))
 
 
 def _empty(value: Any) -> bool:
