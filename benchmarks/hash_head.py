@@ -28,9 +28,9 @@ from hashsearch.evaluation.methods.cache import FeatureCaches
 from hashsearch.evaluation.methods.features import Network
 from hashsearch.evaluation.metrics.ranking import average_precision
 from hashsearch.files import safe_name as file_name
-from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.training.hash_head import make_binarizer
 
 K, FEW, MANY = 10, 100, 500
 HEADER = "mAP@10 by codes | of 100 by cosine | cosine's ten among 100 | among 500 | fitted in CPU s"

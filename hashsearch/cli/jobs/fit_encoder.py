@@ -76,8 +76,8 @@ def main(
     from hashsearch import embedders
     from hashsearch.catalog.reading import Catalog, sample_labelled
     from hashsearch.encoder import EmbedderSpec, Encoder, check_new
-    from hashsearch.hashing.binarizers import make_binarizer
     from hashsearch.hashing.rerank_vectors import RerankVectors
+    from hashsearch.training.hash_head import make_binarizer
 
     check_new(out)
     hashes, vectors = make_binarizer(binarizer, bits=bits, seed=seed), RerankVectors(rerank_dims, rerank_dtype, seed)

@@ -27,6 +27,7 @@ from hashsearch.evaluation.methods.cache import FeatureCaches
 from hashsearch.evaluation.methods.fusion import fused
 from hashsearch.evaluation.metrics.projection import projected, sampled
 from hashsearch.files import read_json, safe_name, write_json
+from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.provenance import machine, now, versions
 
 if TYPE_CHECKING:
@@ -52,14 +53,20 @@ class Runner:
     """Compares the methods of a plan; results, and features below `features/`, go into the folder `results`.
 
     `open_scratch` connects to Elasticsearch; it gets the prefix that all indices of these results are named with.
+    `make_binarizer` makes binarizers by name that can be fitted.
     """
 
     def __init__(
-        self, plan: Plan, results: Path, open_scratch: Callable[[str], AbstractContextManager[Scratch]]
+        self,
+        plan: Plan,
+        results: Path,
+        open_scratch: Callable[[str], AbstractContextManager[Scratch]],
+        make_binarizer: Callable[..., Binarizer] = make_binarizer,
     ) -> None:
         self.plan = plan
         self.results = results
         self._open_scratch = open_scratch
+        self._make_binarizer = make_binarizer
         self._maps: dict[tuple[str, ...], Any] = {}
 
     def run(self, tasks: Sequence[Task], notify: Callable[[str], object]) -> Summary:
@@ -72,7 +79,7 @@ class Runner:
         bar = tqdm(total=len(tasks) * len(self.plan.methods), unit=" methods", desc="compared")
         with ExitStack() as stack, bar:
             stack.enter_context(locked_results(self.results))
-            place = RunContext(self._opener(stack), self.plan.seed)
+            place = RunContext(self._opener(stack), self.plan.seed, self._make_binarizer)
             for task, method, caches in self._jobs(tasks):
                 where = f"{task.data}/{task.name}/{method.name}"
                 bar.set_postfix_str(where)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.methods.features import Feature
+from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 
 if TYPE_CHECKING:
     from hashsearch.elastic.scratch import Scratch
@@ -24,10 +25,14 @@ NOTHING: Ranking = (np.empty(0, np.int64), np.empty(0, np.float32))
 
 @dataclass(frozen=True)
 class RunContext:
-    """Where methods work: indices on a cluster, which is started when the first method asks; the seed of all chance."""
+    """Where methods work: indices on a cluster, which is started when the first method asks; the seed of all chance.
+
+    `make_binarizer` makes binarizers by name that can be fitted.
+    """
 
     open_scratch: Callable[[], Scratch]
     seed: int = 0
+    make_binarizer: Callable[..., Binarizer] = make_binarizer
 
 
 class ScratchIndex:
