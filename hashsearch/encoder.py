@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,9 +24,10 @@ from numpy.typing import NDArray
 from hashsearch.embedders import BUNDLED, Embedder
 from hashsearch.embedders import load as load_embedder
 from hashsearch.errors import EncoderError, HashingError
+from hashsearch.files import atomic_folder
 from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.hashing.bits import Codes
-from hashsearch.hashing.rerank_vectors import RerankVectors, as_json
+from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
 from hashsearch.hashing.vectors import Labels, Vectors, check_labels, is_normalizable, normalised
 
@@ -49,10 +49,6 @@ class Encoded:
     rerank_vectors: NDArray[Any]
     codes: Codes
     sub_codes: Terms
-
-    def fields(self, row: int) -> dict[str, Any]:
-        """The document's fields for one image."""
-        return stored_fields(self.rerank_vectors[row], self.codes[row], self.sub_codes[row].tolist())
 
 
 @dataclass(frozen=True)
@@ -236,12 +232,8 @@ class Encoder:
         if folder.exists():
             raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
-                draft = Path(scratch) / folder.name
-                draft.mkdir()
+            with atomic_folder(folder) as draft:
                 self._write(draft)
-                draft.rename(folder)
         except OSError as error:
             raise EncoderError(f"the encoder could not be saved in {folder}: {error}") from error
         return folder
@@ -314,11 +306,6 @@ class Encoder:
             "rerank_vectors": self.rerank_vectors.arrays(),
         }
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
-
-
-def stored_fields(rerank_vector: NDArray[Any], code: Codes, sub_codes: Sequence[str]) -> dict[str, Any]:
-    """The document's fields for one image: re-rank vector `(rerank_dims,)`, code `(bits // 8,)` and sub-codes."""
-    return {"embedding": as_json(rerank_vector), "code": code.tobytes().hex(), "sub_codes": list(sub_codes)}
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:

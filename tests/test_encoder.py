@@ -48,14 +48,6 @@ class TestEncode:
         assert encoded.sub_codes.shape == (5, 4)
         assert (encoder.bits, encoder.dims) == (64, DIMS)
 
-    def test_a_documents_fields(self, encoder: Encoder, vectors: Vectors) -> None:
-        encoded = encoder.encode(vectors[:3])
-        fields = encoded.fields(1)
-        assert (fields["embedding"] == encoded.rerank_vectors[1]).all()
-        assert bytes.fromhex(fields["code"]) == encoded.codes[1].tobytes()
-        assert fields["sub_codes"] == list(encoded.sub_codes[1])
-        assert all(type(term) is str for term in fields["sub_codes"])
-
     def test_a_query_is_encoded_as_an_image_is(self, encoder: Encoder, vectors: Vectors) -> None:
         encoded = encoder.encode(vectors[:20])
         for row in range(20):
