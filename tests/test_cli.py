@@ -296,7 +296,7 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
         (["search", "--id", "x", "--index", "absent"], 1, "index_not_found: there is no index 'hashsearch-absent'"),
         (["search", "--id", "x", "--es-url", "http://127.0.0.1:9"], 1, "store_unavailable: Elasticsearch does not"),
         (["search", "--id", "x", "--home", "/dev/null/home", "--es-url", ""], 1, "node_error: "),
-        (["search", "--id", "x", "--encoder", "nowhere"], 1, "encoder_error: nowhere is no complete encoder folder"),
+        (["search", "--id", "x", "--encoder", "nowhere"], 1, "encoder_error: nowhere is not a complete encoder folder"),
         (["embed", "x.jpg", "--out", "x.npz", "--embedder", "none"], 1, "unknown_embedder: an embedder must be one of"),
     ],
 )
