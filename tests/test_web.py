@@ -28,6 +28,7 @@ from werkzeug.test import TestResponse
 
 from hashsearch.config import Settings
 from hashsearch.elastic.client import connect
+from hashsearch.elastic.maintenance import add_graph
 from hashsearch.errors import ConfigError
 from hashsearch.hashing.bits import hamming
 from hashsearch.images.decoding import crop, decode
@@ -146,7 +147,7 @@ class TestSearch:
         assert set(ids(near)) == {f"{row:04}" for row in np.flatnonzero(cells == cells[0])} - {"0000"}
         every = search(web, id="0000", strategy="sub_codes", compared=10**30, k=50)
         assert len(ids(every)) == len(vectors) - 1
-        web = create_app({"shop": Searcher(encoder, index.with_graph())}, options).test_client()
+        web = create_app({"shop": Searcher(encoder, add_graph(index))}, options).test_client()
         assert ids(search(web, id="0000", k=50)) == ids(search(web, id="0000", strategy="scan", k=50)) == ids(every)
 
     def test_a_crop_is_searched_like_the_part_alone(self, web: FlaskClient, shop: Shop) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hashsearch.catalog.reading import Catalog, sample_sources
+from hashsearch.cli.jobs.index_catalog import progress_bar
 from hashsearch.config import Settings
 from hashsearch.demo.catalog import draw_catalog, draw_queries
 from hashsearch.elastic.image_index import ImageIndex
@@ -16,7 +17,8 @@ from hashsearch.elastic.writing import BulkWriter
 from hashsearch.encoder import Encoder
 from hashsearch.images.decoding import decode
 from hashsearch.images.sources import read_source
-from hashsearch.indexing.pipeline import Indexer, index_catalog
+from hashsearch.indexing.pipeline import Indexer
+from hashsearch.indexing.runs import index_catalog
 from hashsearch.search.searcher import Searcher, SearchOptions, as_table
 from hashsearch.services import connect_cluster
 from hashsearch.web import create_app, server
@@ -33,7 +35,8 @@ def show(settings: Settings, encoder: Encoder, catalog: Path | None, notify: Cal
     name = f"demo-{entries.fingerprint[:6]}-{encoder.fingerprint[:6]}"
     index = ImageIndex.open_or_create(client, name, encoder)
     indexer = Indexer(encoder, index, BulkWriter(client, index.alias), settings.limits)
-    summary, rejects = index_catalog(entries, indexer, settings.home / "jobs")
+    with progress_bar(index.alias) as progress:
+        summary, rejects = index_catalog(entries, indexer, settings.home / "jobs", progress=progress)
     notify(f"{summary}, listed in {rejects}" if summary.rejected else str(summary))
     searcher = Searcher(encoder, index)
     image = decode(read_source(str(question), settings.limits), settings.limits)

@@ -19,12 +19,13 @@ from hashsearch.descriptors.keypoints import LocalExtractor, LocalFeatures, mirr
 from hashsearch.descriptors.matching import Match, verdict, verify
 from hashsearch.descriptors.words import Vocabulary
 from hashsearch.elastic import queries
+from hashsearch.elastic.document import described
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.errors import FetchError, HashsearchError, ImageError, SearchError, Unreadable
 from hashsearch.images.decoding import DEFAULT, Limits, decode
 from hashsearch.images.sources import read_source
 from hashsearch.overlap import prefetch
-from hashsearch.search.hits import FoundImage, described
+from hashsearch.search.hits import FoundImage
 
 MOST_CANDIDATES = 1000  # pictures read and matched for one query
 _WORKERS = 4

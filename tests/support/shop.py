@@ -16,6 +16,7 @@ from elasticsearch import Elasticsearch
 from PIL import Image, ImageDraw
 
 from hashsearch import embedders
+from hashsearch.elastic.document import StoredVectors
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.encoder import EmbedderSpec, Encoder
@@ -106,7 +107,15 @@ def _index(client: Elasticsearch, name: str, folder: Path, secret: Path, uris: M
     encoded = encoder.encode(vectors)
     index = ImageIndex.create(client, name, encoder)
     documents = [
-        (one, {**encoded.fields(row), **_text(one), "uri": uris[one], "sha256": hashlib.sha256(data[one]).hexdigest()})
+        (
+            one,
+            {
+                **StoredVectors.from_encoded(encoded, row).fields(),
+                **_text(one),
+                "uri": uris[one],
+                "sha256": hashlib.sha256(data[one]).hexdigest(),
+            },
+        )
         for row, one in enumerate(data)
     ]
     assert BulkWriter(client, index.alias).write(documents) == []
