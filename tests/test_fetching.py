@@ -128,7 +128,7 @@ def test_spaces_and_letters_of_other_alphabets_are_quoted(site: str) -> None:
 
 
 def test_private_addresses_are_refused_unless_allowed(site: str) -> None:
-    assert "must be a public one, 127.0.0.1 is 127.0.0.1" in refusal(site + "/ok", allow_private=False)
+    assert "must be public, 127.0.0.1 resolves to 127.0.0.1" in refusal(site + "/ok", allow_private=False)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_spellings_of_private_hosts(host: str) -> None:
     """Refused before a connection is tried: none of them takes the time of one."""
     started = time.monotonic()
     message = refusal(f"http://{host}:9/x.jpg", allow_private=False)
-    assert "must be a public one" in message or "failed: gaierror" in message
+    assert "must be public" in message or "failed: gaierror" in message
     assert time.monotonic() - started < 2
 
 
@@ -158,7 +158,7 @@ def test_a_redirect_to_a_private_host_is_refused(site: str, monkeypatch: pytest.
     monkeypatch.setattr(fetching, "_NOT_PUBLIC_4", blocks)
     assert fetch(f"{site}/hop/1") == BODY
     for host in ("169.254.169.254", "10.0.0.1", "[::1]", "[fd00::1]"):
-        assert "must be a public one" in refusal(f"{site}/to?http://{host}/latest/meta-data", allow_private=False)
+        assert "must be public" in refusal(f"{site}/to?http://{host}/latest/meta-data", allow_private=False)
 
 
 def test_redirect_limit(site: str) -> None:
@@ -177,7 +177,7 @@ def test_the_limit_itself_is_allowed(site: str) -> None:
 
 @pytest.mark.parametrize("path", ["/announces/99999999999", f"/announces/{len(BODY) + 1}"])
 def test_less_than_announced(site: str, path: str) -> None:
-    assert "must send all it announces" in refusal(site + path)
+    assert "bytes of its announced length are missing" in refusal(site + path)
 
 
 def test_more_than_announced_is_left_unread(site: str) -> None:

@@ -29,8 +29,7 @@ from hashsearch.embedders.bulk import BATCH
 from hashsearch.encoder import Encoder
 from hashsearch.errors import EncoderError, FetchError, ImageError
 from hashsearch.hashing.vectors import Vectors
-from hashsearch.images.decoding import DEFAULT, Limits, decode
-from hashsearch.images.sources import read_source
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.indexing.checkpoint import Checkpoint, Reject, Summary
 from hashsearch.overlap import batched, prefetch
 
@@ -85,9 +84,8 @@ class Indexer:
     encoder: Encoder
     index: ImageIndex
     writer: BulkWriter
-    limits: Limits = DEFAULT
+    reader: ImageReader = DEFAULT_READER
     workers: int = 4
-    allow_private: bool = False
     vocabulary: Vocabulary | None = None
 
     def run(self, catalog: Catalog, checkpoint: Checkpoint, progress: Callable[[int], object]) -> Summary:
@@ -129,7 +127,7 @@ class Indexer:
         if isinstance(entry, BadEntry):
             return Reject(entry.id, None, "bad_entry", entry.reason)
         try:
-            data = read_source(entry.source, self.limits, allow_private=self.allow_private)
+            data = self.reader.read(entry.source)
             sha256 = hashlib.sha256(data).hexdigest()
             text = _text_fields(entry)
             before = known.result().get(entry.id)
@@ -137,7 +135,7 @@ class Indexer:
                 kept = {name: before[name] for name in ("width", "height", "sha256")}
                 same = all(before.get(name) == text.get(name) for name in _TEXT_FIELDS)
                 return _Unchanged() if same else _Reworded(entry, {**text, **kept})
-            image = decode(data, self.limits)
+            image = self.reader.decode(data)
         except (FetchError, ImageError) as error:
             return Reject(entry.id, entry.source, error.code, str(error))
         seen = {"width": image.shape[1], "height": image.shape[0], "sha256": sha256}

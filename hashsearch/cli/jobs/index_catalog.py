@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,8 @@ def main(
     index = ImageIndex.open_or_create(connect_cluster(settings, notify), settings.index, encoder)
     index = index.with_vocabulary(words.fingerprint if words else None)
     writer = BulkWriter(index.client, index.alias)
-    indexer = Indexer(encoder, index, writer, settings.limits, workers, allow_private, words)
+    reader = replace(settings.image_reader, allow_private=allow_private)
+    indexer = Indexer(encoder, index, writer, reader, workers, words)
     summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects, graph=graph)
     notify(f"{summary}; '{settings.index}' holds {index.count()} images")
     if summary.rejected:
