@@ -109,7 +109,7 @@ class TestPageWithoutScripts:
 
     def test_it_leaves_the_strategy_to_the_product_unless_told(self, web: FlaskClient) -> None:
         page = web.get(f"/?id={RED_MUG}")
-        offered = re.findall(r'<option value="(\w*)"( selected)?>\s*(?:what|every|codes)', page.text)
+        offered = re.findall(r'<option value="(\w*)"( selected)?>\s*(?:automatic|all|codes)', page.text)
         assert offered == [("", ""), ("scan", ""), ("sub_codes", "")]
         assert "strategy=" not in page.text
         chosen = web.get(f"/?id={RED_MUG}&strategy=scan")
@@ -215,7 +215,9 @@ class TestInABrowser:
         offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
         browser.call("Network.emulateNetworkConditions", **offline)
         browser.choose_file("#image", shop.folder / RED_MUG)
-        browser.wait(f"{PROBLEM} === 'The search did not go through'")
+        browser.wait(f"{PROBLEM} === 'The search failed'")
+        message = "No answer from the search service. Check the connection and try again."
+        assert browser.ask("document.querySelector('.problem p').textContent") == message
         assert browser.ask("document.body.ariaBusy") == "false"
 
     def test_it_works_without_scripts(self, browser: Browser, address: str, shop: Shop) -> None:
