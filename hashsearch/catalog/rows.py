@@ -73,10 +73,9 @@ class RowFile:
 
     @property
     def _format(self) -> _Format:
-        found = format_of(self.path)
-        if found is None:
+        if (format_ := format_of(self.path)) is None:
             raise self._unreadable(f"its name must end in {ENDINGS}")
-        return found
+        return format_
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:
@@ -96,7 +95,8 @@ class _Damaged(Exception):
 
 
 class _Format(Protocol):
-    unit: str
+    @property
+    def unit(self) -> str: ...
 
     def columns(self, path: Path) -> list[str]: ...
 
@@ -169,21 +169,23 @@ class _Parquet:
                     yield Row(number := number + 1, values)
 
 
-_FORMATS: dict[str, _Format] = {
+_TEXT_FORMATS: dict[str, _Format] = {
     ".csv": _Delimited(","),
     ".tsv": _Delimited("\t"),
     ".jsonl": _JsonLines(),
     ".ndjson": _JsonLines(),
+}
+_FORMATS: dict[str, _Format] = {
+    **_TEXT_FORMATS,
+    **{f"{ending}.gz": format_ for ending, format_ in _TEXT_FORMATS.items()},
     ".parquet": _Parquet(),
-    **{f"{ending}.gz": _Delimited(delimiter) for ending, delimiter in ((".csv", ","), (".tsv", "\t"))},
-    **{f"{ending}.gz": _JsonLines() for ending in (".jsonl", ".ndjson")},
 }
 
 
 def format_of(path: Path) -> _Format | None:
     """The format of a file by its name's ending, None for any other ending."""
     name = path.name.lower()
-    return next((kind for ending, kind in _FORMATS.items() if name.endswith(ending)), None)
+    return next((format_ for ending, format_ in _FORMATS.items() if name.endswith(ending)), None)
 
 
 def _open_text(path: Path, errors: str) -> IO[str]:

@@ -159,10 +159,11 @@ def _eight_bits(levels: NDArray[np.generic]) -> NDArray[np.uint8]:
     if levels.dtype.itemsize == 2:
         return (levels.astype(np.uint16) >> 8).astype(np.uint8)
     whites = (1, 255, 65535) if levels.dtype.kind == "f" else (255, 65535)
-    numbers = np.nan_to_num(levels.astype(np.float32), posinf=0, neginf=0)
+    numbers: NDArray[np.float32] = np.nan_to_num(levels.astype(np.float32), posinf=0, neginf=0)
     highest = float(numbers.max())
     white = next((white for white in whites if highest <= white), highest)
-    return np.rint(np.clip(numbers, 0, white) * (255 / white)).astype(np.uint8)
+    scaled: NDArray[np.float32] = np.rint(np.clip(numbers, 0, white) * (255 / white))
+    return scaled.astype(np.uint8)
 
 
 def _turn_upright(picture: Image.Image, rgb: Image.Image) -> Image.Image:
@@ -192,7 +193,8 @@ def crop(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.uint8]:
         right, bottom = math.ceil(right * width), math.ceil(bottom * height)
     elif not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise InvalidCrop(f"a crop in pixels must lie inside the {width} x {height} image and have area, got {box!r}")
-    return image[top:bottom, left:right]
+    part: NDArray[np.uint8] = image[top:bottom, left:right]
+    return part
 
 
 def _is_number(value: object) -> bool:
