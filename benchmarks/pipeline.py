@@ -43,7 +43,8 @@ def main(
     settings: Settings, folder: Path, embedder: str, weights: str | None, images: int, documents: int, rounds: int
 ) -> None:
     """Print both parts."""
-    from hashsearch.catalog.reading import Catalog, sample_sources
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_sources
     from hashsearch.embedders import load
     from hashsearch.embedders.bulk import embed_sources
     from hashsearch.encoder import EmbedderSpec, Encoder

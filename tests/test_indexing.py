@@ -37,7 +37,8 @@ from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.hashing.vectors import normalised
-from hashsearch.images.decoding import decode
+from hashsearch.images.decoding import Limits, decode
+from hashsearch.images.sources import ImageReader
 from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
 from hashsearch.indexing.pipeline import Indexer
 from hashsearch.indexing.runs import index_catalog
@@ -302,7 +303,7 @@ class TestRejects:
 
     def test_an_image_over_a_limit(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer) -> None:
         draw(tmp_path / "pictures" / "4.png", 4, (100, 100))
-        limited = replace(indexer, limits=replace(indexer.limits, max_pixels=9_999))
+        limited = replace(indexer, reader=ImageReader(Limits(max_pixels=9_999)))
         summary, rejects = run(write(tmp_path, rows), limited, tmp_path)
         assert summary == IndexingSummary(indexed=4, rejected=1)
         assert [(reject["id"], reject["error"]) for reject in rejects] == [("p4", "too_many_pixels")]

@@ -15,8 +15,7 @@ from hashsearch.descriptors.phash import STORED
 from hashsearch.elastic import document
 from hashsearch.encoder import Encoder
 from hashsearch.errors import FetchError, ImageError
-from hashsearch.images.decoding import DEFAULT, Limits, decode
-from hashsearch.images.sources import read_source
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 
 if TYPE_CHECKING:
     from hashsearch.descriptors.words import Vocabulary
@@ -71,8 +70,7 @@ class ChangeFinder:
     """
 
     encoder: Encoder
-    limits: Limits = DEFAULT
-    allow_private: bool = False
+    reader: ImageReader = DEFAULT_READER
     vocabulary: Vocabulary | None = None
 
     def find(self, entry: Entry | BadEntry, records: Callable[[], Records]) -> Change:
@@ -80,12 +78,12 @@ class ChangeFinder:
         if isinstance(entry, BadEntry):
             return Reject(entry.id, None, "bad_entry", entry.reason)
         try:
-            data = read_source(entry.source, self.limits, allow_private=self.allow_private)
+            data = self.reader.read(entry.source)
             sha256 = hashlib.sha256(data).hexdigest()
             record = records().get(entry.id)
             if record and record[document.SHA256] == sha256:
                 return _compare(entry, record)
-            return self._new_image(entry, decode(data, self.limits), sha256)
+            return self._new_image(entry, self.reader.decode(data), sha256)
         except (FetchError, ImageError) as error:
             return Reject(entry.id, entry.source, error.code, str(error))
 

@@ -26,7 +26,7 @@ from hashsearch.embedders.bulk import BATCH
 from hashsearch.encoder import Encoder
 from hashsearch.errors import EncoderError
 from hashsearch.hashing.vectors import Vectors
-from hashsearch.images.decoding import DEFAULT, Limits
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.indexing.changes import Change, ChangeFinder, NewImage, Reject, Unchanged, UpdatedMetadata
 from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
 from hashsearch.overlap import batched, prefetch
@@ -75,9 +75,8 @@ class Indexer:
     encoder: Encoder
     index: ImageIndex
     writer: BulkWriter
-    limits: Limits = DEFAULT
+    reader: ImageReader = DEFAULT_READER
     workers: int = 4
-    allow_private: bool = False
     vocabulary: Vocabulary | None = None
 
     def run(self, catalog: Catalog, checkpoint: Checkpoint, progress: Callable[[int], object]) -> IndexingSummary:
@@ -133,7 +132,7 @@ class Indexer:
     def _start_reading(self, entries: list[Entry | BadEntry], readers: ThreadPoolExecutor) -> _Batch:
         ids = [entry.id for entry in entries if isinstance(entry, Entry)]
         records = readers.submit(self.index.records, ids)
-        finder = ChangeFinder(self.encoder, self.limits, self.allow_private, self.vocabulary)
+        finder = ChangeFinder(self.encoder, self.reader, self.vocabulary)
         return _Batch([readers.submit(finder.find, entry, records.result) for entry in entries])
 
     def _start_writing(self, batch: _Batch, writers: ThreadPoolExecutor) -> _Batch:

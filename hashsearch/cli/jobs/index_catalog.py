@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,8 @@ def main(
     index = ImageIndex.open_or_create(connect_cluster(settings, notify), settings.index, encoder)
     index = set_vocabulary(index, words.fingerprint if words else None)
     writer = BulkWriter(index.client, index.alias)
-    indexer = Indexer(encoder, index, writer, settings.limits, workers, allow_private, words)
+    reader = replace(settings.image_reader, allow_private=allow_private)
+    indexer = Indexer(encoder, index, writer, reader, workers, words)
     with progress_bar(index.alias) as progress:
         summary, rejects = index_catalog(
             source, indexer, settings.home / "jobs", rejects, graph=graph, progress=progress

@@ -75,7 +75,8 @@ def _embedded(encoder: Encoder, catalog: Path, most: int) -> tuple[Vectors, int]
     """Vectors of at most so many of a catalog's images, and how many could not be read or compared."""
     import numpy as np
 
-    from hashsearch.catalog.reading import Catalog, sample_sources
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_sources
     from hashsearch.embedders.bulk import embed_sources
 
     batches = list(embed_sources(encoder.embedder, sample_sources([Catalog(catalog)], most, seed=0)))
