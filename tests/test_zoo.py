@@ -184,7 +184,7 @@ class TestEncoder:
         older = Encoder(replace(encoder.spec, preprocessing=fields), encoder.binarizer, encoder.sub_codes)
         with pytest.raises(
             EncoderError,
-            match="with weights [0-9a-f]{16} and preprocessing .*, got weights [0-9a-f]{16} and preprocessing",
+            match=r"with weights [0-9a-f]{16} and preprocessing .*, got weights [0-9a-f]{16} and preprocessing",
         ):
             older.embed([])
 
