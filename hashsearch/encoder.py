@@ -72,12 +72,13 @@ class EncodedQuery:
     @cached_property
     def margins(self) -> NDArray[np.float32]:
         """The margin of each bit `(bits,)`; a bit is 1 if its margin is positive."""
-        margins = self.binarizer.margins(self.embedding[np.newaxis])[0]
+        margins: NDArray[np.float32] = self.binarizer.margins(self.embedding[np.newaxis])[0]
         if self.stored_code is None:
             return margins
         signs = np.unpackbits(self.stored_code).astype(np.float32) * 2 - 1
         # The margin of a bit that differs is near zero; it gets the sign of the stored bit.
-        return np.abs(margins) * signs
+        signed: NDArray[np.float32] = np.abs(margins) * signs
+        return signed
 
 
 @dataclass(frozen=True)
