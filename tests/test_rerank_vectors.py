@@ -84,7 +84,7 @@ class RerankContract:
         assert restored.parameters() == made.parameters()
 
     def test_all_vectors_of_a_whole_space_are_held(self, vectors: Vectors) -> None:
-        assert self.make().fit(vectors).held(vectors).all()
+        assert self.make().fit(vectors).representable(vectors).all()
 
     @pytest.mark.parametrize("wrong", [np.ones((2, 2, DIMS)), np.full((1, DIMS), np.nan)])
     def test_what_is_no_vectors_is_refused(self, vectors: Vectors, wrong: Vectors) -> None:
@@ -154,7 +154,7 @@ class TestProjected(RerankContract):
         learned = first_axes(16)
         made = self.make(dims=16).fit(learned)
         beyond = np.eye(DIMS, dtype=np.float32)[[30]]
-        assert made.held(np.vstack([learned[:3], beyond])).tolist() == [True, True, True, False]
+        assert made.representable(np.vstack([learned[:3], beyond])).tolist() == [True, True, True, False]
         with pytest.raises(HashingError, match="at least 1e-05 of its length in the 16 directions"):
             made.transform(beyond)
 

@@ -19,6 +19,7 @@ from hashsearch.hashing.sub_codes import (
     Blocks,
     Cells,
     SubCodes,
+    cells_for,
     decorrelating_permutation,
     make_sub_codes,
 )
@@ -288,6 +289,13 @@ class TestCells:
     def test_the_number_of_cells_has_a_range(self, cells: int) -> None:
         with pytest.raises(HashingError, match=f"cells must be 2 to 65536, got {cells}"):
             Cells(cells=cells, nearest=2)
+
+
+@pytest.mark.parametrize(
+    ("images", "cells"), [(2, 16), (271, 16), (272, 17), (20_000, 1250), (65_536, 4096), (10**6, 4096)]
+)
+def test_there_is_a_cell_for_each_16_images_from_16_to_4096_cells(images: int, cells: int) -> None:
+    assert cells_for(images) == cells
 
 
 @pytest.mark.parametrize("made", [Blocks(), Cells(cells=8, nearest=1, seed=3)])

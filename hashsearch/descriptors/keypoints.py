@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import ConfigError, HashingError
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors
 
 MOST_KEYPOINTS = 1000  # as many words can be asked for: Elasticsearch takes 1024 clauses whatever its memory
@@ -124,7 +125,7 @@ class LocalExtractor:
         if descriptors is None:
             return nothing(self.kind, size, scale)
         responses = np.array([point.response for point in found], np.float32)
-        strongest = np.argsort(-responses, kind="stable")[: self.keypoints]
+        strongest = top_k(responses, self.keypoints)
         places = np.array([self._place(point) for point in found], np.float32)[strongest]
         points = (places + 0.5) / np.float32(scale) - 0.5  # a pixel's number is that of its middle
         kept = descriptors[strongest]

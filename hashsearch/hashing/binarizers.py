@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hashsearch.errors import HashingError
 from hashsearch.hashing.bits import Codes, check_bits
 from hashsearch.hashing.hash_head import LossWeights, learn_directions, numbered, of_a_shared_class
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Labels, Vectors, check_labels, check_vectors
 
 
@@ -89,7 +90,7 @@ class MeanThreshold(Binarizer):
             raise HashingError(
                 f"'{self.name}' gives at most one bit per dimension: {self.bits} bits asked of {centred.shape[1]} dims"
             )
-        kept = np.argsort(-centred.var(axis=0), kind="stable")[: self.bits]
+        kept = top_k(centred.var(axis=0), self.bits)
         return np.eye(centred.shape[1], dtype=np.float32)[:, np.sort(kept)]
 
 

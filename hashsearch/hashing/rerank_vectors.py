@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import HashingError
 from hashsearch.hashing.binarizers import principal_axes, random_rotation
-from hashsearch.hashing.vectors import Vectors, check_vectors
+from hashsearch.hashing.vectors import Vectors, check_vectors, normalised
 
 RERANK_DTYPES = ("float32", "int8")
 
@@ -69,42 +69,42 @@ class RerankVectors:
     def transform(self, embeddings: Vectors) -> NDArray[Any]:
         """What is stored of embeddings of length 1: `(n, embedding dims) -> (n, dims)` of the dtype.
 
-        HashingError when one of them is not `held`.
+        HashingError when one of them is not `representable`.
         """
         if self.whole:
             return check_vectors(embeddings)
-        projected, lengths = self._project(embeddings)
+        projected = self._project(embeddings)
+        lengths = _lengths(projected)
         if (lengths < _LEAST_LENGTH).any():
             raise HashingError(
                 f"a vector must lie at least {_LEAST_LENGTH:g} of its length in the {self.dims} directions that "
                 f"re-rank vectors keep, got {lengths.min():.1e}"
             )
         if self.dtype == "float32":
-            return projected / lengths
+            return normalised(projected)
         return np.rint(projected * (_MOST / np.abs(projected).max(axis=1, keepdims=True))).astype(np.int8)
 
-    def held(self, embeddings: Vectors) -> NDArray[np.bool_]:
-        """Which embeddings `(n, embedding dims)` of length 1 have a projection to compare: `(n,) bool`.
+    def representable(self, embeddings: Vectors) -> NDArray[np.bool_]:
+        """Which embeddings `(n, embedding dims)` of length 1 can be stored: `(n,) bool`.
 
-        One that is at right angles to all that was learned from has none.
+        False for one that is orthogonal to the PCA subspace, or nearly so.
         """
         if self.dims is None:
             return np.ones(len(embeddings), dtype=bool)
-        return self._project(embeddings)[1][:, 0] >= _LEAST_LENGTH
+        representable: NDArray[np.bool_] = _lengths(self._project(embeddings)) >= _LEAST_LENGTH
+        return representable
 
     def reconstruct(self, stored: NDArray[Any]) -> Vectors:
         """Embeddings of length 1, nearly those that were stored: `(n, dims) -> (n, embedding dims) float32`."""
         if self.whole:
             return check_vectors(stored)
         embeddings = check_vectors(stored, self.directions_.shape[1]) @ self.directions_.T
-        return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+        return normalised(embeddings)
 
-    def _project(self, embeddings: Vectors) -> tuple[Vectors, Vectors]:
-        """Projections `(n, dims)` and their lengths `(n, 1)`."""
+    def _project(self, embeddings: Vectors) -> Vectors:
         if not hasattr(self, "directions_"):
             raise HashingError("re-rank vectors must be fitted before they are used")
-        projected = check_vectors(embeddings, len(self.directions_)) @ self.directions_
-        return projected, np.linalg.norm(projected, axis=1, keepdims=True)
+        return check_vectors(embeddings, len(self.directions_)) @ self.directions_
 
     def parameters(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON holds them."""
@@ -119,6 +119,11 @@ class RerankVectors:
         if not self.whole:
             self.directions_ = arrays["directions_"]
         return self
+
+
+def _lengths(vectors: Vectors) -> NDArray[np.float32]:
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1)
+    return lengths
 
 
 def as_json(vector: NDArray[Any]) -> NDArray[np.float32] | str:

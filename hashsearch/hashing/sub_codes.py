@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hashsearch.errors import HashingError, SearchError
 from hashsearch.hashing.bits import Codes, flip_masks
 from hashsearch.hashing.kmeans import kmeans
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors
 
 Terms = NDArray[np.str_]
@@ -93,7 +94,7 @@ class Blocks:
             raise SearchError(f"probes must be 1 to {len(masks)} for blocks, got {probes}")
         squared = (margins[self.permutation_] ** 2).reshape(self.count, BLOCK_BITS)
         costs = squared @ masks.T.astype(np.float32)
-        chosen = np.argpartition(costs, probes - 1, axis=1)[:, :probes]
+        chosen = top_k(-costs, probes)
         return list(chain.from_iterable(self._probe(code, np.arange(self.count), chosen, masks)))
 
     def distances(self, code: Codes, values: NDArray[np.uint16]) -> NDArray[np.uint8]:
@@ -189,10 +190,8 @@ class Cells:
     def _nearest(self, embeddings: Vectors, count: int) -> Terms:
         cells = np.empty((len(embeddings), count), dtype=np.uint16)
         for start in range(0, len(embeddings), 8192):
-            distances = self._half_norms - embeddings[start : start + 8192] @ self.centres_.T
-            found = np.argpartition(distances, count - 1, axis=1)[:, :count]
-            order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
-            cells[start : start + 8192] = np.take_along_axis(found, order, axis=1)
+            nearness = embeddings[start : start + 8192] @ self.centres_.T - self._half_norms
+            cells[start : start + 8192] = top_k(nearness, count)
         return _terms("c", np.uint16(0), cells)
 
     def parameters(self) -> dict[str, Any]:
@@ -208,6 +207,11 @@ class Cells:
         self.centres_ = centres
         self._half_norms = (centres**2).sum(axis=1) / 2
         return self
+
+
+def cells_for(images: int) -> int:
+    """How many cells to learn from a sample of images: one for each 16 of them, 16 to 4096."""
+    return min(max(images // 16, 16), 4096)
 
 
 def decorrelating_permutation(codes: Codes) -> NDArray[np.int32]:

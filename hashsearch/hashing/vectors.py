@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,22 @@ from numpy.typing import NDArray
 from hashsearch.errors import EncoderError, HashingError
 
 Vectors = NDArray[np.float32]
+ZeroPolicy = Literal["raise", "keep"]
 Labels = Sequence[Hashable] | NDArray[Any]  # one a vector; None or "" where its class is not known
 
 
 def check_vectors(vectors: NDArray[np.floating], dims: int | None = None) -> Vectors:
     """Return `(n, dims) float32`; HashingError for another shape, for NaN or infinite values."""
+    checked = _check_shape(vectors, dims)
+    if not np.isfinite(checked).all():
+        raise HashingError("vectors must be finite, got NaN or infinity")
+    return checked
+
+
+def _check_shape(vectors: NDArray[np.floating], dims: int | None) -> Vectors:
     checked = np.ascontiguousarray(vectors, dtype=np.float32)
     if checked.ndim != 2 or (dims is not None and checked.shape[1] != dims):
         raise HashingError(f"vectors must have the shape (n, {dims or 'dims'}), got {np.shape(vectors)}")
-    if not np.isfinite(checked).all():
-        raise HashingError("vectors must be finite, got NaN or infinity")
     return checked
 
 
@@ -37,11 +43,17 @@ def is_normalizable(vectors: Vectors) -> NDArray[np.bool_]:
     return usable
 
 
-def normalised(vectors: Vectors, dims: int) -> Vectors:
-    """Vectors `(n, dims)` scaled to length 1; EncoderError for a zero vector, HashingError for a wrong shape or NaN."""
-    vectors = check_vectors(vectors, dims)
+def normalised(vectors: NDArray[np.floating], dims: int | None = None, *, zero: ZeroPolicy = "raise") -> Vectors:
+    """Vectors `(n, dims)` scaled to length 1, as float32.
+
+    `zero` is the policy for rows without a direction: "raise" an EncoderError for zero and a HashingError for NaN and
+    infinity, or "keep" such rows as they are. HashingError for another shape.
+    """
+    vectors = _check_shape(vectors, dims) if zero == "keep" else check_vectors(vectors, dims)
     # In double precision, or the squares of numbers as small as 1e-23 would be zero, of those above 1e19 infinite.
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    if not lengths.all():
+    if zero == "keep":
+        lengths[~((lengths > 0) & np.isfinite(lengths))] = 1
+    elif not lengths.all():
         raise EncoderError("a vector must have a direction to compare by cosine, got a zero vector")
     return (vectors / lengths[:, np.newaxis]).astype(np.float32)

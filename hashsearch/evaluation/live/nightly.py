@@ -26,6 +26,7 @@ from hashsearch.evaluation.live.history import History, Night, summary, worse
 from hashsearch.evaluation.live.probes import SEED, K, compared
 from hashsearch.evaluation.metrics import ranking as metrics
 from hashsearch.evaluation.metrics.statistics import Figure, intervals, quantile_interval, share_interval
+from hashsearch.hashing.nearest import top_k
 from hashsearch.indexing.checkpoint import Summary
 from hashsearch.search.searcher import Hit, Searcher, SearchOptions
 
@@ -127,7 +128,7 @@ def _by_category(
         relevant[row, : len(answer.hits)] = [hit.category == own[row] for hit in answer.hits]
     precisions = {f"precision@{k}": metrics.precision(relevant, k) for k in (1, K)}
     names, counts = np.unique(own, return_counts=True)
-    largest = names[np.argsort(-counts, kind="stable")][:_CATEGORIES_TOLD]
+    largest = names[top_k(counts, _CATEGORIES_TOLD)]
     told = {
         str(name): {
             "queries": int((own == name).sum()),

@@ -56,7 +56,7 @@ def of_vectors(searcher: Searcher, vectors: Vectors, k: int) -> Sample:
         raise EvaluationError("settings are tried with one query at least, got none")
     queries = [Query(searcher.encoder.encode_query(vector)) for vector in vectors]
     asked = np.stack([query.encoded.rerank_vector for query in queries]).astype(np.float32)
-    return Sample(queries, nearest_to(searcher.index, normalised(asked, asked.shape[1]), k))
+    return Sample(queries, nearest_to(searcher.index, normalised(asked), k))
 
 
 def _of_two_or_more(searcher: Searcher) -> int:
