@@ -189,7 +189,9 @@ class TestIndexing:
             lambda: LocalSearcher(index, vocabulary),
             lambda: index.with_vocabulary(vocabulary.fingerprint),
         ):
-            with pytest.raises(VocabularyMismatch, match="has images without visual words: index them again under"):
+            with pytest.raises(
+                VocabularyMismatch, match="has images without visual words: index the catalog again into"
+            ):
                 refused()
 
     def test_an_index_with_words_takes_no_others_and_is_not_written_without(
@@ -197,10 +199,10 @@ class TestIndexing:
     ) -> None:
         other = Vocabulary(LocalExtractor(), words=300)
         other.words_ = vocabulary.words_ + 1
-        said = f"was written with visual words of vocabulary {vocabulary.fingerprint} and must be read and written"
-        with pytest.raises(VocabularyMismatch, match=f"{said} with it, but the one in use is {other.fingerprint}"):
+        message = f"was written with vocabulary {vocabulary.fingerprint} and can only be used with it"
+        with pytest.raises(VocabularyMismatch, match=f"{message}, but the one in use is {other.fingerprint}"):
             LocalSearcher(index, other)
-        with pytest.raises(VocabularyMismatch, match=f"{said} with it, but none was given"):
+        with pytest.raises(VocabularyMismatch, match=f"{message}, but none was given"):
             index.with_vocabulary(None)
 
     def test_the_indexer_proves_the_vocabulary(self, index: ImageIndex, encoder: Encoder, folder: Path) -> None:
