@@ -99,8 +99,8 @@ class BinarizerContract:
         nearest = np.argsort(-(unit[:50] @ unit.T), axis=1)[:, 1:11]
         codes = binarizer.transform(vectors)
         candidates = np.argsort(hamming(codes[:50], codes), axis=1, kind="stable")[:, :60]
-        found = np.mean([np.isin(near, some).mean() for near, some in zip(nearest, candidates, strict=True)])
-        assert found > 0.7, "60 of 600 are 0.1 by chance"
+        recall = np.mean([np.isin(near, some).mean() for near, some in zip(nearest, candidates, strict=True)])
+        assert recall > 0.7, "60 of 600 are 0.1 by chance"
 
     def test_features_that_are_never_negative_do_not_set_every_bit(self, vectors: Vectors) -> None:
         assert (vectors >= 0).all()
@@ -129,7 +129,7 @@ class BinarizerContract:
             self.fitted(vectors).transform(spoilt)
 
     def test_half_a_byte_is_refused(self) -> None:
-        with pytest.raises(HashingError, match="multiple of 8 bits, got 12"):
+        with pytest.raises(HashingError, match="bits must be a positive multiple of 8, got 12"):
             self.make(bits=12)
 
 
@@ -201,7 +201,7 @@ class ThresholdContract(BinarizerContract):
     """One bit per dimension."""
 
     def test_it_gives_at_most_one_bit_a_dimension(self, vectors: Vectors) -> None:
-        with pytest.raises(HashingError, match=f"56 bits asked of {DIMS} dims"):
+        with pytest.raises(HashingError, match=f"at most one bit per dimension, {DIMS}, got 56"):
             self.make(bits=56).fit(vectors)
 
     def test_it_keeps_the_dimensions_of_largest_variance_in_their_order(self) -> None:
@@ -266,7 +266,7 @@ class TestHashHead(BinarizerContract):
             self.make().fit(vectors)
 
     def test_it_needs_one_label_a_vector(self, vectors: Vectors) -> None:
-        with pytest.raises(HashingError, match="one label for each vector, got 599 for 600"):
+        with pytest.raises(HashingError, match="one label per vector, got 599 labels for 600 vectors"):
             self.make().fit(vectors, LABELS[1:])
 
     @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_flip_masks_are_all_ways_once_fewest_first(width: int, flips: int) -> No
 
 @pytest.mark.parametrize("bits", [0, -8, 1, 12, 1023])
 def test_a_code_is_a_positive_number_of_bytes(bits: int) -> None:
-    with pytest.raises(HashingError, match=f"positive multiple of 8 bits, got {bits}"):
+    with pytest.raises(HashingError, match=f"bits must be a positive multiple of 8, got {bits}"):
         check_bits(bits)
 
 

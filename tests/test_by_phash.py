@@ -87,7 +87,7 @@ def searcher(request: pytest.FixtureRequest, index: ImageIndex) -> PerceptualSea
 
 
 def rows(hits: list[PerceptualHit]) -> set[int]:
-    assert len({hit.id for hit in hits}) == len(hits), "nothing is told twice"
+    assert len({hit.id for hit in hits}) == len(hits), "no image is returned twice"
     return {int(hit.id) for hit in hits}
 
 
@@ -136,12 +136,12 @@ class TestWithinARadius:
         hits = searcher.within_radius(QUERY, radius, turned=True)
         assert rows(hits) == set(np.flatnonzero(distances.min(axis=0) <= radius).tolist())
         nearest = [(hit.hamming, list(TURNS).index(hit.turn)) for hit in hits]
-        found = [int(hit.id) for hit in hits]
-        assert nearest == list(zip(distances[:, found].min(axis=0), distances[:, found].argmin(axis=0), strict=True))
+        listed = [int(hit.id) for hit in hits]
+        assert nearest == list(zip(distances[:, listed].min(axis=0), distances[:, listed].argmin(axis=0), strict=True))
 
     def test_blocks_are_asked_where_they_cost_less(self, index: ImageIndex) -> None:
-        assert PerceptualSearcher(index, ALWAYS_BLOCKS).radius.clauses(HASH, 16)
-        assert PerceptualSearcher(index).radius.clauses(HASH, 16) == [], (
+        assert PerceptualSearcher(index, ALWAYS_BLOCKS).radius_planner.clauses(HASH, 16)
+        assert PerceptualSearcher(index).radius_planner.clauses(HASH, 16) == [], (
             "few images: comparing all costs next to nothing"
         )
 
@@ -164,7 +164,7 @@ class TestWithinARadius:
         same = {**vector[1], **stored_hash(HASH)}
         BulkWriter(client, index.alias).write((f"{row}", same) for row in range(MAX_CANDIDATES))
         index.refresh()
-        with pytest.raises(SearchError, match="10000 or more images lie within radius 3: ask for a smaller one"):
+        with pytest.raises(SearchError, match="10000 or more images are within radius 3: use a smaller radius"):
             PerceptualSearcher(index).within_radius(QUERY, 3)
 
 
@@ -196,7 +196,7 @@ class TestTurned:
         assert upright[1].hamming > 8
 
     def test_whichever_turn_is_asked_with(self, turns: PerceptualSearcher) -> None:
-        """A photo of the picture upside down, smaller: the turn told leads from the query to what was found."""
+        """A photo of the picture upside down, smaller: the hit's turn leads from the query to the indexed picture."""
         small = np.asarray(Image.fromarray(QUERY).resize((45, 30), Image.Resampling.BICUBIC))
         for turn in TURNS:
             hits = turns.within_radius(turned(small, turn), 6, turned=True)
@@ -231,7 +231,7 @@ class TestAnOlderIndex:
         del fields["phash"]
         client.index(index=index.alias, id="bare", document=fields, refresh=True)
         assert rows(PerceptualSearcher(index).by_image(QUERY)) == {0, 1, 2}
-        with pytest.raises(SearchError, match=r"image 'bare' of .* was written without a perceptual hash"):
+        with pytest.raises(SearchError, match=r"image 'bare' of .* has no perceptual hash: index it again"):
             PerceptualSearcher(index).by_id("bare")
 
 

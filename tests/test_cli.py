@@ -373,9 +373,9 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (["--rerank-dims", "769"], "hashing_error: re-rank vectors have at most the embedding's 768 dims, got 769"),
+        (["--rerank-dims", "769"], "hashing_error: re-rank vectors can have at most the embedding's 768 dims, got 769"),
         (["--rerank-dims", "0"], "hashing_error: re-rank vectors must have at least 1 dimension, got 0"),
-        (["--rerank-dtype", "int4"], "hashing_error: re-rank vectors are stored as float32 or int8, got 'int4'"),
+        (["--rerank-dtype", "int4"], "hashing_error: the dtype of re-rank vectors must be float32 or int8, got 'int4'"),
     ],
 )
 def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, asked: list[str], said: str) -> None:

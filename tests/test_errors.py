@@ -12,18 +12,18 @@ from hashsearch.errors import EncoderMismatch, HashsearchError, StoreError, Weig
 
 
 def real_tree(root: type[HashsearchError] = HashsearchError, depth: int = 0) -> set[tuple[str, int, str | None]]:
-    found = {(root.__name__, depth, root.__bases__[0].__name__ if depth else None)}
-    return found.union(*(real_tree(child, depth + 1) for child in root.__subclasses__()))
+    classes = {(root.__name__, depth, root.__bases__[0].__name__ if depth else None)}
+    return classes.union(*(real_tree(child, depth + 1) for child in root.__subclasses__()))
 
 
 def drawn_tree() -> set[tuple[str, int, str | None]]:
-    found: set[tuple[str, int, str | None]] = set()
+    classes: set[tuple[str, int, str | None]] = set()
     branch: list[str] = []
     for indent, name in re.findall(r"^    ((?:[├└│ ][─ ]{2} ?)*)(\w+)", inspect.getdoc(errors) or "", re.MULTILINE):
         depth = len(indent) // 4
         branch[depth:] = [name]
-        found.add((name, depth, branch[depth - 1] if depth else None))
-    return found
+        classes.add((name, depth, branch[depth - 1] if depth else None))
+    return classes
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:

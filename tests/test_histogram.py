@@ -56,8 +56,8 @@ def test_neither_size_nor_place_matters() -> None:
 
 def test_large_pictures_are_looked_at_here_and_there() -> None:
     image = np.random.default_rng(0).integers(256, size=(600, 1100, 3), dtype=np.uint8)
-    seen, rest = colour_histograms([image, image[::3, ::5]])
-    assert (seen == rest).all()
+    sampled, rest = colour_histograms([image, image[::3, ::5]])
+    assert (sampled == rest).all()
 
 
 def test_hues_are_those_of_colorsys() -> None:
@@ -66,9 +66,9 @@ def test_hues_are_those_of_colorsys() -> None:
         hue, saturation, value = colorsys.rgb_to_hsv(*(colour / 255))
         if saturation < 0.3 or abs(hue * HUES % 1 - 0.5) < 1e-6:
             continue
-        (found,) = np.flatnonzero(colour_histograms([colour.reshape(1, 1, 3)])[0])
-        assert found // (SATURATIONS * VALUES) == round(hue * HUES) % HUES
-        assert found % VALUES == int(value * 255 * VALUES / 256)
+        (bin,) = np.flatnonzero(colour_histograms([colour.reshape(1, 1, 3)])[0])
+        assert bin // (SATURATIONS * VALUES) == round(hue * HUES) % HUES
+        assert bin % VALUES == int(value * 255 * VALUES / 256)
 
 
 def test_no_images() -> None:

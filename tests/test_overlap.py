@@ -22,7 +22,7 @@ def test_as_many_are_started_ahead_as_asked_and_taken_in_order(ahead: int) -> No
         started.append(item)
         return item * 10
 
-    for place, result in enumerate(prefetch(range(5), start, ahead)):
-        assert result == place * 10
-        assert started == list(range(min(5, place + 1 + ahead)))
+    for taken, result in enumerate(prefetch(range(5), start, ahead)):
+        assert result == taken * 10
+        assert started == list(range(min(5, taken + 1 + ahead)))
     assert started == list(range(5))

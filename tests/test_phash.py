@@ -49,10 +49,10 @@ class TestEveryHash:
             assert code.tobytes().hex() == str(theirs)
 
     def test_variants_are_the_hashes_of_the_turned_picture(self, name: str) -> None:
-        asked, image = make_hash(name), picture(7)
-        variants = asked.variants(image)
+        kind, image = make_hash(name), picture(7)
+        variants = kind.variants(image)
         turned = [np.ascontiguousarray(BY_NUMPY[turn](image)) for turn in TURNS]
-        assert (variants == asked.hash(turned)).all()
+        assert (variants == kind.hash(turned)).all()
         assert len({code.tobytes() for code in variants}) == 8
 
     def test_no_images(self, name: str) -> None:
@@ -86,8 +86,8 @@ def test_a_slope_by_hand() -> None:
 def test_another_size_or_compression_keeps_most_bits_and_another_picture_does_not() -> None:
     image = picture(1)
     small = resize_square(image, 40)
-    for name, asked in HASHES.items():
-        same, other = hamming(asked.hash([image]), asked.hash([small, picture(2)]))[0] / asked.bits
+    for name, kind in HASHES.items():
+        same, other = hamming(kind.hash([image]), kind.hash([small, picture(2)]))[0] / kind.bits
         assert same < 0.15 < 0.25 < other, name
 
 

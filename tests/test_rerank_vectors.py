@@ -155,7 +155,7 @@ class TestProjected(RerankContract):
         made = self.make(dims=16).fit(learned)
         beyond = np.eye(DIMS, dtype=np.float32)[[30]]
         assert made.representable(np.vstack([learned[:3], beyond])).tolist() == [True, True, True, False]
-        with pytest.raises(HashingError, match="at least 1e-05 of its length in the 16 directions"):
+        with pytest.raises(HashingError, match="at least 1e-05 of its length in the PCA subspace of 16 dims, got"):
             made.transform(beyond)
 
 
@@ -172,7 +172,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("parameters", "reason"),
         [
-            ({"dtype": "float16"}, "stored as float32 or int8, got 'float16'"),
+            ({"dtype": "float16"}, "the dtype of re-rank vectors must be float32 or int8, got 'float16'"),
             ({"dims": 0}, "at least 1 dimension, got 0"),
             ({"dims": -3, "dtype": "int8"}, "at least 1 dimension, got -3"),
         ],

@@ -143,7 +143,7 @@ def test_a_method_that_fails_is_told_and_tried_again(
     config = write_config(shelves, METHODS + FAILING)
     summary, said = compare(config, scratches)
     assert (summary.made, len(summary.failed)) == (8, 4)
-    assert "multiple of 8 bits, got 7" in read(config, "codes")["error"]
+    assert "bits must be a positive multiple of 8, got 7" in read(config, "codes")["error"]
     assert "failed did codes" in read(config, "with codes")["error"]
     assert "figures" not in read(config, "codes")
     assert len(said) == 4

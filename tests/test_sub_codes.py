@@ -90,9 +90,9 @@ class TestBlocks:
         reaches = blocks.reaches(radius, required, distances)
         groups = blocks.neighbours(code, reaches)
         terms = blocks.terms(NO_VECTORS, others)
-        found = np.array([np.isin(terms, group).any(axis=1) for group in groups]).sum(axis=0)
-        assert (found == (distances < reaches[:, np.newaxis]).sum(axis=0)).all()
-        assert (found[distances.sum(axis=0) <= radius] >= required).all()
+        near = np.array([np.isin(terms, group).any(axis=1) for group in groups]).sum(axis=0)
+        assert (near == (distances < reaches[:, np.newaxis]).sum(axis=0)).all()
+        assert (near[distances.sum(axis=0) <= radius] >= required).all()
 
     @settings(max_examples=200, deadline=None)
     @given(radius=st.integers(0, 4096), count=st.integers(1, 256), required=st.integers(1, 8), data=st.data())
@@ -149,8 +149,8 @@ class TestBlocks:
     def test_probes_are_the_cheapest_flips_of_each_block(self, probes: int) -> None:
         blocks, code = blocks_of(32), random_codes(1, 32)[0]
         margins = np.random.default_rng(1).standard_normal(32).astype(np.float32)
-        asked = blocks.query_terms(code, margins, probes)
-        assert len(set(asked)) == 2 * probes
+        probed = blocks.query_terms(code, margins, probes)
+        assert len(set(probed)) == 2 * probes
         for block in range(2):
             places = blocks.permutation_[16 * block : 16 * block + 16]
             ways = [way for count in range(4) for way in combinations(places.tolist(), count)]
@@ -159,12 +159,12 @@ class TestBlocks:
                 slow_terms(flipped(code, np.array(way, np.intp)), blocks.permutation_.tolist())[block]
                 for way in cheapest
             }
-            assert {term for term in asked if term.startswith(f"b{block:02x}")} == expected
+            assert {term for term in probed if term.startswith(f"b{block:02x}")} == expected
 
     def test_the_first_probe_is_the_code_itself(self) -> None:
         blocks, code = blocks_of(128), random_codes(1, 128)[0]
-        asked = blocks.query_terms(code, np.full(128, 0.5, np.float32), 1)
-        assert asked == blocks.terms(NO_VECTORS, code[np.newaxis])[0].tolist()
+        probed = blocks.query_terms(code, np.full(128, 0.5, np.float32), 1)
+        assert probed == blocks.terms(NO_VECTORS, code[np.newaxis])[0].tolist()
 
     @pytest.mark.parametrize("probes", [0, 698])
     def test_probes_outside_the_range_are_refused(self, probes: int) -> None:
@@ -233,9 +233,9 @@ class TestCells:
     ) -> None:
         sizes = np.random.default_rng(2).integers(0, 25, size=40)
         for vector in vectors[:50]:
-            order, count, held = self.nearest(cells, vector, 40), 0, 0
-            while count < 40 and held + sizes[int(order[count][4:], 16)] <= most:
-                held += sizes[int(order[count][4:], 16)]
+            order, count, images = self.nearest(cells, vector, 40), 0, 0
+            while count < 40 and images + sizes[int(order[count][4:], 16)] <= most:
+                images += sizes[int(order[count][4:], 16)]
                 count += 1
             assert cells.query_terms(vector, sizes, most) == order[: max(1, count)]
 
@@ -282,7 +282,7 @@ class TestCells:
 
     @pytest.mark.parametrize("nearest", [0, 4])
     def test_an_image_is_in_one_to_three_cells(self, nearest: int) -> None:
-        with pytest.raises(HashingError, match=f"1 to 3 nearest cells, got {nearest}"):
+        with pytest.raises(HashingError, match=f"nearest must be 1 to 3 cells, got {nearest}"):
             Cells(nearest=nearest)
 
     @pytest.mark.parametrize("cells", [1, 65537])

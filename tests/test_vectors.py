@@ -47,7 +47,7 @@ class TestNormalised:
 
 
 def test_a_zero_vector_is_refused_by_default() -> None:
-    with pytest.raises(EncoderError, match="must have a direction to compare by cosine, got a zero vector"):
+    with pytest.raises(EncoderError, match="a vector must not be zero, as it is compared by cosine"):
         normalised(np.array([[1, 0], [0, 0]], np.float32))
 
 
@@ -75,5 +75,5 @@ def test_vectors_come_back_as_contiguous_float32() -> None:
 
 def test_there_is_one_label_for_each_vector() -> None:
     assert check_labels(["a", None], 2) == ["a", None]
-    with pytest.raises(HashingError, match="one label for each vector, got 1 for 2"):
+    with pytest.raises(HashingError, match="one label per vector, got 1 labels for 2 vectors"):
         check_labels(["a"], 2)

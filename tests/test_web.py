@@ -185,7 +185,7 @@ class TestExplain:
         form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "query.png"), "k": "1", "filters": '{"category": "mugs"}'}
         told = body(web.post("/api/explain/flyers/gold.png", data=form))
         assert (told["found"], told["filtered_by"]) == (False, ["category"])
-        assert told["why"] == "not found: it does not pass the filter on category"
+        assert told["why"] == "not found: excluded by the filter on category"
         vector = [float(value) for value in shop.vectors[RED_MUG]]
         told = body(web.post(f"/api/explain/{RED_MUG}", json={"vector": vector, "strategy": "sub_codes"}))
         assert (told["found"], told["cosine_rank"], told["hamming"]) == (True, 1, 0)

@@ -38,11 +38,11 @@ def turned(vector: np.ndarray, aside: np.ndarray, degrees: float) -> np.ndarray:
 
 def texts() -> list[dict[str, Any]]:
     """What is stored of the images: sizes grow with the row within five, all others are of one size."""
-    told: list[dict[str, Any]] = []
+    record: list[dict[str, Any]] = []
     for row in range(COUNT):
         size = {"width": 100 + 10 * row if row in FIVE else 100, "height": 80}
         at = {"indexed_at": f"2026-03-{28 - row % 28:02}T02:00:00+00:00"}
-        told.append({"title": f"picture {row}", "category": ("mugs", "pens")[row % 2], **size, **at})
+        record.append({"title": f"picture {row}", "category": ("mugs", "pens")[row % 2], **size, **at})
     for row, price in {0: "9.90", 1: "54.90", 2: "10", 3: "", 5: "7"}.items():
-        told[row]["attributes"] = {"price": price, "shelf": f"s{row}"}
-    return told
+        record[row]["attributes"] = {"price": price, "shelf": f"s{row}"}
+    return record

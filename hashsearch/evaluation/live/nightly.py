@@ -189,8 +189,8 @@ def _indexed(index: ImageIndex, image_ids: set[str]) -> set[str]:
 def _settings(searcher: Searcher) -> dict[str, Any]:
     """What the default options came to."""
     options = SearchOptions(k=K)
-    strategy = searcher.recall.strategy(options)
-    return {"strategy": strategy, "candidates": searcher.recall.candidates(options, strategy)}
+    strategy = searcher.planner.strategy(options)
+    return {"strategy": strategy, "candidates": searcher.planner.candidates(options, strategy)}
 
 
 def _server(index: ImageIndex) -> str:
