@@ -64,7 +64,7 @@ def name_of(row: int) -> str:
 
 
 def run(client: Elasticsearch, name: str, encoder: Encoder, folder: Path, vocabulary: Vocabulary | None) -> ImageIndex:
-    """What the job does: open, pin the words, index."""
+    """What the job does: open the index, pin the vocabulary, index the catalog."""
     fingerprint = vocabulary.fingerprint if vocabulary else None
     index = ImageIndex.open_or_create(client, name, encoder).with_vocabulary(fingerprint)
     indexer = Indexer(encoder, index, BulkWriter(client, index.alias), vocabulary=vocabulary)
@@ -117,7 +117,7 @@ class TestSearch:
     def test_a_blank_image_has_no_hits(self, searcher: KeypointSearcher) -> None:
         assert searcher.by_image(BLANK) == []
 
-    def test_filters_hold(self, searcher: KeypointSearcher) -> None:
+    def test_filters_apply(self, searcher: KeypointSearcher) -> None:
         hits = searcher.by_image(picture(0), filters=queries.filters(["odd"], {}))
         assert hits and {hit.category for hit in hits} == {"odd"}
 
@@ -144,7 +144,7 @@ class TestSearch:
         actual = [scores.get(name_of(row), 0) for row in range(PICTURES)]
         np.testing.assert_allclose(actual, expected, rtol=0.05)
 
-    def test_as_many_words_as_an_extractor_may_find_can_be_asked_for(self, searcher: KeypointSearcher) -> None:
+    def test_as_many_words_as_an_extractor_may_find_can_be_searched(self, searcher: KeypointSearcher) -> None:
         """Elasticsearch bounds the clauses of a query by its memory, and never below 1024."""
         words = [f"w{word:04}" for word in range(MAX_KEYPOINTS)]
         (answer,) = searcher.index.search(queries.by_words(words, 3, []))
@@ -158,7 +158,7 @@ class TestSearch:
 
 
 class TestIndexing:
-    def test_reworded_images_keep_their_words(
+    def test_images_with_updated_metadata_keep_their_words(
         self, client: Elasticsearch, fresh_name: str, encoder: Encoder, folder: Path, vocabulary: Vocabulary
     ) -> None:
         run(client, fresh_name, encoder, folder, vocabulary)
@@ -168,7 +168,7 @@ class TestIndexing:
         hit = KeypointSearcher(index, vocabulary).by_image(picture(1))[0]
         assert (hit.id, hit.title, hit.verified) == (name_of(1), "new title 1", True)
 
-    def test_words_survive_the_making_of_a_graph(self, index: ImageIndex, vocabulary: Vocabulary) -> None:
+    def test_words_survive_with_graph(self, index: ImageIndex, vocabulary: Vocabulary) -> None:
         index.merge()
         graphed = index.with_graph()
         for row in range(PICTURES):
@@ -192,7 +192,7 @@ class TestIndexing:
             with pytest.raises(VocabularyMismatch, match="has images without visual words: index the catalog again"):
                 refused()
 
-    def test_an_index_with_words_takes_no_others_and_is_not_written_without(
+    def test_an_index_with_words_refuses_another_vocabulary_and_none(
         self, index: ImageIndex, vocabulary: Vocabulary
     ) -> None:
         other = Vocabulary(LocalExtractor(), words=300)
@@ -203,12 +203,12 @@ class TestIndexing:
         with pytest.raises(VocabularyMismatch, match=f"{message}, but none was given"):
             index.with_vocabulary(None)
 
-    def test_the_indexer_proves_the_vocabulary(self, index: ImageIndex, encoder: Encoder, folder: Path) -> None:
+    def test_the_indexer_checks_the_vocabulary(self, index: ImageIndex, encoder: Encoder, folder: Path) -> None:
         indexer = Indexer(encoder, index, BulkWriter(index.client, index.alias))
         with pytest.raises(VocabularyMismatch):
             index_catalog(Catalog(folder), indexer, folder.parent / "other-state")
 
-    def test_an_index_made_before_there_were_words_takes_them_while_it_is_empty(
+    def test_an_older_index_accepts_a_vocabulary_while_it_is_empty(
         self, client: Elasticsearch, fresh_name: str, encoder: Encoder, folder: Path, vocabulary: Vocabulary
     ) -> None:
         made = ImageIndex.create(client, fresh_name, encoder)

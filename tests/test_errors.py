@@ -1,4 +1,4 @@
-"""The error tree is the one drawn in its docstring."""
+"""The error tree is the one drawn in its docstring, and error codes never change."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ CODES = {
 
 
 def test_codes_never_change() -> None:
-    """Clients compare them, and rejects files hold them."""
+    """Clients compare them, and rejects files contain them."""
     assert {getattr(errors, name).code: name for name, _, _ in real_tree()} == CODES
 
 

@@ -1,4 +1,4 @@
-"""Why an image is found or is not, on a real node, against what numpy knows of the same codes and vectors."""
+"""Why an image is found or not, on a real node, against numpy on the same codes and vectors."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ EVERY = SearchOptions(k=10, candidates=COUNT)
 
 
 @dataclass
-class Made:
-    """A searcher, and what numpy knows of its index."""
+class Indexed:
+    """A searcher, and its index's codes for numpy."""
 
     encoder: Encoder
     searcher: Searcher
@@ -41,7 +41,8 @@ class Made:
     @property
     def distances(self) -> NDArray[np.int32]:
         code = self.encoder.encode_query(QUERY).code[np.newaxis]
-        return hamming(code, self.encoder.encode(VECTORS).codes)[0]
+        distances: NDArray[np.int32] = hamming(code, self.encoder.encode(VECTORS).codes)[0]
+        return distances
 
     def explain(self, row: int, options: SearchOptions = EVERY) -> Explanation:
         return self.searcher.explain(QUERY, f"{row:04}", options)
@@ -52,22 +53,22 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(client: Elasticsearch) -> Iterator[dict[str, Made]]:
+def indexed(client: Elasticsearch) -> Iterator[dict[str, Indexed]]:
     with fresh_index_name(client) as name:
         indices = {kind: filled(client, f"{name}-{kind}", one, VECTORS, TEXTS) for kind, one in ENCODERS.items()}
         graphed = filled(client, f"{name}-graph", ENCODERS["cells"], VECTORS, TEXTS, graph=True)
         yield {
-            **{kind: Made(encoder, Searcher(encoder, indices[kind])) for kind, encoder in ENCODERS.items()},
-            "graph": Made(ENCODERS["cells"], Searcher(ENCODERS["cells"], graphed)),
+            **{kind: Indexed(encoder, Searcher(encoder, indices[kind])) for kind, encoder in ENCODERS.items()},
+            "graph": Indexed(ENCODERS["cells"], Searcher(ENCODERS["cells"], graphed)),
         }
 
 
 @pytest.fixture
-def cells(made: dict[str, Made]) -> Made:
-    return made["cells"]
+def cells(indexed: dict[str, Indexed]) -> Indexed:
+    return indexed["cells"]
 
 
-def test_every_image_of_a_scan_has_the_place_that_numpy_gives_it(cells: Made) -> None:
+def test_the_ranks_of_images_in_a_scan_equal_numpys(cells: Indexed) -> None:
     ranks = 1 + (cells.distances[:, None] > cells.distances).sum(axis=1)
     by_cosine = 1 + np.argsort(np.argsort(-COSINES))
     hits = {hit.id: hit for hit in cells.searcher.by_vector(QUERY, EVERY)}
@@ -81,7 +82,7 @@ def test_every_image_of_a_scan_has_the_place_that_numpy_gives_it(cells: Made) ->
         assert result.found == (result.id in hits) == (by_cosine[row] <= 10)
 
 
-def test_a_found_one_is_told_as_its_hit_is(cells: Made) -> None:
+def test_the_explanation_of_a_hit_agrees_with_the_hit(cells: Indexed) -> None:
     for hit in cells.searcher.by_vector(QUERY, EVERY):
         result = cells.explain(int(hit.id))
         assert (result.found, result.hamming, result.hamming_rank) == (True, hit.hamming, hit.hamming_rank)
@@ -90,7 +91,7 @@ def test_a_found_one_is_told_as_its_hit_is(cells: Made) -> None:
     assert result.why == f"found: #10 by cosine, #{hit.hamming_rank} by code before re-ranking"
 
 
-def test_the_bits_that_differ_come_least_certain_first(cells: Made) -> None:
+def test_differing_bits_are_sorted_by_margin(cells: Indexed) -> None:
     query, row = cells.encoder.encode_query(QUERY), int(np.argmax(cells.distances))
     result = cells.explain(row)
     assert len(result.differing_bits) == result.hamming
@@ -102,13 +103,13 @@ def test_the_bits_that_differ_come_least_certain_first(cells: Made) -> None:
     assert result.margin == pytest.approx(np.median(margins))
 
 
-def test_a_code_that_does_not_differ_is_the_first(cells: Made) -> None:
+def test_an_equal_code_has_rank_1_and_no_differing_bits(cells: Indexed) -> None:
     result = cells.searcher.explain(VECTORS[11], "0011", EVERY)
     assert (result.hamming, result.hamming_rank, result.differing_bits, result.differing_margin) == (0, 1, (), None)
     assert "margins" not in result.as_lines()
 
 
-def test_one_that_is_no_candidate(cells: Made) -> None:
+def test_an_image_that_is_no_candidate(cells: Indexed) -> None:
     options = SearchOptions(k=5, candidates=20)
     row = int(np.argmax(cells.distances))
     result = cells.explain(row, options)
@@ -121,14 +122,14 @@ def test_one_that_is_no_candidate(cells: Made) -> None:
     assert result.cosine == pytest.approx(COSINES[row], abs=1e-6)
 
 
-def test_a_candidate_that_others_are_nearer_than(cells: Made) -> None:
+def test_a_candidate_beyond_k(cells: Indexed) -> None:
     row = int(np.argsort(-COSINES)[10])
     result = cells.explain(row)
     assert (result.found, result.candidate, result.cosine_rank) == (False, True, 11)
     assert result.why == "not found: it is #11 of the candidates by cosine, and k is 10"
 
 
-def test_one_below_the_least_cosine(cells: Made) -> None:
+def test_a_candidate_below_min_cosine(cells: Indexed) -> None:
     best = np.argsort(-COSINES)
     least = float(COSINES[best[2:4]].mean())
     result = cells.explain(int(best[3]), replace(EVERY, min_cosine=least))
@@ -147,28 +148,30 @@ def test_one_below_the_least_cosine(cells: Made) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["cells", "graph"])
-def test_one_that_a_filter_keeps_out(
-    made: dict[str, Made], kind: str, options: dict[str, Any], names: tuple[str, ...]
+def test_an_image_that_a_filter_excludes(
+    indexed: dict[str, Indexed], kind: str, options: dict[str, Any], names: tuple[str, ...]
 ) -> None:
-    result = made[kind].explain(11, replace(EVERY, **options))  # pens, and the remainder is 2
+    result = indexed[kind].explain(11, replace(EVERY, **options))  # pens, and the remainder is 2
     assert (result.found, result.compared, result.candidate, result.hamming_rank) == (False, False, False, None)
     assert result.filtered_by == names
     assert result.why == f"not found: excluded by the filter on {' and on '.join(names)}"
 
 
-def test_filters_that_it_passes_are_no_reason(cells: Made) -> None:
+def test_filters_that_the_image_passes_do_not_exclude_it(cells: Indexed) -> None:
     result = cells.explain(11, replace(EVERY, category=["pens"], attributes={"third": ["2"]}))
     assert (result.found, result.filtered_by, result.cosine_rank) == (True, (), 1)
 
 
 @pytest.mark.parametrize(("kind", "limits"), [("cells", {"compared": 40}), ("blocks", {"probes": 2})])
-def test_only_who_shares_a_sub_code_is_compared(made: dict[str, Made], kind: str, limits: dict[str, Any]) -> None:
+def test_only_images_that_share_a_sub_code_are_compared(
+    indexed: dict[str, Indexed], kind: str, limits: dict[str, Any]
+) -> None:
     options = replace(EVERY, strategy="sub_codes", **limits)
-    terms, searched = made[kind].encoder.encode(VECTORS).sub_codes, made[kind].searched(**limits)
+    terms, searched = indexed[kind].encoder.encode(VECTORS).sub_codes, indexed[kind].searched(**limits)
     sharing = np.asarray(np.isin(terms, searched).any(axis=1))
-    distances = made[kind].distances
+    distances = indexed[kind].distances
     for row in (*np.flatnonzero(sharing)[:8].tolist(), *np.flatnonzero(~sharing)[:8].tolist()):
-        result = made[kind].explain(row, options)
+        result = indexed[kind].explain(row, options)
         assert result.compared is result.candidate is bool(sharing[row])
         assert (result.sub_codes_asked, set(result.sub_codes)) == (len(searched), set(terms[row]))
         assert result.shared == tuple(sorted(set(terms[row]) & set(searched)))
@@ -182,19 +185,19 @@ def test_only_who_shares_a_sub_code_is_compared(made: dict[str, Made], kind: str
             assert "searched: none shared" in result.as_lines()
 
 
-def test_a_graph_tells_candidates_but_not_who_was_met(made: dict[str, Made]) -> None:
+def test_a_graph_reports_candidates_but_not_what_it_visited(indexed: dict[str, Indexed]) -> None:
     best = np.argsort(-COSINES)
-    result = made["graph"].explain(int(best[0]))
+    result = indexed["graph"].explain(int(best[0]))
     assert (result.strategy, result.found, result.compared, result.hamming_rank) == ("graph", True, None, None)
     assert result.why == "found: #1 by cosine"
-    assert result.hamming == made["graph"].distances[best[0]]
-    missed = made["graph"].explain(int(best[-1]), SearchOptions(k=5, candidates=10))
+    assert result.hamming == indexed["graph"].distances[best[0]]
+    missed = indexed["graph"].explain(int(best[-1]), SearchOptions(k=5, candidates=10))
     assert (missed.found, missed.candidate, missed.compared) == (False, False, None)
     assert missed.why.startswith("not found: the graph search did not visit it")
     assert missed.cosine_rank == 11
 
 
-def test_an_image_is_not_among_its_own_hits(cells: Made) -> None:
+def test_an_image_is_not_among_its_own_hits(cells: Indexed) -> None:
     result = cells.searcher.explain("0011", "0011")
     assert (result.found, result.compared) == (False, False)
     assert result.why == "not found: it is the query image itself, which is left out of its own hits"
@@ -205,7 +208,7 @@ def test_an_image_is_not_among_its_own_hits(cells: Made) -> None:
     assert other.hamming_rank == 1 + np.count_nonzero(distances[others] < distances[40])
 
 
-def test_what_cannot_be_explained(cells: Made, made: dict[str, Made]) -> None:
+def test_unknown_images_and_unusable_queries_are_refused(cells: Indexed, indexed: dict[str, Indexed]) -> None:
     for searched, image_id in ((QUERY, "nobody"), ("nobody", "0011"), (QUERY, "")):
         with pytest.raises(ImageNotFound, match="no image with id"):
             cells.searcher.explain(searched, image_id)
@@ -215,7 +218,7 @@ def test_what_cannot_be_explained(cells: Made, made: dict[str, Made]) -> None:
         cells.explain(11, SearchOptions(strategy="graph"))
 
 
-def test_as_lines_and_as_json(cells: Made) -> None:
+def test_an_explanation_as_lines_and_as_json(cells: Indexed) -> None:
     result = cells.explain(11, EVERY)
     lines = result.as_lines().splitlines()
     assert lines[0] == "0011: found: #1 by cosine, #1 by code before re-ranking"

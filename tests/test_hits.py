@@ -1,4 +1,4 @@
-"""What a hit tells of its image is the same, whatever was searched by, and comes last."""
+"""The stored fields in a hit are the same for all kinds of search, and come last."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOW: dict[type[FoundImage], dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", HOW)
-def test_as_json_holds_it(kind: type[FoundImage]) -> None:
+def test_a_hit_as_json_has_its_id_how_it_matched_and_the_stored_fields(kind: type[FoundImage]) -> None:
     source = {"uri": "/a.jpg", "attributes": {"colour": "red"}, "height": 3, "indexed_at": "2026-01-01"}
     hit = kind(**described({"_id": "a", "_source": source}), **HOW[kind])
     record = hit.as_dict()

@@ -46,7 +46,7 @@ class TestEveryKind:
         assert len(points)
         assert np.median(away) < 16  # a corner's keypoint lies a little inside
 
-    def test_survives_being_bytes(self, kind: str) -> None:
+    def test_features_survive_to_array_and_from_array(self, kind: str) -> None:
         for features in (LocalExtractor(kind).extract(picture(1)), no_features(kind, (30, 20))):
             again = LocalFeatures.from_array(features.to_array())
             assert (again.kind, again.size) == (features.kind, features.size)
@@ -71,7 +71,7 @@ def test_distance_of_bits_is_the_hamming_distance() -> None:
     assert ((vectors[0] - vectors[1]) ** 2).sum() == differing
 
 
-def test_rootsift_vectors_have_one_length() -> None:
+def test_rootsift_vectors_have_equal_length() -> None:
     """The square roots of shares of 1, in steps of 1/512."""
     lengths = np.linalg.norm(LocalExtractor().extract(picture(0)).vectors(), axis=1)
     np.testing.assert_allclose(lengths, 512, rtol=0.02)

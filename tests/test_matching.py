@@ -19,7 +19,7 @@ def features(image: Image, kind: str = "sift") -> LocalFeatures:
 
 
 def away(match: Match, planted: NDArray[np.float64], at: NDArray[np.float64]) -> float:
-    """How many pixels the found homography is off, where it is most, among points."""
+    """The largest error of the homography at these points, in pixels."""
     assert match.homography is not None
     return float(np.linalg.norm(sent(at, match.homography) - sent(at, planted), axis=1).max())
 
@@ -64,7 +64,7 @@ class TestEveryKind:
 
 
 def test_the_homography_is_within_a_pixel_for_sift() -> None:
-    """Seen at 320 pixels of 520, so that a pixel here is 0.6 there."""
+    """Resized from 520 to 320 pixels, so that a pixel here is 0.6 there."""
     for image, planted in (turned(picture(1), 30, 0.9), tilted(picture(1), 0.15)):
         assert away(verify(features(picture(1)), features(image)), planted, MIDDLE) < 1
 
@@ -95,7 +95,7 @@ def test_a_logo_in_common_is_a_part_and_not_the_same() -> None:
     assert not match.is_same()
 
 
-def test_both_ways_give_the_same_numbers() -> None:
+def test_both_directions_give_the_same_match() -> None:
     a, b = features(picture(0)), features(turned(picture(0), 20)[0])
     forward, backward = verify(a, b), verify(b, a)
     assert (forward.matches, forward.share) == (backward.matches, backward.share)
@@ -110,7 +110,7 @@ def test_a_mirror_image_matches_by_mirrored_features_only() -> None:
 
 
 def test_a_homography_that_mirrors_or_collapses_is_refused() -> None:
-    """Descriptors that match exactly, at places that no camera could have moved so."""
+    """Descriptors that match exactly, at positions that no camera could produce."""
     a = features(picture(0))
     flat = LocalFeatures(
         a.kind, a.size, a.scale, a.points * np.array([1, 0.002], np.float32), a.responses, a.descriptors

@@ -1,4 +1,4 @@
-"""Blocks or a scan: the choice as a table, what is expected of it against numpy, its answers on real indices."""
+"""Blocks or a scan: the choice as a table, the expected costs against numpy, the hits on real indices."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ assert isinstance(BLOCKS.sub_codes, Blocks)
 CUT: Blocks = BLOCKS.sub_codes
 QUERIES = [BLOCKS.encode_query(vector) for vector in (VECTORS[3], VECTORS[77], VECTORS[5] + VECTORS[150])]
 RADII = (0, 1, 5, 6, 7, 13, 20, 33, 40, 69, BITS)
-DEAR_SCAN = replace(MEASURED, code=1e12, planning=0.0)  # any sieve is cheaper
+DEAR_SCAN = replace(MEASURED, code=1e12, planning=0.0)  # any prefilter is cheaper
 
 
 def prefilter(terms: int, postings: float, passing: float, required: int = 1) -> Prefilter:
@@ -37,7 +37,7 @@ def prefilter(terms: int, postings: float, passing: float, required: int = 1) ->
 
 
 def unseen(choice: Prefilter) -> float:
-    """What is added to the number of those that pass, as a sample does not show the rarest."""
+    """What is added to the number of passing codes, as a sample lacks the rarest."""
     return 0.25 ** (choice.required - 1)
 
 
@@ -67,13 +67,13 @@ class TestCheapest:
             (0, 1024, 64, 0, 0, "scan"),
         ],
     )
-    def test_of_blocks_and_scan(
+    def test_the_cheaper_of_blocks_and_scan_is_chosen(
         self, images: int, bits: int, terms: int, postings: float, passing: float, expected: str
     ) -> None:
         cheapest_choice = cheapest([prefilter(terms, postings, passing)], images, bits)
         assert ("scan" if cheapest_choice is None else "blocks") == expected
 
-    def test_of_several_sieves_the_least_cost(self) -> None:
+    def test_the_cheapest_of_several_prefilters_is_chosen(self) -> None:
         loose, fitting, strict = (
             prefilter(1088, 50e3, 38e3),
             prefilter(2168, 60e3, 1300.0, 4),
@@ -91,8 +91,8 @@ class TestCheapest:
 
 @pytest.mark.parametrize("radius", RADII)
 @pytest.mark.parametrize("query", QUERIES)
-def test_what_is_expected_of_a_sieve_is_what_the_sample_says(query: EncodedQuery, radius: int) -> None:
-    """With all images as the sample it is so; and none within the radius fails."""
+def test_the_expected_cost_of_a_prefilter_is_that_of_the_sample(query: EncodedQuery, radius: int) -> None:
+    """With all images as the sample it is exact, and all images within the radius pass."""
     distances = CUT.distances(query.code, CUT.values(CODES))
     choices = list(prefilters(CUT, radius, distances, 10 * COUNT))
     assert [choice.required for choice in choices] == [1, 2, 3, 4, 6]  # of 7 blocks
@@ -120,7 +120,9 @@ def encoder_of(kind: str) -> Encoder:
 class TestOnAnIndex:
     @pytest.mark.parametrize("kind", ["blocks", "blocks-graph"])
     @pytest.mark.parametrize("radius", RADII)
-    def test_blocks_miss_none(self, indices: dict[str, ImageIndex], kind: str, radius: int) -> None:
+    def test_a_prefilter_by_blocks_misses_no_image_within_the_radius(
+        self, indices: dict[str, ImageIndex], kind: str, radius: int
+    ) -> None:
         searcher = Searcher(BLOCKS, indices[kind])
         searcher.radius_planner = RadiusPlanner(BLOCKS, indices[kind], DEAR_SCAN)
         for query, vector in zip(QUERIES, (VECTORS[3], VECTORS[77], VECTORS[5] + VECTORS[150])):
@@ -132,7 +134,7 @@ class TestOnAnIndex:
             assert [hit.hamming for hit in hits] == np.sort(distances)[: len(hits)].tolist()
 
     @pytest.mark.parametrize("radius", RADII[:-1])
-    def test_every_sieve_passes_what_is_expected_and_all_within(
+    def test_every_prefilter_passes_as_many_as_expected_and_all_within_the_radius(
         self, indices: dict[str, ImageIndex], radius: int
     ) -> None:
         index, query = indices["blocks"], QUERIES[2]
@@ -159,15 +161,15 @@ class TestOnAnIndex:
         assert {int(hit.id) for hit in hits} == {row for row in inside.tolist() if row % 2}
 
     @pytest.mark.parametrize("kind", ["blocks", "cells", "cells-graph"])
-    def test_a_scan_where_blocks_save_nothing_or_there_are_none(
+    def test_codes_are_scanned_if_blocks_save_nothing_or_there_are_none(
         self, indices: dict[str, ImageIndex], kind: str
     ) -> None:
         assert RadiusPlanner(encoder_of(kind), indices[kind]).clauses(QUERIES[0].code, 6) == []
 
-    def test_no_blocks_at_any_price(self, indices: dict[str, ImageIndex]) -> None:
+    def test_cells_are_never_used_as_a_prefilter(self, indices: dict[str, ImageIndex]) -> None:
         assert RadiusPlanner(CELLS, indices["cells"], DEAR_SCAN).clauses(QUERIES[0].code, 6) == []
 
-    def test_an_index_without_images(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_an_empty_index_has_no_prefilter_and_no_hits(self, client: Elasticsearch, fresh_name: str) -> None:
         index = ImageIndex.create(client, fresh_name, BLOCKS)
         assert RadiusPlanner(BLOCKS, index, DEAR_SCAN).clauses(QUERIES[0].code, 6) == []
         assert Searcher(BLOCKS, index).within_radius(VECTORS[0], 6) == []

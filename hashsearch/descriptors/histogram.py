@@ -22,7 +22,8 @@ def colour_histograms(images: Sequence[NDArray[np.uint8]]) -> Vectors:
     """
     counts = [np.bincount(_bins(_sampled(image)), minlength=DIMS) for image in images]
     shares = np.array(counts, dtype=np.float32).reshape(len(images), DIMS)
-    return np.sqrt(shares / shares.sum(axis=1, keepdims=True))
+    roots: Vectors = np.sqrt(shares / shares.sum(axis=1, keepdims=True))
+    return roots
 
 
 def _sampled(image: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -37,7 +38,8 @@ def _bins(pixels: NDArray[np.int32]) -> NDArray[np.int64]:
     spread = value - lowest
     saturation = spread * SATURATIONS // (value + 1)
     hue = np.where(saturation > 0, (_hues(pixels, value, spread) * HUES / 6 + 0.5).astype(np.int64) % HUES, 0)
-    return (hue * SATURATIONS + saturation) * VALUES + value * VALUES // 256
+    bins: NDArray[np.int64] = (hue * SATURATIONS + saturation) * VALUES + value * VALUES // 256
+    return bins
 
 
 def _hues(pixels: NDArray[np.int32], value: NDArray[np.int32], spread: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -45,4 +47,5 @@ def _hues(pixels: NDArray[np.int32], value: NDArray[np.int32], spread: NDArray[n
     red, green, blue = pixels.T
     sector = np.select([value == red, value == green], [0, 2], 4)
     difference = np.select([value == red, value == green], [green - blue, blue - red], red - green)
-    return (sector + difference / np.maximum(spread, 1)) % 6
+    hues: NDArray[np.float64] = (sector + difference / np.maximum(spread, 1)) % 6
+    return hues

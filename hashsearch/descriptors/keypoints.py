@@ -157,7 +157,8 @@ def no_features(kind: str, size: tuple[int, int], scale: float = 1.0) -> LocalFe
 def _root(descriptors: NDArray[np.float32]) -> NDArray[np.uint8]:
     """RootSIFT in bytes: square roots of the components' shares, so that Euclidean distance is Hellinger distance."""
     shares = descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
-    return np.rint(np.minimum(np.sqrt(shares) * _ROOT_SIFT_LENGTH, 255)).astype(np.uint8)
+    roots: NDArray[np.uint8] = np.rint(np.minimum(np.sqrt(shares) * _ROOT_SIFT_LENGTH, 255)).astype(np.uint8)
+    return roots
 
 
 def mirrored(features: LocalFeatures) -> LocalFeatures:

@@ -106,8 +106,9 @@ def _passing(a: LocalFeatures, b: LocalFeatures, ratio: float) -> tuple[NDArray[
 
 def _squared_distances(a: LocalFeatures, b: LocalFeatures) -> NDArray[np.float32]:
     x, y = a.vectors(), b.vectors()
-    distances = (x**2).sum(axis=1)[:, np.newaxis] + (y**2).sum(axis=1) - 2 * (x @ y.T)
-    return np.maximum(distances, 0)
+    squares = (x**2).sum(axis=1)[:, np.newaxis] + (y**2).sum(axis=1) - 2 * (x @ y.T)
+    distances: NDArray[np.float32] = np.maximum(squares, 0)
+    return distances
 
 
 def _nearest(distances: NDArray[np.float32], ratio: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

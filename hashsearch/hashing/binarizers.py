@@ -54,7 +54,9 @@ class Binarizer:
         """Signed margin of every bit: `(n, dims) -> (n, bits) float32`; the sign is the bit, the size its certainty."""
         if not hasattr(self, "center_"):
             raise HashingError(f"binarizer '{self.name}' must be fitted before it is used")
-        return np.matmul(check_vectors(vectors, len(self.center_)) - self.center_, self.directions_, dtype=np.float32)
+        centred = check_vectors(vectors, len(self.center_)) - self.center_
+        margins: NDArray[np.float32] = np.matmul(centred, self.directions_, dtype=np.float32)
+        return margins
 
     def transform(self, vectors: Vectors) -> Codes:
         """Codes of vectors: `(n, dims) float32 -> (n, bits // 8) uint8`."""
@@ -74,7 +76,8 @@ class Binarizer:
         return self
 
     def _center(self, vectors: Vectors) -> Vectors:
-        return vectors.mean(axis=0, dtype=np.float32)
+        center: Vectors = vectors.mean(axis=0, dtype=np.float32)
+        return center
 
     def _directions(self, centred: Vectors) -> NDArray[np.floating]:
         raise NotImplementedError

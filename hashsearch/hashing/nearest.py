@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Scores = NDArray[np.floating] | NDArray[np.signedinteger]
+Scores = NDArray[np.floating[Any]] | NDArray[np.signedinteger[Any]]
 
 
 def top_k(scores: Scores, k: int) -> NDArray[np.intp]:
@@ -13,7 +15,7 @@ def top_k(scores: Scores, k: int) -> NDArray[np.intp]:
 
     Of one row: `(m,) -> (min(k, m),)`. Negated distances give the nearest. Scores must not be NaN.
     """
-    rows = np.atleast_2d(scores)
+    rows: Scores = np.atleast_2d(scores)  # type: ignore[assignment]  # numpy joins the two types
     columns = _largest(rows, min(k, rows.shape[1]))
     order = np.lexsort((columns, -np.take_along_axis(rows, columns, axis=1)), axis=1)
     ranked = np.take_along_axis(columns, order, axis=1)
@@ -26,7 +28,7 @@ def _largest(rows: Scores, k: int) -> NDArray[np.intp]:
     if not 0 < k < width:
         return np.tile(np.arange(width)[:k], (count, 1))
     if k == 1:
-        return rows.argmax(axis=1)[:, np.newaxis]
+        return np.argmax(rows, axis=1, keepdims=True)
     columns = np.argpartition(rows, width - k, axis=1)[:, width - k :]
     lowest = np.take_along_axis(rows, columns[:, :1], axis=1)  # the pivot of the partition, which is the k-th largest
     for row in np.flatnonzero(np.count_nonzero(rows >= lowest, axis=1) > k):

@@ -82,7 +82,9 @@ class RerankVectors:
             )
         if self.dtype == "float32":
             return normalised(projected)
-        return np.rint(projected * (_MAX_BYTE / np.abs(projected).max(axis=1, keepdims=True))).astype(np.int8)
+        scales = _MAX_BYTE / np.abs(projected).max(axis=1, keepdims=True)
+        quantised: NDArray[np.int8] = np.rint(projected * scales).astype(np.int8)
+        return quantised
 
     def representable(self, embeddings: Vectors) -> NDArray[np.bool_]:
         """Which embeddings `(n, embedding dims)` of length 1 can be stored: `(n,) bool`.

@@ -104,7 +104,8 @@ class Blocks:
 
     def distances(self, code: Codes, values: NDArray[np.uint16]) -> NDArray[np.uint8]:
         """Differing bits per block between a code `(bits // 8,)` and others: `values (n, blocks) -> (blocks, n)`."""
-        return np.bitwise_count(values.T ^ self.values(code[np.newaxis]).T)
+        distances: NDArray[np.uint8] = np.bitwise_count(values.T ^ self.values(code[np.newaxis]).T)
+        return distances
 
     def reaches(self, radius: int, required: int = 1, sampled: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """The reaches u_i `(blocks,)` for which every code within the radius has at least `required` near blocks.

@@ -56,4 +56,5 @@ def normalised(vectors: NDArray[np.floating], dims: int | None = None, *, zero: 
         lengths[~((lengths > 0) & np.isfinite(lengths))] = 1
     elif not lengths.all():
         raise EncoderError("a vector must not be zero, as it is compared by cosine")
-    return (vectors / lengths[:, np.newaxis]).astype(np.float32)
+    scaled: Vectors = (vectors / lengths[:, np.newaxis]).astype(np.float32)
+    return scaled

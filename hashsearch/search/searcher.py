@@ -24,6 +24,8 @@ from hashsearch.search.hits import FoundImage, described
 from hashsearch.search.planner import QueryPlan, QueryPlanner, SearchOptions, SearchQuery
 from hashsearch.search.radius import RadiusPlanner
 
+__all__ = ["AT_ONCE", "TOGETHER", "Hit", "QueryInput", "SearchOptions", "Searcher", "as_table"]
+
 # The id of an indexed image, an RGB image `(height, width, 3)`, or a vector `(dims,)`.
 QueryInput = str | NDArray[Any]
 
@@ -358,7 +360,8 @@ class Searcher:
     def _distances(self, answer: Mapping[str, Any]) -> NDArray[np.int64]:
         """Hamming distances of all candidates, ascending, from their scores `(bits - hamming) / bits`."""
         scores = np.array([hit["_score"] for hit in answer["hits"]["hits"]])
-        return np.rint((1 - scores) * self.encoder.bits).astype(np.int64)
+        distances: NDArray[np.int64] = np.rint((1 - scores) * self.encoder.bits).astype(np.int64)
+        return distances
 
     def _explained(
         self, hit: Mapping[str, Any], code: Codes, terms: Sequence[str], distances: NDArray[np.int64] | None
