@@ -37,13 +37,14 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any
 
 
 @contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path, prefix: str = ".") -> Iterator[Path]:
     """An empty folder to fill, which becomes `folder` at the end; after an error `folder` does not exist.
 
-    `folder` must not exist or must be empty, else OSError.
+    `folder` must not exist or must be empty, else OSError. A killed process leaves its draft behind, in a folder beside
+    it whose name starts with `prefix`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as scratch:
         draft = Path(scratch) / folder.name
         draft.mkdir()
         yield draft

@@ -27,8 +27,10 @@ def _largest(rows: Scores, k: int) -> NDArray[np.intp]:
     count, width = rows.shape
     if not 0 < k < width:
         return np.tile(np.arange(width)[:k], (count, 1))
+    columns: NDArray[np.intp]
     if k == 1:
-        return np.argmax(rows, axis=1, keepdims=True)
+        columns = np.argmax(rows, axis=1, keepdims=True)
+        return columns
     columns = np.argpartition(rows, width - k, axis=1)[:, width - k :]
     lowest = np.take_along_axis(rows, columns[:, :1], axis=1)  # the pivot of the partition, which is the k-th largest
     for row in np.flatnonzero(np.count_nonzero(rows >= lowest, axis=1) > k):

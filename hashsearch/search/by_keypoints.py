@@ -19,12 +19,12 @@ from hashsearch.descriptors.keypoints import LocalExtractor, LocalFeatures, mirr
 from hashsearch.descriptors.matching import Match, verdict, verify
 from hashsearch.descriptors.words import Vocabulary
 from hashsearch.elastic import queries
+from hashsearch.elastic.document import described
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.errors import FetchError, HashsearchError, ImageError, SearchError, Unreadable
-from hashsearch.images.decoding import DEFAULT, Limits, decode
-from hashsearch.images.sources import read_source
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.overlap import prefetch
-from hashsearch.search.hits import FoundImage, described
+from hashsearch.search.hits import FoundImage
 
 MAX_MATCHED = 1000  # pictures read and matched for one query
 _WORKERS = 4
@@ -84,10 +84,8 @@ class KeypointSearcher:
         The index to search.
     vocabulary : Vocabulary
         The vocabulary that the index was written with.
-    limits : Limits
-        Limits for reading and decoding pictures.
-    allow_private : bool
-        Whether pictures may be fetched from private network addresses.
+    reader : ImageReader
+        Reads the pictures of the candidates.
 
     Raises
     ------
@@ -95,14 +93,11 @@ class KeypointSearcher:
         If the index was written with another vocabulary, or with none.
     """
 
-    def __init__(
-        self, index: ImageIndex, vocabulary: Vocabulary, limits: Limits = DEFAULT, *, allow_private: bool = False
-    ) -> None:
+    def __init__(self, index: ImageIndex, vocabulary: Vocabulary, reader: ImageReader = DEFAULT_READER) -> None:
         index.check_vocabulary(vocabulary.fingerprint)
         self.index = index
         self.vocabulary = vocabulary
-        self.limits = limits
-        self.allow_private = allow_private
+        self.reader = reader
 
     def by_id(
         self,
@@ -123,7 +118,7 @@ class KeypointSearcher:
             If its picture cannot be read again.
         """
         uri = self.index.record(image_id).get("uri", "")
-        image = decode(read_source(uri, self.limits, allow_private=self.allow_private), self.limits)
+        image = self.reader.pixels(uri)
         others = [*filters, queries.none_of(queries.ids([image_id]))]
         return self.by_image(image, k, candidates=candidates, turned=turned, filters=others)
 
@@ -190,7 +185,7 @@ class KeypointSearcher:
         self, variants: Sequence[LocalFeatures], candidates: Sequence[dict[str, Any]]
     ) -> Iterator[KeypointHit]:
         sources = [hit["_source"].get("uri", "") for hit in candidates]
-        read = features_of_sources(self.vocabulary.extractor, sources, self.limits, allow_private=self.allow_private)
+        read = features_of_sources(self.vocabulary.extractor, sources, self.reader)
         for rank, (hit, features) in enumerate(zip(candidates, read), start=1):
             unread = f"{features.code}: {features}" if isinstance(features, HashsearchError) else None
             match = Match() if isinstance(features, HashsearchError) else _best_match(variants, features)
@@ -211,7 +206,7 @@ def _best_match(variants: Sequence[LocalFeatures], features: LocalFeatures) -> M
 
 
 def features_of_sources(
-    extractor: LocalExtractor, sources: Iterable[str], limits: Limits = DEFAULT, *, allow_private: bool = False
+    extractor: LocalExtractor, sources: Iterable[str], reader: ImageReader = DEFAULT_READER
 ) -> Iterator[LocalFeatures | HashsearchError]:
     """Local features of files and URLs, in order, some read ahead; the error for each that cannot be read."""
 
@@ -219,7 +214,7 @@ def features_of_sources(
         if not source:
             return Unreadable("the index does not store where the image was read from")
         try:
-            return extractor.extract(decode(read_source(source, limits, allow_private=allow_private), limits))
+            return extractor.extract(reader.pixels(source))
         except (FetchError, ImageError) as error:
             return error
 

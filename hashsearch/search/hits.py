@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-_STORED = ("uri", "title", "category", "attributes", "width", "height")
+from hashsearch.elastic.document import DESCRIBED
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,5 @@ class FoundImage:
     def as_dict(self) -> dict[str, Any]:
         """The hit as JSON: its id, how it matched, the stored fields."""
         record = asdict(self)
-        stored = {name: record.pop(name) for name in _STORED}
+        stored = {name: record.pop(name) for name in DESCRIBED}
         return {**record, **stored}
-
-
-def described(hit: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a FoundImage, of a hit as Elasticsearch gives it."""
-    source = hit["_source"]
-    told = {name: source.get(name) for name in _STORED}
-    return {"id": hit["_id"], **told, "attributes": source.get("attributes", {})}
