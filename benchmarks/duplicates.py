@@ -110,11 +110,11 @@ def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
 def _with_copies(base: Vectors) -> Iterator[Vectors]:
     generator = np.random.default_rng(1)
     for start in range(0, len(base), _BATCH):
-        batch = normalised(np.asarray(base[start : start + _BATCH]), base.shape[1])
+        batch = normalised(np.asarray(base[start : start + _BATCH]))
         copies = np.arange(0, len(batch), _COPIED)
         originals = np.asarray(base[np.sort(generator.integers(len(base), size=len(copies)))])
         noise = generator.standard_normal(originals.shape) * (_NOISE / np.sqrt(base.shape[1]))
-        batch[copies] = normalised(originals, base.shape[1]) + noise
+        batch[copies] = normalised(originals) + noise
         yield batch
 
 

@@ -148,13 +148,13 @@ def _measured(encoder: Encoder, index: ImageIndex, asked: Sequence[Asked], radiu
 
     The three ways take turns, each with another query: one that was just asked would find the caches filled.
     """
-    from hashsearch.search.radius import MEASURED, Radius
+    from hashsearch.search.radius import MEASURED, RadiusPlanner
     from hashsearch.search.searcher import Searcher
 
     never, always = replace(MEASURED, planning=float("inf")), replace(MEASURED, code=1e12, planning=0.0)
     searchers = [Searcher(encoder, index) for _ in range(3)]
     for searcher, costs in zip(searchers, (never, always, MEASURED)):
-        searcher.radius = Radius(encoder, index, costs)
+        searcher.radius_planner = RadiusPlanner(encoder, index, costs)
     seconds = np.empty((len(asked), 3))
     for turn in range(len(asked)):
         for way, searcher in enumerate(searchers):
@@ -162,9 +162,9 @@ def _measured(encoder: Encoder, index: ImageIndex, asked: Sequence[Asked], radiu
             seconds[turn, way] = _seconds(searcher, query, radius)
         index.client.indices.clear_cache(index=index.alias, query=True)
     times = [f"{np.median(way) * 1e3:.1f} ({np.percentile(way, 95) * 1e3:.1f})" for way in seconds[_WARM_UP:].T]
-    used = [searchers[1].radius.sieve(query.code, radius) for query in asked]
+    used = [searchers[1].radius_planner.prefilter(query.code, radius) for query in asked]
     terms, near = (np.mean([getattr(one, name) for one in used if one]) for name in ("terms", "required"))
-    chosen = np.mean([searchers[2].radius.sieve(query.code, radius) is not None for query in asked])
+    chosen = np.mean([searchers[2].radius_planner.prefilter(query.code, radius) is not None for query in asked])
     inside = np.mean([len(query.inside(radius)) for query in asked])
     return f"| {radius} | {inside:.1f} | {terms:.0f} | {near:.1f} | {' | '.join(times)} | {chosen:.0%} |"
 

@@ -51,7 +51,7 @@ def main(settings: Settings, vectors: Path, count: int, queries: int) -> None:
     client = connect_cluster(settings, notify)
     rows = np.random.default_rng(0).permutation(len(np.load(vectors, mmap_mode="r")))[: count + queries]
     chosen = np.load(vectors)[rows]
-    chosen = normalised(chosen, chosen.shape[1])
+    chosen = normalised(chosen)
     base, asked = chosen[queries:], chosen[:queries]
     truth = asked @ base.T
     print(f"{len(base)} x {base.shape[1]}, one shard, one segment; {len(asked)} queries, 500 candidates, by scan\n")

@@ -250,7 +250,7 @@ class Encoder:
     def encodable(self, embeddings: Vectors) -> NDArray[np.bool_]:
         """Which of the vectors `(n, dims)` can be encoded: `(n,) bool`."""
         usable = is_normalizable(embeddings)
-        usable[usable] = self.rerank_vectors.held(normalised(embeddings[usable], self.dims))
+        usable[usable] = self.rerank_vectors.representable(normalised(embeddings[usable], self.dims))
         return usable
 
     def encode_query(self, embedding: Vectors) -> EncodedQuery:

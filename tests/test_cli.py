@@ -331,13 +331,6 @@ def test_a_fitted_encoder_indexes_and_no_other_reads_its_index(
     assert re.search(r"encoder [0-9a-f]{16} .* is [0-9a-f]{16}$", refused.stderr.strip())
 
 
-@pytest.mark.parametrize(
-    ("images", "cells"), [(2, 16), (271, 16), (272, 17), (20_000, 1250), (65_536, 4096), (10**6, 4096)]
-)
-def test_cells_are_learned_from_sixteen_images_each(images: int, cells: int) -> None:
-    assert fit_encoder.cells_for(images) == cells
-
-
 def test_a_hash_head_learns_from_categories_and_counts_what_has_none(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for place in ("mugs/a", "mugs/b", "cups/a", "cups/b", "lamps/only", "loose"):
@@ -380,9 +373,9 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (["--rerank-dims", "769"], "hashing_error: re-rank vectors have at most the embedding's 768 dims, got 769"),
+        (["--rerank-dims", "769"], "hashing_error: re-rank vectors can have at most the embedding's 768 dims, got 769"),
         (["--rerank-dims", "0"], "hashing_error: re-rank vectors must have at least 1 dimension, got 0"),
-        (["--rerank-dtype", "int4"], "hashing_error: re-rank vectors are stored as float32 or int8, got 'int4'"),
+        (["--rerank-dtype", "int4"], "hashing_error: the dtype of re-rank vectors must be float32 or int8, got 'int4'"),
     ],
 )
 def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, asked: list[str], said: str) -> None:

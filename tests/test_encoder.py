@@ -70,7 +70,7 @@ class TestEncode:
         assert (len(encoded.rerank_vectors), len(encoded.codes), len(encoded.sub_codes)) == (0, 0, 0)
 
     def test_a_zero_vector_has_no_direction(self, encoder: Encoder) -> None:
-        with pytest.raises(EncoderError, match="must have a direction"):
+        with pytest.raises(EncoderError, match="a vector must not be zero"):
             encoder.encode_query(np.zeros(DIMS, np.float32))
 
     @pytest.mark.parametrize("vector", [np.ones(DIMS + 1), np.full(DIMS, np.nan), np.ones((2, 2, DIMS))])
@@ -270,7 +270,7 @@ class TestLabels:
         assert whole.fingerprint == rest.fingerprint
 
     def test_labels_must_be_as_many_as_vectors(self, vectors: Vectors) -> None:
-        with pytest.raises(HashingError, match="one label for each vector, got 2 for 300"):
+        with pytest.raises(HashingError, match="one label per vector, got 2 labels for 300 vectors"):
             toy = make_binarizer("rotation", bits=16), make_sub_codes("blocks")
             Encoder.fit(toy_spec(DIMS), vectors, *toy, labels=["a", "b"])
 

@@ -200,7 +200,7 @@ class TestExplain:
         form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "query.png"), "k": "1", "filters": '{"category": "mugs"}'}
         explanation = body(web.post("/api/explain/flyers/gold.png", data=form))
         assert (explanation["found"], explanation["filtered_by"]) == (False, ["category"])
-        assert explanation["why"] == "not found: it does not pass the filter on category"
+        assert explanation["why"] == "not found: excluded by the filter on category"
         vector = [float(value) for value in shop.vectors[RED_MUG]]
         explanation = body(web.post(f"/api/explain/{RED_MUG}", json={"vector": vector, "strategy": "sub_codes"}))
         assert (explanation["found"], explanation["cosine_rank"], explanation["hamming"]) == (True, 1, 0)

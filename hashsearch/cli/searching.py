@@ -95,12 +95,12 @@ def _by_phash(question: Question, radius: int | None, turned: bool) -> Answer:
 def _by_local_features(question: Question, vocabulary: Path | None, matched: int, turned: bool) -> Answer:
     from hashsearch.descriptors.words import Vocabulary
     from hashsearch.elastic.queries import filters
-    from hashsearch.search.by_keypoints import LocalSearcher, as_table
+    from hashsearch.search.by_keypoints import KeypointSearcher, as_table
 
     if vocabulary is None:
         raise click.UsageError("--method sift needs the --vocabulary that the index was made with")
     words, (_, index) = Vocabulary.load(vocabulary), open_index(question.settings)
-    searcher = LocalSearcher(index, words, question.settings.image_reader)
+    searcher = KeypointSearcher(index, words, question.settings.image_reader)
     narrowed = filters(question.category, question.attributes)
     if question.image_id is not None:
         hits = searcher.by_id(question.image_id, question.k, candidates=matched, turned=turned, filters=narrowed)

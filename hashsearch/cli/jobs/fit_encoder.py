@@ -70,7 +70,7 @@ def main(
     from hashsearch.encoder import EmbedderSpec, Encoder
     from hashsearch.hashing.binarizers import make_binarizer
     from hashsearch.hashing.rerank_vectors import RerankVectors
-    from hashsearch.hashing.sub_codes import make_sub_codes
+    from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
 
     hashes = make_binarizer(binarizer, bits=bits, seed=seed)
     stored = RerankVectors(rerank_dims, rerank_dtype, seed)
@@ -103,8 +103,3 @@ def tell_untaught(binarizer: Binarizer, categories: Sequence[str | None]) -> Non
         unknown = categories.count(None)
         alone = left_out - unknown
         notify(f"no labels for {binarizer.name}: {unknown} images have no category, {alone} the only of theirs")
-
-
-def cells_for(images: int) -> int:
-    """How many cells are learned from so many images: one for 16 of them, 16 to 4096."""
-    return min(max(images // 16, 16), 4096)

@@ -32,7 +32,7 @@ def main(
     from hashsearch.descriptors.keypoints import LocalExtractor, LocalFeatures
     from hashsearch.descriptors.words import Vocabulary
     from hashsearch.errors import VocabularyError
-    from hashsearch.search.by_keypoints import features_of
+    from hashsearch.search.by_keypoints import features_of_sources
 
     vocabulary = Vocabulary(LocalExtractor(features, keypoints, side), words, seed)
     if out.exists():  # before the work, not after it
@@ -40,7 +40,7 @@ def main(
     sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
     seen = []
     for source, found in tqdm(
-        zip(sources, features_of(vocabulary.extractor, sources)), total=len(sources), unit=" images"
+        zip(sources, features_of_sources(vocabulary.extractor, sources)), total=len(sources), unit=" images"
     ):
         if isinstance(found, LocalFeatures):
             seen.append(found)

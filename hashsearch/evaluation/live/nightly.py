@@ -27,6 +27,7 @@ from hashsearch.evaluation.live.history import History, Night, summary, worse
 from hashsearch.evaluation.live.probes import SEED, K, compared
 from hashsearch.evaluation.metrics import ranking as metrics
 from hashsearch.evaluation.metrics.statistics import Figure, intervals, quantile_interval, share_interval
+from hashsearch.hashing.nearest import top_k
 from hashsearch.indexing.checkpoint import IndexingSummary
 from hashsearch.search.searcher import Hit, Searcher, SearchOptions
 
@@ -128,7 +129,7 @@ def _by_category(
         relevant[row, : len(answer.hits)] = [hit.category == own[row] for hit in answer.hits]
     precisions = {f"precision@{k}": metrics.precision(relevant, k) for k in (1, K)}
     names, counts = np.unique(own, return_counts=True)
-    largest = names[np.argsort(-counts, kind="stable")][:_CATEGORIES_TOLD]
+    largest = names[top_k(counts, _CATEGORIES_TOLD)]
     told = {
         str(name): {
             "queries": int((own == name).sum()),
@@ -191,8 +192,8 @@ def _indexed(index: ImageIndex, image_ids: set[str]) -> set[str]:
 def _settings(searcher: Searcher) -> dict[str, Any]:
     """What the default options came to."""
     options = SearchOptions(k=K)
-    strategy = searcher.recall.strategy(options)
-    return {"strategy": strategy, "candidates": searcher.recall.candidates(options, strategy)}
+    strategy = searcher.planner.strategy(options)
+    return {"strategy": strategy, "candidates": searcher.planner.candidates(options, strategy)}
 
 
 def _server(index: ImageIndex) -> str:

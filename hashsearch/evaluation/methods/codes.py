@@ -13,11 +13,10 @@ from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, ScratchIndex
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.sub_codes import make_sub_codes
+from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
 from hashsearch.hashing.vectors import Vectors
 
 _BATCH = 500
-_CELL = 16  # images learned from for one cell, as jobs.fit_encoder has it
 
 
 @dataclass
@@ -41,7 +40,7 @@ class Codes:
         if not features:
             raise EvaluationError("codes must be learned from pictures, got none to learn from")
         vectors, seed = np.stack(features), self.place.seed
-        cells = {"cells": min(max(len(vectors) // _CELL, 1), 4096), "seed": seed} if self.sub_codes == "cells" else {}
+        cells = {"cells": cells_for(len(vectors)), "seed": seed} if self.sub_codes == "cells" else {}
         spec = EmbedderSpec("features", vectors.shape[1], 1, "0" * 64, {})
         binarizer = make_binarizer(self.binarizer, bits=self.bits, seed=seed)
         self._encoder = Encoder.fit(spec, vectors, binarizer, make_sub_codes(self.sub_codes, **cells), labels=labels)
