@@ -316,6 +316,14 @@ class TestParts:
         write_report(results, results.parent / "out", pictures=pictures)
         return (results.parent / "out" / "report.html").read_text()
 
+    def test_every_chart_and_every_scrolling_region_has_a_name_of_its_own(self, tmp_path: Path) -> None:
+        for data in ("pets", "birds"):
+            pets(tmp_path / "results", data)
+        page = self.page(tmp_path / "results")
+        assert all('aria-label="' in svg for svg in re.findall('<svg [^>]*role="img"[^>]*>', page))
+        regions = re.findall('role="region" aria-label="([^"]+)"', page)
+        assert len(regions) == len(set(regions)) == 4  # overview, two tasks, settings
+
     def test_missing_parts_are_left_out(self, tmp_path: Path) -> None:
         pets(tmp_path / "results")
         page = self.page(tmp_path / "results")
