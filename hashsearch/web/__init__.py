@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask
+from flask import Flask, send_file
 
 from hashsearch.errors import ConfigError
+from hashsearch.reporting.style import TOKENS
 from hashsearch.web import api, failures, pages, pictures, security
 from hashsearch.web.service import AT_ONCE, WAITING, SearchService
 
@@ -33,6 +34,7 @@ def create_app(searchers: Mapping[str, Searcher], settings: Settings) -> Flask:
     app.url_map.merge_slashes = False  # an id may hold two slashes in a row
     app.url_map.converters["id"] = pictures.IdConverter
     answerer, shown = SearchService(searchers, settings.limits), pictures.Pictures(settings)
+    app.add_url_rule("/static/tokens.css", "tokens", lambda: send_file(TOKENS, conditional=True))
     failures.handle(app)
     security.guard(app, settings.host)
     app.register_blueprint(api.blueprint(answerer))
