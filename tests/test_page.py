@@ -22,6 +22,7 @@ from support.shop import ADDRESS, Shop
 
 from hashsearch.config import Settings
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.reporting.style import TOKENS, page_style
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Searcher
 from hashsearch.web import create_app, server
@@ -71,6 +72,14 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     with Browser(program, tmp_path) as opened:
         opened.look(1280, 800)
         yield opened
+
+
+def test_colours_and_fonts_are_those_of_the_reports(web: FlaskClient) -> None:
+    assert '<link rel="stylesheet" href="/static/tokens.css">' in web.get("/").text
+    tokens = web.get("/static/tokens.css")
+    assert tokens.mimetype == "text/css"
+    assert tokens.text == TOKENS.read_text()
+    assert tokens.text in page_style()
 
 
 class TestPageWithoutScripts:

@@ -32,7 +32,7 @@ def main(settings: Settings, study: Path, data_folder: Path | None, weights: tup
     """
     from hashsearch.elastic.scratch import Scratch
     from hashsearch.embedders import import_tensorflow
-    from hashsearch.evaluation.report.models import tables_of_models
+    from hashsearch.evaluation.report.embedder_tables import tables_of_models
     from hashsearch.services import connect_cluster
     from hashsearch.training.curves import require_drawing
 
