@@ -1,4 +1,4 @@
-"""Exact cosine of whole, uncompressed vectors: k nearest neighbours without an index, what a user would do first."""
+"""Exact cosine of uncompressed vectors: k nearest neighbours without an index, the obvious baseline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hashsearch.hashing.vectors import Vectors
 class Exact:
     """Cosine of the query to every vector."""
 
-    place: RunContext
+    context: RunContext
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
 
@@ -33,6 +33,7 @@ class Exact:
 
 
 def directions(vectors: Vectors) -> Vectors:
-    """Vectors `(n, dims)` brought to length 1."""
+    """Vectors `(n, dims)` scaled to length 1."""
     vectors = vectors.astype(np.float32, copy=False)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled
