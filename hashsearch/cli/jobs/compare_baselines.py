@@ -40,6 +40,7 @@ def run(settings: Settings, config: Path, out: Path, data_folder: Path | None, w
 
     Exit code: 0 all results are there, 3 some methods failed and are told, 1 the run failed, 2 wrong options.
     """
+    from hashsearch.cli.stages import stage_bars
     from hashsearch.elastic.scratch import Scratch
     from hashsearch.evaluation.compare.plan import make_tasks, read_plan
     from hashsearch.evaluation.compare.runner import Runner
@@ -48,7 +49,8 @@ def run(settings: Settings, config: Path, out: Path, data_folder: Path | None, w
     plan = read_plan(config, networks_and_files(weights), settings.embedders)
     tasks = make_tasks(plan, data_folder or config.parent)
     runner = Runner(plan, out, lambda prefix: Scratch.clearing(connect_cluster(settings, notify), prefix))
-    summary = runner.run(tasks, notify)
+    with stage_bars() as progress:
+        summary = runner.run(tasks, notify, progress)
     notify(f"{summary}; results: {out}")
     if summary.failed:
         sys.exit(EXIT_REJECTS)
@@ -94,21 +96,25 @@ def nightly(settings: Settings, folder: Path, queries: int, labels: Path | None,
 
     Exit code: 0 measured, 1 the run failed, 2 wrong options, 4 something got worse and --fail-when-worse was given.
     """
+    from hashsearch.cli.stages import stage_bars
     from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.evaluation.live.history import History, lines
     from hashsearch.evaluation.live.nightly import measure
     from hashsearch.evaluation.live.timeline import keep
     from hashsearch.indexing.checkpoint import last_run
-    from hashsearch.search.judgments import read_labels
+    from hashsearch.search.judgments import read_judgments
     from hashsearch.search.searcher import Searcher
     from hashsearch.services import connect_cluster
 
-    told = read_labels(labels) if labels else None
+    told = read_judgments(labels) if labels else None
     history = History(folder, settings.index)
     encoder = load_encoder(settings)
     index = ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
     last = last_run(settings.home / "jobs" / index.alias)
-    night = measure(Searcher(encoder, index), history, queries=queries, labels=told, last_run=last)
+    with stage_bars() as progress:
+        night = measure(
+            Searcher(encoder, index), history, queries=queries, labels=told, last_run=last, progress=progress
+        )
     page = keep(history)
     for line in lines(night):
         click.echo(line)

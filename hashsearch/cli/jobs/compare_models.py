@@ -30,6 +30,7 @@ def main(settings: Settings, study: Path, data_folder: Path | None, weights: tup
 
     Exit code: 0 all is there, 3 some failed and are told, 1 the run failed, 2 wrong options.
     """
+    from hashsearch.cli.stages import stage_bars
     from hashsearch.elastic.scratch import Scratch
     from hashsearch.embedders import import_tensorflow
     from hashsearch.evaluation.report.embedder_tables import tables_of_models
@@ -48,7 +49,8 @@ def main(settings: Settings, study: Path, data_folder: Path | None, weights: tup
         out,
         lambda prefix: Scratch.clearing(connect_cluster(settings, notify), prefix),
     )
-    summary = studying.run(notify)
+    with stage_bars() as progress:
+        summary = studying.run(notify, progress)
     (out / "models.md").write_text(tables_of_models(out / "results", out / "embedders"), encoding="utf-8")
     notify(f"{summary}; tables: {out / 'models.md'}")
     if summary.failed:

@@ -47,6 +47,7 @@ def main(
     Exit code: 0 done, 1 the run failed or no setting reaches the target, so nothing was kept, 2 wrong options, 3 done,
     but some of the --queries could not be read.
     """
+    from hashsearch.cli.stages import stage_bars
     from hashsearch.elastic.maintenance import save_tuning
     from hashsearch.evaluation.live.tradeoff import draw, table
     from hashsearch.evaluation.live.tuning import of_index, of_vectors, tune
@@ -54,12 +55,13 @@ def main(
     from hashsearch.services import open_searcher
 
     searcher = open_searcher(settings)
-    if queries is None:
-        asked, rejects = of_index(searcher, sample, k), 0
-    else:
-        vectors, rejects = _embedded(searcher.encoder, queries, sample)
-        asked = of_vectors(searcher, vectors, k)
-    tuning = tune(searcher, asked, target)
+    with stage_bars() as progress:
+        if queries is None:
+            asked, rejects = of_index(searcher, sample, k, progress), 0
+        else:
+            vectors, rejects = _embedded(searcher.encoder, queries, sample)
+            asked = of_vectors(searcher, vectors, k, progress)
+        tuning = tune(searcher, asked, target, progress)
     click.echo(table(tuning))
     if out is not None:
         write_json(out / "tune.json", tuning.as_dict())
