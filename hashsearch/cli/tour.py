@@ -13,7 +13,8 @@ from hashsearch.demo.catalog import draw_catalog, draw_queries
 from hashsearch.images.decoding import decode
 from hashsearch.images.sources import read_source
 from hashsearch.indexing.pipeline import index_catalog
-from hashsearch.search.searcher import Searcher, SearchOptions, as_table
+from hashsearch.search.planner import SearchOptions
+from hashsearch.search.searcher import Searcher, as_table
 from hashsearch.services import load_encoder, open_indexer
 from hashsearch.web import create_app, server
 
