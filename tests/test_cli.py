@@ -547,6 +547,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("fit-vocabulary there --out there.npz", 1, "vocabulary_error: a vocabulary is never overwritten"),
         ("fit-vocabulary there --out new --features surf", 1, "config_error: local features must be one of sift"),
         ("tune --queries note.txt", 1, "catalog_error: a catalog is a folder, .csv"),
+        ("duplicates --out new --cosine 2", 2, "2.0 is not in the range -1<=x<=1"),
         ("duplicates --out new --keep best", 1, "config_error: what to keep must be largest, oldest"),
         ("duplicates --out new --attribute colour", 2, "must be NAME=VALUE, got 'colour'"),
         ("compare run bad.toml --out new", 1, "config_error: a comparison must be described in a TOML file"),

@@ -55,7 +55,7 @@ class Progress:
             self._bar.close()
             _bars.remove(self._bar)
             if not _bars and (log := telemetry.current()):
-                vars(log).pop("write", None)
+                log.sink = telemetry.to_stderr
 
     def update(self, count: int = 1) -> None:
         """Report that `count` more are done."""
@@ -79,7 +79,7 @@ class Progress:
         from tqdm import tqdm
 
         if log := telemetry.current():
-            log.write = partial(tqdm.write, file=sys.stderr)  # type: ignore[method-assign]
+            log.sink = partial(tqdm.write, file=sys.stderr)
         bar: tqdm[Any] = tqdm(
             total=self.total,
             initial=self._before or 0,

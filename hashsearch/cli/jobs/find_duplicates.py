@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @with_settings("index", "encoder", "es_url", "home", "image_roots")
 @click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder for the lists and the page.")
-@click.option("--cosine", default=0.98, show_default=True, help="Least cosine of two images that are a pair.")
+@click.option(
+    "--cosine",
+    default=0.98,
+    show_default=True,
+    type=click.FloatRange(-1, 1),
+    help="Least cosine of two images that are a pair.",
+)
 @click.option(
     "--keep",
     default="largest",
