@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.cli.options import notify, run_reporting_errors
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.errors import HashingError
 from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.data.datasets import DataSet, data_of

@@ -16,8 +16,8 @@ PACKAGE = Path(hashsearch.__file__).parent
 
 # Each room may use itself and those before it.
 ROOMS = (
-    "errors files provenance overlap images config hashing embedders encoder descriptors catalog elastic node indexing "
-    "search services reporting evaluation training duplicates web demo cli"
+    "errors telemetry files provenance overlap images config hashing embedders encoder descriptors catalog elastic "
+    "node indexing search services reporting evaluation training duplicates web demo cli"
 ).split()
 
 # What each sub-package of evaluation may use: those on the floors below it.
@@ -46,6 +46,7 @@ CONFINED = {
     "pyarrow": {"catalog", "evaluation"},
     "matplotlib": {"training", "evaluation"},
     "sklearn": {"evaluation"},
+    "tqdm": {"cli"},
 }
 
 PURE = (

@@ -21,7 +21,6 @@ from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.evaluation.progress import Progress, no_progress
 from hashsearch.files import safe_name
-from hashsearch.training.learning import is_done, train
 from hashsearch.training.recipes import Recipe, read_recipe, read_table
 
 if TYPE_CHECKING:
@@ -91,6 +90,9 @@ class Studying:
         """The embedders of a recipe, one or two, as methods of the comparison."""
         begun = self.weights.get(recipe.model.network)
         notify(f"{data.name}/{recipe.name}")
+        import_tensorflow()
+        from hashsearch.training.learning import is_done
+
         out = self.out / "embedders" / safe_name(data.name)
         folder = out / recipe.name
         if not is_done(recipe, data, out):
@@ -100,6 +102,8 @@ class Studying:
 
 
 def _train_alone(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, notify: Say) -> None:
+    from hashsearch.training.learning import train
+
     with ProcessPoolExecutor(1, get_context("spawn"), _begin) as alone:
         try:
             alone.submit(train, recipe, data, out, weights, notify).result()
