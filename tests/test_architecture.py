@@ -16,8 +16,8 @@ PACKAGE = Path(hashsearch.__file__).parent
 
 # Each room may use itself and those before it.
 ROOMS = (
-    "errors telemetry files provenance overlap images config hashing embedders encoder descriptors catalog elastic "
-    "node indexing search services reporting evaluation training duplicates web demo cli"
+    "errors telemetry progress files provenance overlap images config hashing embedders encoder descriptors catalog "
+    "elastic node indexing search services reporting evaluation training duplicates web demo cli"
 ).split()
 
 # What each sub-package of evaluation may use: those on the floors below it.
@@ -107,9 +107,9 @@ def test_a_module_uses_its_own_room_and_those_before_it(name: str) -> None:
 
 
 def evaluation_room(module: str) -> str | None:
-    """The sub-package of evaluation that a module belongs to; None outside, and for `evaluation.progress`."""
+    """The sub-package of evaluation that a module belongs to; None outside."""
     parts = module.split(".")
-    return parts[2] if len(parts) > 2 and parts[1] == "evaluation" and parts[2] != "progress" else None
+    return parts[2] if len(parts) > 2 and parts[1] == "evaluation" else None
 
 
 def evaluation_arrows() -> dict[str, set[str]]:
@@ -135,10 +135,6 @@ def test_evaluation_has_at_most_eight_rooms_on_four_floors() -> None:
     assert arrows.keys() == EVALUATION.keys()
     assert len(arrows) <= 8
     assert max(floor.values()) <= 4
-
-
-def test_progress_of_evaluation_is_below_all_its_sub_packages() -> None:
-    assert {module for module in imported("hashsearch.evaluation.progress") if evaluation_room(module)} == set()
 
 
 def test_evaluation_draws_no_progress_bars() -> None:

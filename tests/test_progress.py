@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashsearch.evaluation.progress import tracked
+from hashsearch.progress import tracked
 
 
 def test_each_item_is_reported_once_it_is_done() -> None:

@@ -19,8 +19,8 @@ from hashsearch.evaluation.compare.plan import ComparisonPlan, PlannedMethod, ma
 from hashsearch.evaluation.compare.runner import ComparisonSummary, Runner
 from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.evaluation.methods.features import NetworkFeatures
-from hashsearch.evaluation.progress import Progress, no_progress
 from hashsearch.files import safe_name
+from hashsearch.progress import Progress, no_progress
 from hashsearch.training.recipes import Recipe, read_recipe, read_table
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from hashsearch.evaluation.methods.cache import Extracted, FeatureCaches
 from hashsearch.evaluation.methods.classes import Classes
 from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import NO_HITS, Labels, Ranking
-from hashsearch.evaluation.progress import Progress, tracked
+from hashsearch.progress import Progress, tracked
 
 WARM_UP = 5  # queries searched before the timed ones
 

@@ -27,8 +27,8 @@ from hashsearch.evaluation.methods import RunContext
 from hashsearch.evaluation.methods.cache import FeatureCaches
 from hashsearch.evaluation.methods.fusion import fused
 from hashsearch.evaluation.metrics.projection import projected, sampled
-from hashsearch.evaluation.progress import Progress, no_progress
 from hashsearch.files import read_json, safe_name, write_json
+from hashsearch.progress import Progress, no_progress
 from hashsearch.provenance import machine, now, versions
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from hashsearch.elastic.document import StoredVectors
 from hashsearch.elastic.image_index import ImageIndex
-from hashsearch.evaluation.progress import Progress, no_progress
 from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.progress import Progress, no_progress
 
 PAGE = 500
 _ROUNDING = 1e-6

@@ -26,9 +26,9 @@ from hashsearch.evaluation.live.history import History, Night, summary, worse
 from hashsearch.evaluation.live.probes import SEED, K, compared
 from hashsearch.evaluation.metrics import ranking as metrics
 from hashsearch.evaluation.metrics.statistics import Estimate, intervals, quantile_interval, share_interval
-from hashsearch.evaluation.progress import Progress, no_progress, tracked
 from hashsearch.hashing.nearest import top_k
 from hashsearch.indexing.checkpoint import IndexingSummary
+from hashsearch.progress import Progress, no_progress, tracked
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Hit, Searcher
 

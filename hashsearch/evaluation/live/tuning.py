@@ -19,9 +19,9 @@ from hashsearch.elastic.tuned import Tuned
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.live.exact import nearest, nearest_to, share_found, stored_vectors
 from hashsearch.evaluation.metrics.statistics import Estimate, intervals, quantile_interval, share_interval
-from hashsearch.evaluation.progress import Progress, no_progress, tracked
 from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.progress import Progress, no_progress, tracked
 from hashsearch.provenance import now
 from hashsearch.search.planner import MAX_TERMS, SearchOptions, SearchQuery
 from hashsearch.search.searcher import Searcher

@@ -1,4 +1,4 @@
-"""Progress of a measurement, reported to a callback: the library draws nothing."""
+"""Progress of long work, reported to a callback: the library draws nothing."""
 
 from __future__ import annotations
 
