@@ -25,10 +25,11 @@ from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.evaluation.methods.cache import FeatureCaches
-from hashsearch.evaluation.methods.features import Network
+from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.evaluation.metrics.ranking import average_precision
 from hashsearch.files import safe_name as file_name
 from hashsearch.hashing.bits import hamming
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors, normalised
 from hashsearch.training.hash_head import make_binarizer
 
@@ -51,7 +52,7 @@ class Seen:
 
     def cosine_order(self) -> NDArray[np.intp]:
         """Rows of the nearest by exact cosine, `(queries, MANY)`."""
-        return np.argsort(-(self.asked @ self.base.T), axis=1, kind="stable")[:, :MANY]
+        return top_k(self.asked @ self.base.T, MANY)
 
     def precision(self, order: NDArray[np.intp]) -> float:
         """Mean average precision@10 of an order of rows."""
@@ -60,7 +61,7 @@ class Seen:
         return float(average_precision(relevant, K, counts).mean())
 
 
-def see(data: DataSet, network: Network, caches: FeatureCaches, unseen: bool) -> Seen:
+def see(data: DataSet, network: NetworkFeatures, caches: FeatureCaches, unseen: bool) -> Seen:
     """The embeddings of labelled pictures; base in random order, so that equal distances favour no class.
 
     With `unseen` only every other class is learned from, and only the rest asked for.
@@ -74,12 +75,14 @@ def see(data: DataSet, network: Network, caches: FeatureCaches, unseen: bool) ->
     return Seen(base[shuffled], base_labels[shuffled], taught[shuffled], asked[known], asked_labels[known])
 
 
-def _embedded(pictures: Sequence[Picture], network: Network, caches: FeatureCaches) -> tuple[Vectors, NDArray[np.str_]]:
+def _embedded(
+    pictures: Sequence[Picture], network: NetworkFeatures, caches: FeatureCaches
+) -> tuple[Vectors, NDArray[np.str_]]:
     with tqdm(total=len(pictures), unit=" pictures", leave=False) as bar:
         features = caches.of(network).of(pictures, bar.update).features
     found = [(row, feature) for row, feature in enumerate(features) if feature is not None and pictures[row].label]
     vectors = np.stack([feature for _, feature in found])
-    return normalised(vectors, vectors.shape[1]), np.array([pictures[row].label for row, _ in found])
+    return normalised(vectors), np.array([pictures[row].label for row, _ in found])
 
 
 def judged(seen: Seen, names: Sequence[str], lengths: Sequence[int]) -> Iterator[str]:
@@ -96,7 +99,7 @@ def judged(seen: Seen, names: Sequence[str], lengths: Sequence[int]) -> Iterator
                 notify(f"{name} of {bits} bits: {error}")
                 continue
             distances = hamming(binarizer.transform(seen.asked), binarizer.transform(seen.base))
-            order = np.argsort(distances, axis=1, kind="stable")[:, :MANY]
+            order = top_k(-distances, MANY)
             recalls = [
                 np.mean([np.isin(first, found).mean() for first, found in zip(exact[:, :K], order[:, :count])])
                 for count in (FEW, MANY)
@@ -141,7 +144,7 @@ def main(
             if table["name"] in (data or [table["name"]]):
                 data_set = data_of(table, data_folder, read.seed)
                 caches = FeatureCaches(features / file_name(data_set.name))
-                seen = see(data_set, Network(network, known.get(network)), caches, unseen)
+                seen = see(data_set, NetworkFeatures(network, known.get(network)), caches, unseen)
                 print(f"\n{network}, {data_set.name}: {seen.base.shape[0]} searched, {seen.asked.shape[0]} queries\n")
                 print(f"| binarizer | bits | {HEADER} |\n| --- | --- |{' --- |' * len(HEADER.split('|'))}")
                 for row in judged(seen, names, lengths):

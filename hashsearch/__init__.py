@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from hashsearch.encoder import Encoder
     from hashsearch.errors import HashsearchError
     from hashsearch.images.decoding import decode
-    from hashsearch.indexing.pipeline import Indexer, index_catalog
+    from hashsearch.indexing.pipeline import Indexer
+    from hashsearch.indexing.runs import index_catalog
     from hashsearch.search.planner import SearchOptions
     from hashsearch.search.searcher import Hit, Searcher
     from hashsearch.services import connect_cluster, load_encoder, open_index, open_indexer, open_searcher
@@ -64,7 +65,7 @@ _PLACES = {
     "Settings": "hashsearch.config:Settings",
     "connect_cluster": "hashsearch.services:connect_cluster",
     "decode": "hashsearch.images.decoding:decode",
-    "index_catalog": "hashsearch.indexing.pipeline:index_catalog",
+    "index_catalog": "hashsearch.indexing.runs:index_catalog",
     "load_embedder": "hashsearch.embedders:load",
     "load_encoder": "hashsearch.services:load_encoder",
     "open_index": "hashsearch.services:open_index",

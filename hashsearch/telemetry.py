@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -24,8 +24,14 @@ INTERNAL = "internal_error"  # the code of an exception that is not one of this 
 _FORM, _RUN, _COMMAND = "HASHSEARCH_LOG", "HASHSEARCH_RUN", "HASHSEARCH_COMMAND"
 
 
+def to_stderr(line: str) -> None:
+    """Write a line to whatever standard error is now."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 class Log(logging.Handler):
-    """Writes messages to whatever standard error is at that moment. A progress bar may replace `write`."""
+    """Formats messages as one run's, and hands them to `sink`: standard error, above a progress bar if there is one."""
 
     def __init__(self, form: str, run: str, command: str) -> None:
         super().__init__()
@@ -33,20 +39,16 @@ class Log(logging.Handler):
         self.run = run
         self.command = command
         self.exported = False
+        self.sink: Callable[[str], object] = to_stderr
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.write(self.format(record))
+            self.sink(self.format(record))
         except Exception:
             self.handleError(record)
 
     def format(self, record: logging.LogRecord) -> str:
         return self._json(record) if self.form == "json" else _text(record)
-
-    def write(self, line: str) -> None:
-        """Write one message."""
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
 
     def _json(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {

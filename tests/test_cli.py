@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashsearch.cli.jobs import fit_encoder
 from hashsearch.cli.main import commands
 from hashsearch.demo import draw_catalog
 from hashsearch.encoder import Encoder
@@ -104,7 +103,7 @@ def test_every_command_and_option_says_what_it_is_for(name: str) -> None:
             assert parameter.help, f"{name} {parameter.opts}"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "hashsearch"])
 def test_the_first_sentence_of_a_commands_help_fits_a_line_of_the_list(name: str) -> None:
     assert not COMMANDS[name].get_short_help_str(limit=57).endswith("...")
 
@@ -370,13 +369,6 @@ def test_a_fitted_encoder_indexes_and_no_other_reads_its_index(
     assert re.search(r"encoder [0-9a-f]{16} .* is [0-9a-f]{16}$", refused.stderr.strip())
 
 
-@pytest.mark.parametrize(
-    ("images", "cells"), [(2, 16), (271, 16), (272, 17), (20_000, 1250), (65_536, 4096), (10**6, 4096)]
-)
-def test_cells_are_learned_from_sixteen_images_each(images: int, cells: int) -> None:
-    assert fit_encoder.cells_for(images) == cells
-
-
 def test_a_hash_head_learns_from_categories_and_counts_what_has_none(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for place in ("mugs/a", "mugs/b", "cups/a", "cups/b", "lamps/only", "loose"):
@@ -547,6 +539,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("fit-vocabulary there --out there.npz", 1, "vocabulary_error: a vocabulary is never overwritten"),
         ("fit-vocabulary there --out new --features surf", 1, "config_error: local features must be one of sift"),
         ("tune --queries note.txt", 1, "catalog_error: a catalog is a folder, .csv"),
+        ("duplicates --out new --cosine 2", 2, "2.0 is not in the range -1<=x<=1"),
         ("duplicates --out new --keep best", 1, "config_error: what to keep must be largest, oldest"),
         ("duplicates --out new --attribute colour", 2, "must be NAME=VALUE, got 'colour'"),
         ("compare run bad.toml --out new", 1, "config_error: a comparison must be described in a TOML file"),

@@ -19,7 +19,7 @@ from hashsearch.catalog.reading import Catalog
 from hashsearch.config import Model, Settings
 from hashsearch.encoder import Encoder
 from hashsearch.errors import ConfigError, EncoderError, EncoderMismatch, IndexNotFound, StoreUnavailable
-from hashsearch.indexing.pipeline import index_catalog
+from hashsearch.indexing.runs import index_catalog
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -94,8 +94,9 @@ def test_an_index_of_another_encoder_is_refused_before_its_network_is_loaded(
     settings: Settings, tmp_path: Path
 ) -> None:
     services.open_indexer(settings)
-    other = Encoder.bundled()
-    other.binarizer.center_ = other.binarizer.center_ + 1
+    bundled = Encoder.bundled()
+    bundled.binarizer.center_ = bundled.binarizer.center_ + 1
+    other = Encoder(bundled.spec, bundled.binarizer, bundled.sub_codes, bundled.rerank_vectors)
     other.save(tmp_path / "other")
     with pytest.raises(EncoderMismatch):
         services.open_indexer(replace(settings, encoder=tmp_path / "other"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -24,7 +27,7 @@ PROGRAM = """
 import logging, sys, time, warnings
 import click
 from hashsearch.cli.commands import Command
-from hashsearch.cli.progress import Progress
+from hashsearch.cli.progress import Progress, Stages
 from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.errors import SearchError
 
@@ -40,6 +43,19 @@ def main(ending):
                 progress.update()
                 if image == 20:
                     notify("half of them")
+    if ending == "stages":
+        with Stages(every=0.15) as stages:
+            stages("methods", 0, 2)
+            for method in range(2):
+                for query in range(10):
+                    time.sleep(0.03)
+                    stages("queries", query + 1, 10)
+                stages("methods", method + 1, 2)
+    if ending == "resumed":
+        with Progress("read", "images", every=0) as progress:
+            progress.show(30, 40)
+            time.sleep(0.1)
+            progress.show(31, 40)
     if ending == "refused":
         raise SearchError("k must be 1 to 10, got 0")
     if ending == "system":
@@ -84,6 +100,7 @@ def on_a_terminal(*words: str) -> str:
     """What a person sees of standard error, which is a terminal here."""
     environment = {name: value for name, value in os.environ.items() if name != "HASHSEARCH_LOG"}
     outside, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # a bar needs a width
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *words], env=environment, stderr=inside, stdout=subprocess.DEVNULL
     ):
@@ -164,6 +181,16 @@ class TestWithoutATerminal:
         assert all(line["total"] == 40 for line in found)
         assert found[0]["message"].startswith(f"read: {found[0]['done']} of 40 images, ")
 
+    def test_steps_within_steps_are_lines_of_their_own(self) -> None:
+        found = [line["message"] for line in lines(run("stages")) if "done" in line]
+        assert any(re.fullmatch(r"queries: \d+ of 10, [\d.]+ a second, \d+ s left", line) for line in found), found
+        assert any(line.startswith("methods: ") for line in found), found
+
+    def test_what_an_earlier_run_did_is_not_counted_as_speed(self) -> None:
+        first, second = [line["message"] for line in lines(run("resumed")) if "done" in line]
+        assert first == "read: 30 of 40 images, 0.0 a second"
+        assert 0 < float(second.split()[5]) <= 10
+
     def test_text_is_chosen_by_option_or_variable(self) -> None:
         for done in (run("refused", form="text"), run("refused", HASHSEARCH_LOG="text")):
             assert done.stderr == "it begins\nsearch_error: k must be 1 to 10, got 0\n"
@@ -205,6 +232,11 @@ class TestOnATerminal:
         shown = on_a_terminal("progress")
         assert "read: 100%" in shown and "40/40" in shown
         assert re.search(r"(^|[\r\n])half of them\r\n", shown)
+
+    def test_steps_within_steps_are_bars_of_which_the_outermost_stays(self) -> None:
+        shown = on_a_terminal("stages")
+        assert "methods:" in shown and "  queries:" in shown
+        assert shown.rstrip("\r\n").splitlines()[-1].startswith("methods: 100%")
 
     def test_no_bar_where_json_is_asked_for(self) -> None:
         shown = on_a_terminal("progress", "--log", "json")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -18,7 +18,7 @@ class OutputPath(click.Path):
     """A path to write, in a folder where that is possible: it is tried before the work, not after it."""
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Path:
-        path = Path(super().convert(value, param, context))
+        path = Path(os.fsdecode(super().convert(value, param, context)))
         parent = path.absolute().parent
         while not parent.exists():
             parent = parent.parent
@@ -35,7 +35,7 @@ EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-class Pair(click.ParamType):
+class Pair(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
     """Two texts with `=` between them: `"NAME=VALUE"` -> `("NAME", "VALUE")`."""
 
     def __init__(self, name: str) -> None:
@@ -80,6 +80,13 @@ weights_option = click.option(
 )
 
 
+def with_options(command: Decorated, options: Sequence[Callable[[Any], Any]]) -> Decorated:
+    """The command with these options, in the order of its help."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def embedder_options(command: Decorated) -> Decorated:
     """Add `--embedder` and `--weights` to a command."""
     weights = click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
@@ -89,7 +96,7 @@ def embedder_options(command: Decorated) -> Decorated:
         show_default=True,
         help="Network: a name from `hashsearch embedders`, the folder of a trained one, or a .json file.",
     )
-    return name(weights(command))
+    return with_options(command, [name, weights])
 
 
 def keypoint_options(command: Decorated) -> Decorated:
@@ -103,9 +110,7 @@ def keypoint_options(command: Decorated) -> Decorated:
             "--side", default=320, show_default=True, help="Longer side, in pixels, to which images are reduced."
         ),
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(command, options)
 
 
 def _models(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> Any:
@@ -166,10 +171,7 @@ def with_settings(*names: str) -> Callable[[Decorated], Decorated]:
             chosen = {name: value for name, value in given.items() if value not in (None, ())}
             return command(settings=replace(Settings.from_environment(), **chosen), **arguments)
 
-        decorated: Any = run
-        for name in reversed(names):
-            decorated = _SETTINGS[name](decorated)
-        return decorated
+        return with_options(cast("Decorated", run), [_SETTINGS[name] for name in names])
 
     return decorate
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -21,6 +21,7 @@ from hashsearch.cli.options import (
     attribute_option,
     category_option,
     values_by_name,
+    with_options,
     with_settings,
 )
 from hashsearch.cli.running import EXIT_REJECTS
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
 
     from hashsearch.config import Settings
     from hashsearch.elastic.queries import Body
-    from hashsearch.search.searcher import Hit, Searcher, SearchOptions
+    from hashsearch.search.planner import SearchOptions
+    from hashsearch.search.searcher import Hit, Searcher
 
 
-class Crop(click.ParamType):
+class Crop(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
     """Four numbers between commas: `"10,0,200,100"` -> `[10, 0, 200, 100]`."""
 
     name = "LEFT,TOP,RIGHT,BOTTOM"
@@ -79,11 +81,9 @@ class SearchQuery:
         return self.image_ids[0] if self.image_ids else self._read_image()
 
     def _read_image(self) -> NDArray[np.uint8]:
-        from hashsearch.images.decoding import crop, decode
-        from hashsearch.images.sources import read_source
+        from hashsearch.images.decoding import crop
 
-        limits = self.settings.limits
-        pixels = decode(read_source(str(self.images[0]), limits), limits)
+        pixels = self.settings.image_reader.pixels(str(self.images[0]))
         return pixels if self.crop is None else crop(pixels, self.crop)
 
     def filters(self) -> list[Body]:
@@ -113,10 +113,7 @@ def query_options(command: Decorated) -> Decorated:
         shared["attributes"] = values_by_name(shared["attributes"])
         return command(query=SearchQuery(**shared), **arguments)
 
-    decorated: Any = run
-    for option in reversed(_QUERY_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return with_options(cast("Decorated", run), _QUERY_OPTIONS)
 
 
 def _print_hits(hits: Sequence[Any], table: Callable[[Sequence[Any]], str], as_json: bool) -> None:
@@ -176,7 +173,8 @@ def codes(
 
     Exit code: 0 done, 3 some queries failed, 1 the search failed, 2 wrong options.
     """
-    from hashsearch.search.searcher import SearchOptions, as_table
+    from hashsearch.search.planner import SearchOptions
+    from hashsearch.search.searcher import as_table
 
     options = SearchOptions(k=query.k, category=query.category, attributes=query.attributes, **recall)
     if len(query) > 1 and query.crop is None and radius is None and explained is None:
@@ -273,7 +271,7 @@ def _search_each(query: SearchQuery, options: SearchOptions) -> Iterator[tuple[s
     searcher = open_searcher(query.settings)
     yield from zip(query.image_ids, searcher.search_many(query.image_ids, options))
     sources = list(dict.fromkeys(map(str, query.images)))
-    for batch in embed_sources(searcher.encoder.embedder, sources, query.settings.limits):
+    for batch in embed_sources(searcher.encoder.embedder, sources, query.settings.image_reader):
         answers: dict[str, list[Hit] | HashsearchError] = dict(batch.errors)
         answers |= zip(batch.sources, searcher.search_many(batch.vectors, options))
         yield from ((source, answers[source]) for source in sources if source in answers)

@@ -83,7 +83,7 @@ def _content(chart: LineChart, width: float, height: float) -> str:
         colour = f"colour-{at % _COLOURS}"
         parts += _line(series, points, [(y(low), y(high)) for low, high in series.band], colour, DASHES[at % 5])
         labels.append(EndLabel(series.name, points[-1], colour))
-    return "".join(parts) + end_labels(labels, right + 16, _TOP + 2, height - _BOTTOM - 2)
+    return "".join(parts) + end_labels(labels, right + 16, _TOP + 2, height - _BOTTOM - 8)
 
 
 def _line(

@@ -114,3 +114,14 @@ def _around(turn: float, radius: float) -> Point:
 def kind_class(kind: str) -> str:
     """The class that gives a kind its colour; a kind unknown to the page is grey."""
     return f"kind-{kind}" if kind in _MARKERS else "kind-other"
+
+
+def key_mark(kind: str) -> str:
+    """A kind's shape for a legend."""
+    return element("svg", marker(kind, 8, 8, 5), viewBox="0 0 16 16", class_="key", aria_hidden="true")
+
+
+def key_line(kind: str, dash: str | None) -> str:
+    """A line as a chart draws it, for a legend."""
+    line = element("path", d="M1 8H31", class_=f"line {kind_class(kind)}", stroke_dasharray=dash)
+    return element("svg", line + marker(kind, 16, 8, 3), viewBox="0 0 32 16", class_="key long", aria_hidden="true")

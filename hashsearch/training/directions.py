@@ -18,6 +18,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from hashsearch.hashing.hash_head import Classes, LossWeights
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors
 from hashsearch.training.losses import semi_hard_triplet_loss
 from hashsearch.training.sampling import by_class
@@ -79,14 +80,11 @@ def class_precision(centred: Vectors, classes: Classes, directions: Vectors, que
     if not len(queries):
         return 0.0
     bits = np.where(centred @ directions > 0, np.float32(1), np.float32(-1))
-    similarities = bits[queries] @ bits[others].T
-    count = min(_RANKS, len(others))
-    nearest = np.argpartition(-similarities, count - 1, axis=1)[:, :count]
-    order = np.argsort(-np.take_along_axis(similarities, nearest, axis=1), axis=1, kind="stable")
-    relevant = classes[others][np.take_along_axis(nearest, order, axis=1)] == classes[queries][:, None]
-    precisions = relevant.cumsum(axis=1) / np.arange(1, count + 1)
+    nearest = top_k(bits[queries] @ bits[others].T, _RANKS)
+    relevant = classes[others[nearest]] == classes[queries][:, None]
+    precisions = relevant.cumsum(axis=1) / np.arange(1, nearest.shape[1] + 1)
     class_sizes = np.bincount(classes[others], minlength=classes.max() + 1)[classes[queries]]
-    return float(((precisions * relevant).sum(axis=1) / class_sizes.clip(1, count)).mean())
+    return float(((precisions * relevant).sum(axis=1) / class_sizes.clip(1, nearest.shape[1])).mean())
 
 
 def _coding_layer(start: Vectors, weights: LossWeights) -> tf.keras.Model:

@@ -10,6 +10,7 @@ import click
 
 from hashsearch.cli.commands import Command
 from hashsearch.cli.options import OUTPUT_FOLDER, attribute_option, category_option, values_by_name, with_settings
+from hashsearch.cli.progress import Stages
 from hashsearch.cli.running import notify
 from hashsearch.services import open_index
 
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @with_settings("index", "encoder", "es_url", "home", "image_roots")
 @click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder for the lists and the page.")
-@click.option("--cosine", default=0.98, show_default=True, help="Least cosine of two images that are a pair.")
+@click.option(
+    "--cosine",
+    default=0.98,
+    show_default=True,
+    type=click.FloatRange(-1, 1),
+    help="Least cosine of two images that are a pair.",
+)
 @click.option(
     "--keep",
     default="largest",
@@ -55,7 +62,8 @@ def main(
     began = time.perf_counter()
     clauses, keeping = filters(category, values_by_name(attributes)), Keeping.parse(keep)
     _, index = open_index(settings, notify)
-    groups = find(index, cosine, keeping, clauses)
+    with Stages() as progress:
+        groups = find(index, cosine, keeping, clauses, progress=progress)
     summary = write_duplicates(groups, out, settings.image_roots, index=settings.index, cosine=cosine, rule=keep)
     for name in FILES:
         click.echo(f"{out / name}  {(out / name).stat().st_size / 1e6:.1f} MB")

@@ -10,6 +10,7 @@ import click
 
 from hashsearch.cli.commands import Command
 from hashsearch.cli.options import OUTPUT_FOLDER, with_settings
+from hashsearch.cli.progress import Stages
 from hashsearch.cli.running import EXIT_REJECTS, notify
 from hashsearch.services import open_searcher
 
@@ -56,6 +57,7 @@ def main(
     but some of the --queries could not be read.
     """
     from hashsearch.catalog.reading import Catalog
+    from hashsearch.elastic.maintenance import save_tuning
     from hashsearch.evaluation.live.tradeoff import draw, table
     from hashsearch.evaluation.live.tuning import of_index, of_vectors, tune
     from hashsearch.files import write_json
@@ -65,19 +67,20 @@ def main(
         catalog.check()
     searcher = open_searcher(settings, notify)
     rejects = 0
-    if catalog:
-        vectors, rejects = _embed(searcher.encoder, catalog, sample)
-        measured = of_vectors(searcher, vectors, k)
-    else:
-        measured = of_index(searcher, sample, k)
-    tuning = tune(searcher, measured, target)
+    with Stages() as progress:
+        if catalog:
+            vectors, rejects = _embed(searcher.encoder, catalog, sample)
+            measured = of_vectors(searcher, vectors, k, progress)
+        else:
+            measured = of_index(searcher, sample, k, progress)
+        tuning = tune(searcher, measured, target, progress)
     click.echo(table(tuning))
     if out is not None:
         write_json(out / "tune.json", tuning.as_dict())
         (out / "curve.svg").write_text(draw(tuning), encoding="utf-8")
     tuned = tuning.tuned()
     if not dry_run:
-        searcher.index.save_tuning(tuned)
+        save_tuning(searcher.index, tuned)
         notify(f"searches of '{settings.index}' now use these values by default")
     sys.exit(EXIT_REJECTS if rejects else 0)
 
@@ -86,7 +89,7 @@ def _embed(encoder: Encoder, catalog: Catalog, most: int) -> tuple[Vectors, int]
     """Vectors `(n, dims)` of a sample of a catalog's images, and how many could not be read or compared."""
     import numpy as np
 
-    from hashsearch.catalog.reading import sample_sources
+    from hashsearch.catalog.sampling import sample_sources
     from hashsearch.embedders.bulk import embed_sources
 
     batches = list(embed_sources(encoder.embedder, sample_sources([catalog], most, seed=0)))
