@@ -37,7 +37,7 @@ def main(
 ) -> None:
     """Print queries a second, one by one and with each number in a request and at a time."""
     from hashsearch.evaluation.live.exact import directions, stored_vectors
-    from hashsearch.search.searcher import SearchOptions
+    from hashsearch.search.planner import SearchOptions
 
     searcher, options = open_searcher(settings), SearchOptions(strategy=strategy, explain=not no_explain)
     index = searcher.index

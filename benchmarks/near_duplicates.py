@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def main(settings: Settings) -> None:
     """Print a line for each variant."""
     from hashsearch.elastic.image_index import ImageIndex
-    from hashsearch.search.searcher import Searcher, SearchOptions
+    from hashsearch.search.planner import SearchOptions
+    from hashsearch.search.searcher import Searcher
     from hashsearch.services import connect_cluster
 
     encoder = load_encoder(settings)

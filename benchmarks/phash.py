@@ -76,9 +76,10 @@ def main(settings: Settings, folders: Sequence[Path], queries: int, radii: Seque
 
 def _hashed(file: Path) -> Codes | None:
     try:
-        return STORED.hash([decode(file.read_bytes())])[0]
+        code: Codes = STORED.hash([decode(file.read_bytes())])[0]
     except ImageError:
         return None
+    return code
 
 
 @contextmanager

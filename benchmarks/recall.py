@@ -37,7 +37,8 @@ PAGE = 500
 def main(settings: Settings, queries: int, of: tuple[str, str] | None, k: int, **options: Any) -> None:
     """Print recall@k against exact cosine, precision at 1 and the time of a query."""
     from hashsearch.elastic.image_index import ImageIndex
-    from hashsearch.search.searcher import Searcher, SearchOptions
+    from hashsearch.search.planner import SearchOptions
+    from hashsearch.search.searcher import Searcher
     from hashsearch.services import connect_cluster
 
     encoder = load_encoder(settings)

@@ -20,7 +20,8 @@ from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.hashing.vectors import Vectors, normalised
-from hashsearch.search.searcher import Hit, Searcher, SearchOptions
+from hashsearch.search.planner import SearchOptions
+from hashsearch.search.searcher import Hit, Searcher
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

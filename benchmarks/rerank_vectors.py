@@ -113,7 +113,8 @@ def _unit(vectors: NDArray[Any]) -> Vectors:
 
 
 def _bytes(vectors: Vectors) -> Vectors:
-    return np.rint(vectors * (127 / np.abs(vectors).max(axis=1, keepdims=True)))
+    rounded: Vectors = np.rint(vectors * (127 / np.abs(vectors).max(axis=1, keepdims=True)))
+    return rounded
 
 
 def nearest(cosines: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -208,7 +209,8 @@ def by_id_table(photos: Photos, queries: int, learned_on: int) -> None:
 
 def _nearest_cells(cells: Cells, embeddings: Vectors, count: int) -> NDArray[np.intp]:
     distances = (cells.centres_**2).sum(axis=1) / 2 - embeddings @ cells.centres_.T
-    return distances.argsort(axis=1)[:, :count]
+    cells_of_rows: NDArray[np.intp] = distances.argsort(axis=1)[:, :count]
+    return cells_of_rows
 
 
 def _in_cells(cells: Cells, queries: list[EncodedQuery], held: NDArray[np.intp], exact: NDArray[np.intp]) -> float:

@@ -48,7 +48,8 @@ def best(query: Vectors, rows: Rows, k: int = K) -> Rows:
 def distances(method: Scripted, query: Vectors) -> NDArray[np.int32]:
     """Hamming distance of every code to the query's."""
     codes = method.binarizer.transform(photos()[0])
-    return hamming(method.binarizer.transform(query[np.newaxis]), codes)[0]
+    row: NDArray[np.int32] = hamming(method.binarizer.transform(query[np.newaxis]), codes)[0]
+    return row
 
 
 @pytest.fixture(scope="module")

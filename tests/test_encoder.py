@@ -43,8 +43,8 @@ def saved(encoder: Encoder, tmp_path: Path) -> Path:
 class TestEncode:
     def test_shapes_and_kinds(self, encoder: Encoder, vectors: Vectors) -> None:
         encoded = encoder.encode(vectors[:5])
-        assert (encoded.rerank_vectors.shape, encoded.rerank_vectors.dtype) == ((5, DIMS), np.float32)
-        assert (encoded.codes.shape, encoded.codes.dtype) == ((5, 8), np.uint8)
+        assert (encoded.rerank_vectors.shape, encoded.rerank_vectors.dtype) == ((5, DIMS), np.dtype(np.float32))
+        assert (encoded.codes.shape, encoded.codes.dtype) == ((5, 8), np.dtype(np.uint8))
         assert encoded.sub_codes.shape == (5, 4)
         assert (encoder.bits, encoder.dims) == (64, DIMS)
 

@@ -17,7 +17,8 @@ from hashsearch.encoder import Encoder
 from hashsearch.errors import EncoderError, ImageNotFound, SearchError
 from hashsearch.hashing.bits import hamming
 from hashsearch.search.explanation import Explanation
-from hashsearch.search.searcher import Searcher, SearchOptions
+from hashsearch.search.planner import SearchOptions
+from hashsearch.search.searcher import Searcher
 
 COUNT, DIMS, BITS = 300, 64, 96
 VECTORS = clustered(COUNT, DIMS, seed=2)
@@ -41,7 +42,8 @@ class Made:
     @property
     def distances(self) -> NDArray[np.int32]:
         code = self.encoder.encode_query(QUERY).code[np.newaxis]
-        return hamming(code, self.encoder.encode(VECTORS).codes)[0]
+        row: NDArray[np.int32] = hamming(code, self.encoder.encode(VECTORS).codes)[0]
+        return row
 
     def explain(self, row: int, options: SearchOptions = EVERY) -> Explanation:
         return self.searcher.explain(QUERY, f"{row:04}", options)

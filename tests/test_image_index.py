@@ -173,7 +173,7 @@ class TestRead:
         index = filled(client, fresh_name, encoder, VECTORS)
         found = index.vectors([f"{row:04}" for row in range(30)])
         stored = np.stack([found[f"{row:04}"].rerank_vector for row in range(30)])
-        assert (stored.shape, stored.dtype) == ((30, dims or 64), np.int8)
+        assert (stored.shape, stored.dtype) == ((30, dims or 64), np.dtype(np.int8))
         assert (stored == encoder.encode(VECTORS).rerank_vectors).all()
 
     def test_what_was_read_can_be_written_again(self, index: ImageIndex) -> None:
@@ -191,7 +191,7 @@ class TestRead:
         assert (count, sorted(map(bytes, sampled))) == (30, codes)
         client.index(index=index.alias, id="elsewhere", document={"title": "without a code"}, refresh=True)
         count, sampled = index.sampled_codes(7)
-        assert (count, sampled.shape, sampled.dtype) == (30, (7, 2), np.uint8)
+        assert (count, sampled.shape, sampled.dtype) == (30, (7, 2), np.dtype(np.uint8))
         assert set(map(bytes, sampled)) <= set(codes)
 
     def test_an_image_that_is_not_there(self, index: ImageIndex) -> None:

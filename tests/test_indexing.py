@@ -29,6 +29,7 @@ from hashsearch.elastic.client import connect
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.embedders import Embedder, Preprocessing
+from hashsearch.embedders.bulk import BATCH
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import CatalogError, HashsearchError, NodeError, StoreUnavailable
 from hashsearch.hashing.binarizers import make_binarizer
@@ -37,9 +38,10 @@ from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.hashing.vectors import normalised
 from hashsearch.images.decoding import decode
 from hashsearch.indexing.checkpoint import Checkpoint, Summary
-from hashsearch.indexing.pipeline import BATCH, Indexer, index_catalog
+from hashsearch.indexing.pipeline import Indexer, index_catalog
+from hashsearch.node.account import process_identity
 from hashsearch.node.jdk import newest_jdk
-from hashsearch.node.node import LocalNode, process_identity
+from hashsearch.node.node import LocalNode
 
 SIDE = 20  # of the network's input
 

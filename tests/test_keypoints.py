@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -117,6 +119,6 @@ def test_the_box_of_a_blank_picture_is_all_of_it() -> None:
         ({"side": 64}, "side must be at least 128 pixels, got 64"),
     ],
 )
-def test_settings_out_of_range_are_named(settings: dict[str, object], said: str) -> None:
+def test_settings_out_of_range_are_named(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        LocalExtractor(**settings)  # type: ignore[arg-type]
+        LocalExtractor(**settings)

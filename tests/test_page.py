@@ -22,7 +22,8 @@ from support.shop import ADDRESS, Shop
 
 from hashsearch.config import Settings
 from hashsearch.elastic.image_index import ImageIndex
-from hashsearch.search.searcher import Searcher, SearchOptions
+from hashsearch.search.planner import SearchOptions
+from hashsearch.search.searcher import Searcher
 from hashsearch.web import create_app, server
 from hashsearch.web.pages import Card
 

@@ -43,7 +43,7 @@ class TestEveryHash:
         kind, length = name.split("-")
         pictures = [picture(seed) for seed in range(3)]
         codes = make_hash(name).hash(pictures)
-        assert (codes.shape, codes.dtype) == ((3, int(length) // 8), np.uint8)
+        assert (codes.shape, codes.dtype) == ((3, int(length) // 8), np.dtype(np.uint8))
         for code, image in zip(codes, pictures, strict=True):
             theirs = THEIRS[kind](Image.fromarray(image), hash_size=int(int(length) ** 0.5))
             assert code.tobytes().hex() == str(theirs)

@@ -17,8 +17,9 @@ from hashsearch.elastic.queries import MAX_CANDIDATES
 from hashsearch.encoder import EncodedQuery, Encoder
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.sub_codes import Blocks
+from hashsearch.search.planner import SearchOptions
 from hashsearch.search.radius import MEASURED, Radius, Sieve, cheapest, sieves
-from hashsearch.search.searcher import Searcher, SearchOptions
+from hashsearch.search.searcher import Searcher
 
 COUNT, DIMS, BITS = 1500, 64, 112
 VECTORS = clustered(COUNT, DIMS, spread=0.3)

@@ -50,7 +50,7 @@ class RerankContract:
 
     def test_shape_and_kind(self, vectors: Vectors) -> None:
         stored = self.make().fit(vectors).transform(vectors[:7])
-        assert (stored.shape, stored.dtype) == ((7, self.dims), self.dtype)
+        assert (stored.shape, stored.dtype) == ((7, self.dims), np.dtype(self.dtype))
         assert self.make().fit(vectors).transform(vectors[:0]).shape == (0, self.dims)
 
     def test_the_cosine_is_nearly_that_of_the_embeddings(self, vectors: Vectors) -> None:
@@ -65,7 +65,7 @@ class RerankContract:
     def test_stored_and_reconstructed_it_is_nearly_the_embedding(self, vectors: Vectors) -> None:
         made = self.make().fit(vectors)
         again = made.reconstruct(made.transform(vectors))
-        assert (again.shape, again.dtype) == (vectors.shape, np.float32)
+        assert (again.shape, again.dtype) == (vectors.shape, np.dtype(np.float32))
         assert np.allclose(np.linalg.norm(again, axis=1), 1, atol=1e-6)
         assert (again * vectors).sum(axis=1).mean() >= 1 - self.off
 

@@ -39,7 +39,8 @@ from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.hashing.vectors import Vectors
 from hashsearch.images.decoding import decode
-from hashsearch.search.searcher import Hit, QueryInput, Searcher, SearchOptions, as_table
+from hashsearch.search.planner import SearchOptions
+from hashsearch.search.searcher import Hit, QueryInput, Searcher, as_table
 
 COUNT, DIMS, BITS = 400, 64, 80  # no power of two: scores like (80 - 7) / 80 are not exact in float32
 VECTORS = clustered(COUNT, DIMS)
@@ -87,7 +88,8 @@ class Made:
 
     def distances(self, query: Vectors) -> NDArray[np.int32]:
         code = self.encoder.encode_query(query).code[np.newaxis]
-        return hamming(code, self.encoder.encode(self.vectors).codes)[0]
+        row: NDArray[np.int32] = hamming(code, self.encoder.encode(self.vectors).codes)[0]
+        return row
 
     def cosines(self, query: Vectors) -> NDArray[np.float64]:
         """Cosines between what is stored and what is asked with."""

@@ -9,8 +9,8 @@ from math import exp, log, log10
 from typing import Any
 
 from benchmarks.ann.methods import METHODS
-from benchmarks.ann.results import Result
 from hashsearch.errors import ConfigError
+from hashsearch.evaluation.compare.results import Result
 
 Cost = Callable[[Result], float]  # of which less is better
 
@@ -86,7 +86,7 @@ class Curve:
     @cached_property
     def finest(self) -> float:
         """Half a miss in all answers: the share that stands for none."""
-        return min(0.5 / (result["timing"]["k"] * result["latency_ms"]["queries"]) for result in self.results)
+        return min(0.5 / float(result["timing"]["k"] * result["latency_ms"]["queries"]) for result in self.results)
 
     def pareto(self, cost: Cost = p50) -> list[Result]:
         """Results that no other one beats in both recall and cost, by rising recall."""

@@ -90,7 +90,7 @@ class Ours:
         self.searcher = Searcher(encoder, ImageIndex.open(self.server.new_client(), _NAME, encoder))
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> NDArray[np.int64]:
-        from hashsearch.search.searcher import SearchOptions
+        from hashsearch.search.planner import SearchOptions
 
         options = SearchOptions(k=k, strategy=self.variant.strategy, explain=False, **setting)
         return np.array([int(hit.id) for hit in self.searcher.by_vector(vector, options)], dtype=np.int64)

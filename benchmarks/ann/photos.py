@@ -70,7 +70,8 @@ def _embed(files: Sequence[str], name: str, weights: str | None, cache: Path) ->
 def unit(vectors: NDArray[np.floating]) -> Vectors:
     """Vectors `(n, dims)` scaled to length 1, float32."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    return (vectors / lengths[:, np.newaxis]).astype(np.float32)
+    scaled: Vectors = (vectors / lengths[:, np.newaxis]).astype(np.float32)
+    return scaled
 
 
 def projected(vectors: Vectors, dims: int, seed: int) -> Vectors:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.ann.curves import FAMILIES, At, Board, Curve, p50, p95, recall_of, seconds_a_query
-from benchmarks.ann.results import Result
+from hashsearch.evaluation.compare.results import Result
 
 TARGETS = (0.99, 0.998, 0.999)
 CLIENTS = (1, 4, 16)

@@ -33,7 +33,8 @@ def vectors() -> Vectors:
 
 def turned(vector: np.ndarray, aside: np.ndarray, degrees: float) -> np.ndarray:
     """The vector turned by an angle towards another one at right angles to it."""
-    return np.cos(np.radians(degrees)) * vector + np.sin(np.radians(degrees)) * aside
+    vectors: np.ndarray = np.cos(np.radians(degrees)) * vector + np.sin(np.radians(degrees)) * aside
+    return vectors
 
 
 def texts() -> list[dict[str, Any]]:

@@ -61,4 +61,5 @@ def toy_encoder(
 def cosines(vectors: Vectors, query: Vectors) -> NDArray[np.float64]:
     """Cosine of every vector to the query, in double precision."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1) * np.linalg.norm(query.astype(np.float64))
-    return vectors.astype(np.float64) @ query.astype(np.float64) / lengths
+    values: NDArray[np.float64] = vectors.astype(np.float64) @ query.astype(np.float64) / lengths
+    return values
