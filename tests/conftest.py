@@ -28,6 +28,22 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# A test that uses one of these, by itself or through another fixture, needs a search server.
+SERVER_FIXTURES = {"client", "node", "node_home", "server_folder"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it needs: `elastic`, `browser`, both, or neither, which is `unit`."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SERVER_FIXTURES:
+            item.add_marker(pytest.mark.elastic)
+        if "browser" in fixtures:
+            item.add_marker(pytest.mark.browser)
+        if not any(item.iter_markers("elastic")) and not any(item.iter_markers("browser")):
+            item.add_marker(pytest.mark.unit)
+
+
 def pytest_report_header() -> str:
     if url := os.environ.get("HASHSEARCH_ES_URL"):
         return f"elasticsearch: {url} (HASHSEARCH_ES_URL)"

@@ -247,7 +247,7 @@ class TestIndexGone:
     ) -> None:
         """Also on a cluster that makes an index of guessed types for whoever writes to a name, as most do."""
         client.indices.delete(index=",".join(client.indices.get(index=index.alias)))
-        client.cluster.put_settings(persistent={"action.auto_create_index": True})
+        client.cluster.put_settings(persistent={"action.auto_create_index": index.alias})
         try:
             with pytest.raises(IndexNotFound, match=f"'{index.alias}'"):
                 writer.write(DOCUMENTS.items())
