@@ -13,7 +13,8 @@ from itertools import product
 import click
 import numpy as np
 
-from hashsearch.cli.options import run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import run_reporting_errors
 from hashsearch.config import Settings
 from hashsearch.services import open_searcher
 
@@ -72,7 +73,7 @@ def main(
             began = time.perf_counter()
             run()
             seconds[name] = min(seconds[name], time.perf_counter() - began)
-    strategy = searcher.recall.strategy(options)
+    strategy = searcher.planner.strategy(options)
     distances = "without" if no_explain else "with"
     print(f"{index.count()} images, {strategy}, {len(vectors)} queries {distances} Hamming distances")
     for name, taken in seconds.items():

@@ -19,7 +19,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import StoreError
 from hashsearch.hashing.binarizers import make_binarizer
@@ -86,7 +87,9 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
 
 def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
     """Index the vectors and copies as one segment, and save the encoder in the folder."""
+    from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.maintenance import merge
     from hashsearch.elastic.writing import BulkWriter
     from hashsearch.services import connect_cluster
 
@@ -100,20 +103,21 @@ def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
     writer, done = BulkWriter(index.client, index.alias), 0
     for batch in _with_copies(base):
         encoded = encoder.encode(batch)
-        if failures := writer.write((str(done + row), encoded.fields(row)) for row in range(len(batch))):
+        stored = (StoredVectors.from_encoded(encoded, row) for row in range(len(batch)))
+        if failures := writer.write((str(done + row), vectors.fields()) for row, vectors in enumerate(stored)):
             raise StoreError(f"{len(failures)} vectors were rejected; first reason: {failures[0].reason}")
         done += len(batch)
-    index.merge()
+    merge(index)
 
 
 def _with_copies(base: Vectors) -> Iterator[Vectors]:
     generator = np.random.default_rng(1)
     for start in range(0, len(base), _BATCH):
-        batch = normalised(np.asarray(base[start : start + _BATCH]), base.shape[1])
+        batch = normalised(np.asarray(base[start : start + _BATCH]))
         copies = np.arange(0, len(batch), _COPIED)
         originals = np.asarray(base[np.sort(generator.integers(len(base), size=len(copies)))])
         noise = generator.standard_normal(originals.shape) * (_NOISE / np.sqrt(base.shape[1]))
-        batch[copies] = normalised(originals, base.shape[1]) + noise
+        batch[copies] = normalised(originals) + noise
         yield batch
 
 

@@ -18,17 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.cli.options import notify, run_reporting_errors
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.errors import HashingError
 from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.evaluation.methods.cache import FeatureCaches
-from hashsearch.evaluation.methods.features import Network
+from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.evaluation.metrics.ranking import average_precision
 from hashsearch.files import safe_name as file_name
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.bits import hamming
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors, normalised
 
 K, FEW, MANY = 10, 100, 500
@@ -50,7 +51,7 @@ class LabelledVectors:
 
     def cosine_order(self) -> NDArray[np.intp]:
         """Rows of the nearest by exact cosine, nearest first: `(queries, MANY)`."""
-        return np.argsort(-(self.queries @ self.base.T), axis=1, kind="stable")[:, :MANY]
+        return top_k(self.queries @ self.base.T, MANY)
 
     def precision(self, order: NDArray[np.intp]) -> float:
         """mAP@10 of a ranking of rows `(queries, at least K)`."""
@@ -59,8 +60,8 @@ class LabelledVectors:
         return float(average_precision(relevant, K, counts).mean())
 
 
-def embed_data_set(data: DataSet, network: Network, caches: FeatureCaches, unseen: bool) -> LabelledVectors:
-    """The embeddings of labelled pictures; base in random order, so that ties favour no class.
+def embed_data_set(data: DataSet, network: NetworkFeatures, caches: FeatureCaches, unseen: bool) -> LabelledVectors:
+    """The embeddings of labelled pictures; base in random order, so that equal distances favour no class.
 
     With `unseen` only every other class is learned from, and only the others are queried.
     """
@@ -75,12 +76,14 @@ def embed_data_set(data: DataSet, network: Network, caches: FeatureCaches, unsee
     )
 
 
-def _embedded(pictures: Sequence[Picture], network: Network, caches: FeatureCaches) -> tuple[Vectors, NDArray[np.str_]]:
+def _embedded(
+    pictures: Sequence[Picture], network: NetworkFeatures, caches: FeatureCaches
+) -> tuple[Vectors, NDArray[np.str_]]:
     with tqdm(total=len(pictures), unit=" pictures", leave=False) as bar:
         features = caches.of(network).of(pictures, bar.update).features
     found = [(row, feature) for row, feature in enumerate(features) if feature is not None and pictures[row].label]
     vectors = np.stack([feature for _, feature in found])
-    return normalised(vectors, vectors.shape[1]), np.array([pictures[row].label for row, _ in found])
+    return normalised(vectors), np.array([pictures[row].label for row, _ in found])
 
 
 def judged(vectors: LabelledVectors, names: Sequence[str], lengths: Sequence[int]) -> Iterator[str]:
@@ -99,7 +102,7 @@ def judged(vectors: LabelledVectors, names: Sequence[str], lengths: Sequence[int
                 notify(f"{name} of {bits} bits: {error}")
                 continue
             distances = hamming(binarizer.transform(vectors.queries), binarizer.transform(vectors.base))
-            order = np.argsort(distances, axis=1, kind="stable")[:, :MANY]
+            order = top_k(-distances, MANY)
             recalls = [
                 np.mean([np.isin(first, found).mean() for first, found in zip(exact[:, :K], order[:, :count])])
                 for count in (FEW, MANY)
@@ -144,7 +147,7 @@ def main(
             if table["name"] in (data or [table["name"]]):
                 data_set = data_of(table, data_folder, read.seed)
                 caches = FeatureCaches(features / file_name(data_set.name))
-                vectors = embed_data_set(data_set, Network(network, known.get(network)), caches, unseen)
+                vectors = embed_data_set(data_set, NetworkFeatures(network, known.get(network)), caches, unseen)
                 print(f"\n{network}, {data_set.name}: {len(vectors.base)} searched, {len(vectors.queries)} queries\n")
                 print(f"| binarizer | bits | {HEADER} |\n| --- | --- |{' --- |' * len(HEADER.split('|'))}")
                 for row in judged(vectors, names, lengths):

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.running import run_reporting_errors
 
 LOOKED_AT = 9  # most certain pictures of a cluster
 MUST_SHOW = 6  # of these must show the same class, or the cluster stays unnamed

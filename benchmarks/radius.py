@@ -18,7 +18,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import IndexNotFound, SearchError, StoreError
 from hashsearch.hashing.binarizers import make_binarizer
@@ -113,7 +114,9 @@ def _fitted(base: Vectors, bits: int) -> Encoder:
 
 def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageIndex:
     """The kept index if it has the same encoder and number of vectors, else a new one of one segment."""
+    from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.maintenance import merge
     from hashsearch.elastic.writing import BulkWriter
 
     try:
@@ -127,10 +130,11 @@ def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageInde
     writer, began, done = BulkWriter(client, index.alias), time.perf_counter(), 0
     for batch in _batches(base):
         encoded = encoder.encode(batch)
-        if failures := writer.write((str(done + row), encoded.fields(row)) for row in range(len(batch))):
+        stored = (StoredVectors.from_encoded(encoded, row) for row in range(len(batch)))
+        if failures := writer.write((str(done + row), vectors.fields()) for row, vectors in enumerate(stored)):
             raise StoreError(f"{len(failures)} vectors were rejected; first reason: {failures[0].reason}")
         done += len(batch)
-    index.merge()
+    merge(index)
     notify(f"{done} vectors indexed and merged in {time.perf_counter() - began:.0f} s")
     return index
 
@@ -145,13 +149,13 @@ def _measured(encoder: Encoder, index: ImageIndex, queries: Sequence[RadiusQuery
 
     The three ways take turns, each with a different query: a repeated one would find the caches filled.
     """
-    from hashsearch.search.radius import MEASURED, Radius
+    from hashsearch.search.radius import MEASURED, RadiusPlanner
     from hashsearch.search.searcher import Searcher
 
     never, always = replace(MEASURED, planning=float("inf")), replace(MEASURED, code=1e12, planning=0.0)
     searchers = [Searcher(encoder, index) for _ in range(3)]
     for searcher, costs in zip(searchers, (never, always, MEASURED)):
-        searcher.radius = Radius(encoder, index, costs)
+        searcher.radius_planner = RadiusPlanner(encoder, index, costs)
     seconds = np.empty((len(queries), 3))
     for turn in range(len(queries)):
         for way, searcher in enumerate(searchers):
@@ -159,9 +163,9 @@ def _measured(encoder: Encoder, index: ImageIndex, queries: Sequence[RadiusQuery
             seconds[turn, way] = _seconds(searcher, query, radius)
         index.client.indices.clear_cache(index=index.alias, query=True)
     times = [f"{np.median(way) * 1e3:.1f} ({np.percentile(way, 95) * 1e3:.1f})" for way in seconds[_WARM_UP:].T]
-    used = [searchers[1].radius.sieve(query.code, radius) for query in queries]
+    used = [searchers[1].radius_planner.prefilter(query.code, radius) for query in queries]
     terms, near = (np.mean([getattr(one, name) for one in used if one]) for name in ("terms", "required"))
-    chosen = np.mean([searchers[2].radius.sieve(query.code, radius) is not None for query in queries])
+    chosen = np.mean([searchers[2].radius_planner.prefilter(query.code, radius) is not None for query in queries])
     inside = np.mean([len(query.inside(radius)) for query in queries])
     return f"| {radius} | {inside:.1f} | {terms:.0f} | {near:.1f} | {' | '.join(times)} | {chosen:.0%} |"
 
@@ -173,7 +177,9 @@ def _seconds(searcher: Searcher, query: RadiusQuery, radius: int) -> float:
     seconds = time.perf_counter() - began
     inside = query.inside(radius)
     if {hit.id for hit in hits} != inside:
-        raise SearchError(f"{len(inside)} codes lie within radius {radius}, but the search returned {len(hits)} others")
+        raise SearchError(
+            f"{len(inside)} codes lie within radius {radius}, but the search returned {len(hits)}, not the same"
+        )
     return seconds
 
 

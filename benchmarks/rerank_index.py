@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
@@ -52,7 +53,7 @@ def main(settings: Settings, vectors: Path, count: int, queries: int) -> None:
     client = connect_cluster(settings, notify)
     rows = np.random.default_rng(0).permutation(len(np.load(vectors, mmap_mode="r")))[: count + queries]
     chosen = np.load(vectors)[rows]
-    chosen = normalised(chosen, chosen.shape[1])
+    chosen = normalised(chosen)
     base, query_vectors = chosen[queries:], chosen[:queries]
     truth = query_vectors @ base.T
     print(
@@ -68,6 +69,7 @@ def main(settings: Settings, vectors: Path, count: int, queries: int) -> None:
 
 
 def _measured(client: Elasticsearch, encoder: Encoder, base: Vectors, query_vectors: Vectors, truth: Vectors) -> str:
+    from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.elastic.writing import BulkWriter
 
@@ -76,7 +78,8 @@ def _measured(client: Elasticsearch, encoder: Encoder, base: Vectors, query_vect
         began = time.perf_counter()
         for start in range(0, len(base), 1000):
             encoded = encoder.encode(base[start : start + 1000])
-            documents = ((str(start + row), encoded.fields(row)) for row in range(len(encoded.codes)))
+            stored = (StoredVectors.from_encoded(encoded, row) for row in range(len(encoded.codes)))
+            documents = ((str(start + row), vectors.fields()) for row, vectors in enumerate(stored))
             assert BulkWriter(client, index.alias).write(documents) == []
         client.indices.forcemerge(index=index.alias, max_num_segments=1)
         index.refresh()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import SearchError
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors
 
 BLOCK = 8192  # rows compared with all queries at once
@@ -29,22 +30,14 @@ def nearest(queries: Vectors, blocks: Iterable[Vectors], k: int) -> tuple[NDArra
     cosines = np.empty((len(queries), 0), dtype=np.float32)
     first = 0
     for block in blocks:
-        products = queries @ block.T
-        best = _best(products, k)
-        cosines = np.hstack([cosines, np.take_along_axis(products, best, axis=1)])
+        found = queries @ block.T
+        best = top_k(found, k)
+        cosines = np.hstack([cosines, np.take_along_axis(found, best, axis=1)])
         rows = np.hstack([rows, best + first])
-        kept = _best(cosines, k)
+        kept = top_k(cosines, k)
         rows, cosines = np.take_along_axis(rows, kept, axis=1), np.take_along_axis(cosines, kept, axis=1)
         first += len(block)
-    order = np.argsort(-cosines, axis=1, kind="stable")
-    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(cosines, order, axis=1)
-
-
-def _best(cosines: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Columns of the `k` largest of each row, unordered."""
-    if cosines.shape[1] <= k:
-        return np.tile(np.arange(cosines.shape[1]), (len(cosines), 1))
-    return np.argpartition(cosines, cosines.shape[1] - k, axis=1)[:, -k:]
+    return rows, cosines
 
 
 def check_answer(rows: NDArray[np.int64], k: int, count: int) -> None:
