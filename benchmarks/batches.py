@@ -13,7 +13,8 @@ from itertools import product
 import click
 import numpy as np
 
-from hashsearch.cli.options import run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import run_reporting_errors
 from hashsearch.config import Settings
 from hashsearch.services import open_searcher
 

@@ -19,7 +19,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import StoreError
 from hashsearch.hashing.binarizers import make_binarizer

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.cli.options import notify, run_reporting_errors
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.errors import HashingError
 from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.evaluation.methods.cache import FeatureCaches
-from hashsearch.evaluation.methods.features import Network
+from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.evaluation.metrics.ranking import average_precision
 from hashsearch.files import safe_name as file_name
 from hashsearch.hashing.binarizers import make_binarizer
@@ -61,7 +61,7 @@ class Seen:
         return float(average_precision(relevant, K, counts).mean())
 
 
-def see(data: DataSet, network: Network, caches: FeatureCaches, unseen: bool) -> Seen:
+def see(data: DataSet, network: NetworkFeatures, caches: FeatureCaches, unseen: bool) -> Seen:
     """The embeddings of labelled pictures; base in random order, so that equal distances favour no class.
 
     With `unseen` only every other class is learned from, and only the rest asked for.
@@ -75,7 +75,9 @@ def see(data: DataSet, network: Network, caches: FeatureCaches, unseen: bool) ->
     return Seen(base[shuffled], base_labels[shuffled], taught[shuffled], asked[known], asked_labels[known])
 
 
-def _embedded(pictures: Sequence[Picture], network: Network, caches: FeatureCaches) -> tuple[Vectors, NDArray[np.str_]]:
+def _embedded(
+    pictures: Sequence[Picture], network: NetworkFeatures, caches: FeatureCaches
+) -> tuple[Vectors, NDArray[np.str_]]:
     with tqdm(total=len(pictures), unit=" pictures", leave=False) as bar:
         features = caches.of(network).of(pictures, bar.update).features
     found = [(row, feature) for row, feature in enumerate(features) if feature is not None and pictures[row].label]
@@ -142,7 +144,7 @@ def main(
             if table["name"] in (data or [table["name"]]):
                 data_set = data_of(table, data_folder, read.seed)
                 caches = FeatureCaches(features / file_name(data_set.name))
-                seen = see(data_set, Network(network, known.get(network)), caches, unseen)
+                seen = see(data_set, NetworkFeatures(network, known.get(network)), caches, unseen)
                 print(f"\n{network}, {data_set.name}: {seen.base.shape[0]} searched, {seen.asked.shape[0]} queries\n")
                 print(f"| binarizer | bits | {HEADER} |\n| --- | --- |{' --- |' * len(HEADER.split('|'))}")
                 for row in judged(seen, names, lengths):

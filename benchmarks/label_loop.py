@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.running import run_reporting_errors
 
 LOOKED_AT = 9  # pictures of a cluster, the surest
 MUST_SHOW = 6  # of these the same thing, or the cluster is not named

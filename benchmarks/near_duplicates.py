@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
-from hashsearch.services import load_encoder
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
+from hashsearch.services import open_searcher
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -24,13 +25,10 @@ if TYPE_CHECKING:
 @with_settings("index", "encoder", "es_url", "home")
 def main(settings: Settings) -> None:
     """Print a line for each variant."""
-    from hashsearch.elastic.image_index import ImageIndex
-    from hashsearch.search.searcher import Searcher, SearchOptions
-    from hashsearch.services import connect_cluster
+    from hashsearch.search.searcher import SearchOptions
 
-    encoder = load_encoder(settings)
-    index = ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
-    searcher = Searcher(encoder, index)
+    searcher = open_searcher(settings, notify)
+    index = searcher.index
     found: dict[str, list[list[bool]]] = defaultdict(list)
     for image_id in sorted(image_id for page, _ in index.codes([]) for image_id in page):
         attributes = index.record(image_id)["attributes"]

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.descriptors.phash import STORED
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ImageError, SearchError

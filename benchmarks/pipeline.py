@@ -19,7 +19,8 @@ import click
 import numpy as np
 import orjson
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.hashing.vectors import normalised
-from hashsearch.services import load_encoder
+from hashsearch.services import open_searcher
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -36,13 +37,10 @@ PAGE = 500
 @click.option("--probes", default=None, type=int, help="Probes, with blocks.  [default: the product's]")
 def main(settings: Settings, queries: int, of: tuple[str, str] | None, k: int, **options: Any) -> None:
     """Print recall@k against exact cosine, precision at 1 and the time of a query."""
-    from hashsearch.elastic.image_index import ImageIndex
-    from hashsearch.search.searcher import Searcher, SearchOptions
-    from hashsearch.services import connect_cluster
+    from hashsearch.search.searcher import SearchOptions
 
-    encoder = load_encoder(settings)
-    index = ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
-    searcher = Searcher(encoder, index)
+    searcher = open_searcher(settings, notify)
+    encoder, index = searcher.encoder, searcher.index
     chosen = SearchOptions(k=k, **{name: value for name, value in options.items() if value is not None})
     ids, vectors, records = everything(index)
     wanted = [row for row, record in enumerate(records) if of is None or record["attributes"].get(of[0]) == of[1]]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors

@@ -17,7 +17,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.running import run_reporting_errors
 from hashsearch.encoder import EmbedderSpec, EncodedQuery, Encoder
 from hashsearch.evaluation.metrics.ranking import average_precision_at
 from hashsearch.hashing.binarizers import make_binarizer, principal_axes, random_rotation

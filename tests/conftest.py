@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Where a shell runs the tests in the background, Ctrl-C is ignored, and what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Commands log JSON where there is no terminal; tests compare what people read.
+os.environ["HASHSEARCH_LOG"] = "text"
 
 
 def pytest_report_header() -> str:

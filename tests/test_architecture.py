@@ -16,9 +16,20 @@ PACKAGE = Path(hashsearch.__file__).parent
 
 # Each room may use itself and those before it.
 ROOMS = (
-    "errors files provenance overlap images config hashing embedders encoder descriptors catalog elastic node indexing "
-    "search services reporting evaluation training duplicates web demo cli"
+    "errors telemetry progress files provenance overlap images config hashing embedders encoder descriptors catalog "
+    "elastic node indexing search services reporting evaluation training duplicates web demo cli"
 ).split()
+
+# What each sub-package of evaluation may use: those on the floors below it.
+EVALUATION = {
+    "data": set(),
+    "metrics": set(),
+    "methods": {"data", "metrics"},
+    "compare": {"data", "metrics", "methods"},
+    "live": {"data", "metrics", "methods"},
+    "report": {"data", "metrics", "methods", "compare", "live"},
+    "labelling": {"data", "metrics", "methods", "compare", "live", "report"},
+}
 
 # Who may use what is not ours; everything else is open to all.
 CONFINED = {
@@ -35,6 +46,7 @@ CONFINED = {
     "pyarrow": {"catalog", "evaluation"},
     "matplotlib": {"training", "evaluation"},
     "sklearn": {"evaluation"},
+    "tqdm": {"cli"},
 }
 
 PURE = (
@@ -92,6 +104,41 @@ def test_a_module_uses_its_own_room_and_those_before_it(name: str) -> None:
     allowed = ROOMS[: ROOMS.index(room(name)) + 1]
     ours = {module for module in imported(name) if module.split(".")[0] == "hashsearch"} - {"hashsearch"}
     assert {module for module in ours if room(module) not in allowed} == set()
+
+
+def evaluation_room(module: str) -> str | None:
+    """The sub-package of evaluation that a module belongs to; None outside."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[1] == "evaluation" else None
+
+
+def evaluation_arrows() -> dict[str, set[str]]:
+    """For each sub-package of evaluation the others that it imports."""
+    arrows: dict[str, set[str]] = {}
+    for name in MODULES:
+        if own := evaluation_room(name):
+            used = {other for module in imported(name) if (other := evaluation_room(module))}
+            arrows.setdefault(own, set()).update(used - {own})
+    return arrows
+
+
+def test_sub_packages_of_evaluation_use_only_those_below_them() -> None:
+    arrows = evaluation_arrows()
+    assert {(own, other) for own, used in arrows.items() for other in used - EVALUATION.get(own, set())} == set()
+
+
+def test_evaluation_has_at_most_eight_rooms_on_four_floors() -> None:
+    arrows = evaluation_arrows()
+    floor: dict[str, int] = {}
+    for own in TopologicalSorter(arrows).static_order():  # CycleError where two use each other
+        floor[own] = 1 + max((floor[other] for other in arrows[own]), default=0)
+    assert arrows.keys() == EVALUATION.keys()
+    assert len(arrows) <= 8
+    assert max(floor.values()) <= 4
+
+
+def test_evaluation_draws_no_progress_bars() -> None:
+    assert {name for name in MODULES if name.startswith("hashsearch.evaluation") and "tqdm" in imported(name)} == set()
 
 
 @pytest.mark.parametrize("library", CONFINED)

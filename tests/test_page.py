@@ -22,6 +22,7 @@ from support.shop import ADDRESS, Shop
 
 from hashsearch.config import Settings
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.reporting.style import TOKENS, page_style
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Searcher
 from hashsearch.web import create_app, server
@@ -73,6 +74,14 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         yield opened
 
 
+def test_colours_and_fonts_are_those_of_the_reports(web: FlaskClient) -> None:
+    assert '<link rel="stylesheet" href="/static/tokens.css">' in web.get("/").text
+    tokens = web.get("/static/tokens.css")
+    assert tokens.mimetype == "text/css"
+    assert tokens.text == TOKENS.read_text()
+    assert tokens.text in page_style()
+
+
 class TestPageWithoutScripts:
     def test_the_page_offers_examples_to_start_with(self, web: FlaskClient, shop: Shop) -> None:
         page = web.get("/")
@@ -110,7 +119,7 @@ class TestPageWithoutScripts:
 
     def test_the_strategy_is_automatic_unless_chosen(self, web: FlaskClient) -> None:
         page = web.get(f"/?id={RED_MUG}")
-        offered = re.findall(r'<option value="(\w*)"( selected)?>\s*(?:Auto|All|Codes)', page.text)
+        offered = re.findall(r'<option value="(\w*)"( selected)?>\s*(?:Auto|All codes|Codes)', page.text)
         assert offered == [("", ""), ("scan", ""), ("sub_codes", "")]
         assert "strategy=" not in page.text
         chosen = web.get(f"/?id={RED_MUG}&strategy=scan")

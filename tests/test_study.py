@@ -99,7 +99,7 @@ def test_every_model_stands_in_one_table(tmp_path: Path) -> None:
     assert "48 pictures searched, 18 searched with." in table
     again = run(tmp_path)
     assert again.returncode == 3
-    assert "0 results made, 4 there before, 1 failed" in again.stderr
+    assert "0 new results, 4 unchanged, 1 failed" in again.stderr
 
 
 def test_a_training_that_is_killed_is_told_and_the_others_go_on(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from hashsearch.embedders.inventory import inventory
 from hashsearch.embedders.trained import read_trained
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ConfigError, EmbedderError, UnknownEmbedder, WeightsMismatch, WeightsNotFound
-from hashsearch.evaluation.compare.plan import Entry, read_plan
-from hashsearch.evaluation.methods.features import Network
+from hashsearch.evaluation.compare.plan import PlannedMethod, read_plan
+from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import make_sub_codes
 
@@ -230,7 +230,7 @@ class TestCompared:
             for name in ("flowers", trained / "flowers")
         ]
         named, pathed = (plan.methods[0] for plan in plans)
-        assert isinstance(named, Entry)
+        assert isinstance(named, PlannedMethod)
         assert named.settings == pathed.settings
         digest = digest_files(trained / "flowers" / "network")
         assert named.features.identity == {"network": "toy-triplet", "weights": digest, "crop": None}
@@ -244,7 +244,7 @@ class TestCompared:
 
     def test_it_has_its_own_weights(self, trained: Path) -> None:
         with pytest.raises(ConfigError, match="a trained embedder has its own weights"):
-            Network(str(trained / "flowers"), weights="other.keras")
+            NetworkFeatures(str(trained / "flowers"), weights="other.keras")
 
 
 class TestInventory:

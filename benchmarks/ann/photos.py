@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hashsearch.cli.options import notify
+from hashsearch.cli.running import notify
 from hashsearch.errors import ConfigError
 from hashsearch.hashing.vectors import Vectors, normalised
 

@@ -10,7 +10,7 @@ from benchmarks.ann.curves import boards
 from benchmarks.ann.plots import draw_all
 from benchmarks.ann.results import all_results
 from benchmarks.ann.tables import markdown
-from hashsearch.cli.options import notify, run_reporting_errors
+from hashsearch.cli.running import notify, run_reporting_errors
 
 
 @click.command()

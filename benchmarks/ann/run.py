@@ -26,7 +26,7 @@ from benchmarks.ann.measuring import Timing, cold, measure, warm_up
 from benchmarks.ann.methods import METHODS, Method, Place, Setting, make_method
 from benchmarks.ann.results import our_version, result_path
 from benchmarks.ann.vectors import DataSet
-from hashsearch.cli.options import EXIT_FAILED, notify, run_reporting_errors
+from hashsearch.cli.running import EXIT_FAILED, notify, run_reporting_errors
 from hashsearch.config import default_home
 from hashsearch.errors import ConfigError, HashsearchError
 from hashsearch.evaluation.compare.results import Result

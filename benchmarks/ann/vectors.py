@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from benchmarks.ann.exact import blocks_of, nearest
 from benchmarks.ann.expansion import LEVELS, RANKS, Expansion, Growth, Trial, calibrate, quantiles, try_mixing
 from benchmarks.ann.photos import Space, embedded, make_space, photo_files
-from hashsearch.cli.options import notify, run_reporting_errors
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.errors import ConfigError
 from hashsearch.hashing.vectors import Vectors
 

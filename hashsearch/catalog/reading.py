@@ -94,6 +94,21 @@ class Catalog:
         if not self.path.is_dir() and format_of(self.path) is None:
             raise CatalogError(f"a catalog is a folder, {ENDINGS}, got '{self.path.name}'")
 
+    def check(self) -> None:
+        """Refuse a file of an unknown format, and columns that a table does not have, before any entry is read.
+
+        JSON lines may differ in their names, so their columns are not checked.
+        """
+        if self.path.is_dir():
+            return
+        names = RowFile(self.path).header()
+        for role, column in self.columns.items():
+            if names is not None and column not in names:
+                raise ConfigError(
+                    f"the {role} is in column '{column}', which '{self.path.name}' does not have: its columns are "
+                    f"{', '.join(names)}"
+                )
+
     @cached_property
     def fingerprint(self) -> str:
         """A digest of the file's content or of the folder's file names, and of the columns.
@@ -188,6 +203,10 @@ def _checked(entry: Entry) -> Entry | BadEntry:
         return BadEntry(entry.id, f"an id may have at most {_MAX_ID_BYTES} bytes, got {size}")
     attributes = orjson.loads(written)["attributes"]
     return replace(entry, attributes={name: value for name, value in attributes.items() if name and not _empty(value)})
+
+
+def _has_header(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".parquet"))
 
 
 def _empty(value: Any) -> bool:

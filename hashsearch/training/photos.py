@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import ImageError, TrainingError
-from hashsearch.evaluation.data.pictures import Picture, Problem
+from hashsearch.evaluation.data.pictures import LeftOut, Picture
 from hashsearch.images.decoding import resize_square
 from hashsearch.overlap import batched, prefetch
 
@@ -34,7 +34,7 @@ class Photos:
     labels: Labels
     classes: tuple[str, ...]
     rows: NDArray[np.int64]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[LeftOut, ...] = ()
 
     @property
     def side(self) -> int:
@@ -50,15 +50,15 @@ class Photos:
         return self.pixels[self.rows[some]]
 
 
-def learnable(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Problem]]:
+def learnable(pictures: Sequence[Picture]) -> tuple[list[Picture], list[LeftOut]]:
     """Pictures with a label of which there are two or more, and the others with what they lack."""
     counts = Counter(picture.label for picture in pictures)
     kept, problems = [], []
     for picture in pictures:
         if not picture.label:
-            problems.append(Problem(picture.id, "a picture to learn from must have a label"))
+            problems.append(LeftOut(picture.id, "a picture to learn from must have a label"))
         elif counts[picture.label] < 2:
-            problems.append(Problem(picture.id, f"a class must have two pictures or more, '{picture.label}' has one"))
+            problems.append(LeftOut(picture.id, f"a class must have two pictures or more, '{picture.label}' has one"))
         else:
             kept.append(picture)
     return kept, problems
@@ -76,7 +76,7 @@ def read_photos(pictures: Sequence[Picture], side: int, file: Path, classes: Seq
         usable = [picture for picture in pictures if picture.label in set(classes)]
         known = {picture.id for picture in usable}
         problems = [
-            Problem(picture.id, f"its class must be one that was learned, got '{picture.label}'")
+            LeftOut(picture.id, f"its class must be one that was learned, got '{picture.label}'")
             for picture in pictures
             if picture.id not in known
         ]
@@ -86,7 +86,7 @@ def read_photos(pictures: Sequence[Picture], side: int, file: Path, classes: Seq
     read: list[str] = []
     for picture, found in _each(usable, side):
         if isinstance(found, ImageError):
-            problems.append(Problem(picture.id, str(found)))
+            problems.append(LeftOut(picture.id, str(found)))
         else:
             pixels[len(read)] = found
             read.append(picture.label)

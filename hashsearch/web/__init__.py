@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask
+from flask import Flask, send_file
 
 from hashsearch.errors import ConfigError
+from hashsearch.reporting.style import TOKENS
 from hashsearch.web import api, failures, pages, pictures, security
 from hashsearch.web.service import AT_ONCE, WAITING, SearchService
 
@@ -34,6 +35,7 @@ def create_app(searchers: Mapping[str, Searcher], settings: Settings) -> Flask:
     app.url_map.converters["id"] = pictures.IdConverter
     service = SearchService(searchers, settings.image_reader)
     thumbnails = pictures.Thumbnails(settings.image_roots, settings.image_reader)
+    app.add_url_rule("/static/tokens.css", "tokens", lambda: send_file(TOKENS, conditional=True))
     failures.handle(app)
     security.guard(app, settings.host)
     app.register_blueprint(api.blueprint(service))
