@@ -58,7 +58,7 @@ def main(
             began = time.perf_counter()
             run()
             seconds[name] = min(seconds[name], time.perf_counter() - began)
-    strategy = searcher.recall.strategy(options)
+    strategy = searcher.planner.strategy(options)
     print(f"{index.count()} images, {strategy}, {len(vectors)} queries{' not' if no_explain else ''} explained")
     for name, taken in seconds.items():
         print(f"{name:24} {len(vectors) / taken:7.0f} queries/s, x{seconds['one by one'] / taken:.2f}")

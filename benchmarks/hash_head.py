@@ -30,6 +30,7 @@ from hashsearch.evaluation.metrics.ranking import average_precision
 from hashsearch.files import safe_name as file_name
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.bits import hamming
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors, normalised
 
 K, FEW, MANY = 10, 100, 500
@@ -51,7 +52,7 @@ class Seen:
 
     def cosine_order(self) -> NDArray[np.intp]:
         """Rows of the nearest by exact cosine, `(queries, MANY)`."""
-        return np.argsort(-(self.asked @ self.base.T), axis=1, kind="stable")[:, :MANY]
+        return top_k(self.asked @ self.base.T, MANY)
 
     def precision(self, order: NDArray[np.intp]) -> float:
         """Mean average precision@10 of an order of rows."""
@@ -79,7 +80,7 @@ def _embedded(pictures: Sequence[Picture], network: Network, caches: FeatureCach
         features = caches.of(network).of(pictures, bar.update).features
     found = [(row, feature) for row, feature in enumerate(features) if feature is not None and pictures[row].label]
     vectors = np.stack([feature for _, feature in found])
-    return normalised(vectors, vectors.shape[1]), np.array([pictures[row].label for row, _ in found])
+    return normalised(vectors), np.array([pictures[row].label for row, _ in found])
 
 
 def judged(seen: Seen, names: Sequence[str], lengths: Sequence[int]) -> Iterator[str]:
@@ -96,7 +97,7 @@ def judged(seen: Seen, names: Sequence[str], lengths: Sequence[int]) -> Iterator
                 notify(f"{name} of {bits} bits: {error}")
                 continue
             distances = hamming(binarizer.transform(seen.asked), binarizer.transform(seen.base))
-            order = np.argsort(distances, axis=1, kind="stable")[:, :MANY]
+            order = top_k(-distances, MANY)
             recalls = [
                 np.mean([np.isin(first, found).mean() for first, found in zip(exact[:, :K], order[:, :count])])
                 for count in (FEW, MANY)

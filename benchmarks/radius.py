@@ -114,7 +114,9 @@ def _fitted(base: Vectors, bits: int) -> Encoder:
 
 def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageIndex:
     """The kept index, if it is of the same encoder and as many vectors, else a new one of one segment."""
+    from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.maintenance import merge
     from hashsearch.elastic.writing import BulkWriter
 
     try:
@@ -128,10 +130,11 @@ def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageInde
     writer, began, done = BulkWriter(client, index.alias), time.perf_counter(), 0
     for batch in _batches(base):
         encoded = encoder.encode(batch)
-        if failures := writer.write((str(done + row), encoded.fields(row)) for row in range(len(batch))):
+        stored = (StoredVectors.from_encoded(encoded, row) for row in range(len(batch)))
+        if failures := writer.write((str(done + row), vectors.fields()) for row, vectors in enumerate(stored)):
             raise StoreError(f"every vector must be taken, {len(failures)} were not, the first: {failures[0].reason}")
         done += len(batch)
-    index.merge()
+    merge(index)
     notify(f"{done} vectors indexed and merged in {time.perf_counter() - began:.0f} s")
     return index
 
@@ -146,13 +149,13 @@ def _measured(encoder: Encoder, index: ImageIndex, asked: Sequence[Asked], radiu
 
     The three ways take turns, each with another query: one that was just asked would find the caches filled.
     """
-    from hashsearch.search.radius import MEASURED, Radius
+    from hashsearch.search.radius import MEASURED, RadiusPlanner
     from hashsearch.search.searcher import Searcher
 
     never, always = replace(MEASURED, planning=float("inf")), replace(MEASURED, code=1e12, planning=0.0)
     searchers = [Searcher(encoder, index) for _ in range(3)]
     for searcher, costs in zip(searchers, (never, always, MEASURED)):
-        searcher.radius = Radius(encoder, index, costs)
+        searcher.radius_planner = RadiusPlanner(encoder, index, costs)
     seconds = np.empty((len(asked), 3))
     for turn in range(len(asked)):
         for way, searcher in enumerate(searchers):
@@ -160,9 +163,9 @@ def _measured(encoder: Encoder, index: ImageIndex, asked: Sequence[Asked], radiu
             seconds[turn, way] = _seconds(searcher, query, radius)
         index.client.indices.clear_cache(index=index.alias, query=True)
     times = [f"{np.median(way) * 1e3:.1f} ({np.percentile(way, 95) * 1e3:.1f})" for way in seconds[_WARM_UP:].T]
-    used = [searchers[1].radius.sieve(query.code, radius) for query in asked]
+    used = [searchers[1].radius_planner.prefilter(query.code, radius) for query in asked]
     terms, near = (np.mean([getattr(one, name) for one in used if one]) for name in ("terms", "required"))
-    chosen = np.mean([searchers[2].radius.sieve(query.code, radius) is not None for query in asked])
+    chosen = np.mean([searchers[2].radius_planner.prefilter(query.code, radius) is not None for query in asked])
     inside = np.mean([len(query.inside(radius)) for query in asked])
     return f"| {radius} | {inside:.1f} | {terms:.0f} | {near:.1f} | {' | '.join(times)} | {chosen:.0%} |"
 

@@ -72,7 +72,7 @@ def everything(index: ImageIndex) -> tuple[list[str], np.ndarray, list[dict[str,
         stored, described = index.vectors(page), index.records(page)
         vectors += [stored[image_id].rerank_vector for image_id in page]
         records += [described[image_id] for image_id in page]
-    return ids, normalised(np.stack(vectors), vectors[0].size), records
+    return ids, normalised(np.stack(vectors)), records
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from hashsearch.cli.running import run_reporting_errors
 from hashsearch.encoder import EmbedderSpec, EncodedQuery, Encoder
 from hashsearch.evaluation.metrics.ranking import average_precision_at
 from hashsearch.hashing.binarizers import make_binarizer, principal_axes, random_rotation
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import Blocks, Cells
 from hashsearch.hashing.vectors import Vectors, normalised
@@ -109,7 +110,7 @@ def _stored_cosines(learned: RerankVectors) -> Cosines:
 
 
 def _unit(vectors: NDArray[Any]) -> Vectors:
-    return normalised(vectors, vectors.shape[1])
+    return normalised(vectors)
 
 
 def _bytes(vectors: Vectors) -> Vectors:
@@ -118,9 +119,7 @@ def _bytes(vectors: Vectors) -> Vectors:
 
 def nearest(cosines: NDArray[np.float32]) -> NDArray[np.intp]:
     """Columns of the K largest of each row, largest first."""
-    found = np.argpartition(-cosines, K - 1, axis=1)[:, :K]
-    order = np.argsort(-np.take_along_axis(cosines, found, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1)
+    return top_k(cosines, K)
 
 
 def recall(truth: NDArray[np.float32], found: NDArray[np.intp]) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hashsearch.elastic.scratch import Scratch
     from hashsearch.encoder import Encoder
     from hashsearch.indexing.pipeline import Indexer
-    from hashsearch.search.by_keypoints import LocalSearcher
+    from hashsearch.search.by_keypoints import KeypointSearcher
     from hashsearch.search.by_phash import PerceptualSearcher
     from hashsearch.search.searcher import Searcher
 
@@ -152,6 +152,7 @@ def open_indexer(
         The images in the index have other words, or none.
     """
     from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.maintenance import set_vocabulary
     from hashsearch.elastic.templates import alias_of
     from hashsearch.elastic.writing import BulkWriter
     from hashsearch.indexing.pipeline import Indexer
@@ -164,9 +165,10 @@ def open_indexer(
     except IndexNotFound:
         encoder.warm()  # before an index is made for it: its network may be missing
         index = ImageIndex.create(client, settings.index, encoder)
-    index = index.with_vocabulary(vocabulary.fingerprint if vocabulary else None)
+    index = set_vocabulary(index, vocabulary.fingerprint if vocabulary else None)
     writer = BulkWriter(client, index.alias)
-    return Indexer(encoder, index, writer, settings.limits, workers, allow_private, vocabulary)
+    reader = replace(settings.image_reader, allow_private=allow_private)
+    return Indexer(encoder, index, writer, reader, workers, vocabulary)
 
 
 def open_searcher(settings: Settings, notify: Notify = quiet) -> Searcher:
@@ -216,11 +218,11 @@ def open_phash_searcher(settings: Settings, notify: Notify = quiet) -> Perceptua
     return PerceptualSearcher(open_index(settings, notify)[1])
 
 
-def open_keypoint_searcher(settings: Settings, vocabulary: Vocabulary, notify: Notify = quiet) -> LocalSearcher:
+def open_keypoint_searcher(settings: Settings, vocabulary: Vocabulary, notify: Notify = quiet) -> KeypointSearcher:
     """A searcher of the settings' index by keypoints; VocabularyMismatch for another vocabulary than the index's."""
-    from hashsearch.search.by_keypoints import LocalSearcher
+    from hashsearch.search.by_keypoints import KeypointSearcher
 
-    return LocalSearcher(open_index(settings, notify)[1], vocabulary, settings.limits)
+    return KeypointSearcher(open_index(settings, notify)[1], vocabulary, settings.image_reader)
 
 
 def open_scratch(settings: Settings, prefix: str, notify: Notify = quiet) -> AbstractContextManager[Scratch]:

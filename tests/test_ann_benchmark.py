@@ -22,13 +22,13 @@ from benchmarks.ann.exact import BLOCK, blocks_of, nearest, recall
 from benchmarks.ann.expansion import PARENTS, RESIDUALS, Growth, Mixing, Trial, calibrate
 from benchmarks.ann.measuring import Timing, cold, measure
 from benchmarks.ann.methods import METHODS, Place, Setting, Sizes, make_method
-from benchmarks.ann.photos import Space, make_space, unit
+from benchmarks.ann.photos import Space, make_space
 from benchmarks.ann.results import result_path
 from benchmarks.ann.vectors import DataSet, Split, make_data_set, parse_set
 from hashsearch.errors import ConfigError, SearchError
 from hashsearch.evaluation.compare.results import Result
 from hashsearch.files import read_json, write_json
-from hashsearch.hashing.vectors import Vectors
+from hashsearch.hashing.vectors import Vectors, normalised
 
 DIMS, QUERIES, WARM = 64, 40, 10
 
@@ -69,7 +69,7 @@ def test_rows_that_cannot_be_an_answer_are_an_error(rows: list[int]) -> None:
 
 
 def test_exact_neighbours_do_not_depend_on_blocks() -> None:
-    vectors = unit(np.random.default_rng(0).standard_normal((BLOCK + 50, 8)))
+    vectors = normalised(np.random.default_rng(0).standard_normal((BLOCK + 50, 8)))
     queries = vectors[[3, BLOCK + 7]]
     rows, cosines = nearest(queries, blocks_of(vectors), 20)
     order = np.argsort(-(queries @ vectors.T), axis=1)[:, :20]
@@ -98,7 +98,7 @@ def test_calibration_climbs_to_the_best_mixing() -> None:
 @pytest.fixture(scope="module")
 def split() -> Split:
     """2,000 vectors, 50 of them held out; the last three are copies of a held-out one."""
-    vectors = unit(clustered(2000, DIMS, clusters=60))
+    vectors = normalised(clustered(2000, DIMS, clusters=60))
     held_out = np.random.default_rng(7).permutation(len(vectors) + 3)[0]
     assert held_out < len(vectors)
     vectors = np.vstack([vectors, np.repeat(vectors[held_out : held_out + 1], 3, axis=0)])
@@ -157,12 +157,12 @@ def test_spaces_keep_cosines() -> None:
     vectors = clustered(300, 16)
     others = clustered(300, 8, seed=1)
     whole, both = (make_space(dims, ("a", vectors), ("b", others), 0).vectors for dims in (16, 24))
-    expected = (unit(vectors) @ unit(vectors).T + unit(others) @ unit(others).T) / 2
+    expected = (normalised(vectors) @ normalised(vectors).T + normalised(others) @ normalised(others).T) / 2
     assert both @ both.T == pytest.approx(expected, abs=1e-5)
-    flat = unit(np.hstack([vectors[:, :4], np.zeros((300, 12), np.float32)]))  # of four dimensions in truth
+    flat = normalised(np.hstack([vectors[:, :4], np.zeros((300, 12), np.float32)]))  # of four dimensions in truth
     projected = make_space(4, ("a", flat), ("b", others), 0).vectors
     assert projected @ projected.T == pytest.approx(flat @ flat.T, abs=1e-5)
-    assert whole @ whole.T == pytest.approx(unit(vectors) @ unit(vectors).T, abs=1e-6)
+    assert whole @ whole.T == pytest.approx(normalised(vectors) @ normalised(vectors).T, abs=1e-6)
     with pytest.raises(ConfigError, match="1 to 16, or 24"):
         make_space(20, ("a", vectors), ("b", others), 0)
 

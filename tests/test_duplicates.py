@@ -476,7 +476,7 @@ class TestJob:
             (["--keep", "newest"], ConfigError, "got 'newest'"),
             (["--keep", "field:weight"], ConfigError, "has 'weight'"),
             (["--index", "absent"], IndexNotFound, "there is no index 'hashsearch-absent'"),
-            (["--encoder", ""], EncoderMismatch, "must be read and written with it"),
+            (["--encoder", ""], EncoderMismatch, "can only be used with it"),
         ],
     )
     def test_what_is_wrong_is_said_and_nothing_written(

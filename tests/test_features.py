@@ -97,7 +97,7 @@ def test_a_picture_that_cannot_be_read_is_told_and_tried_again(pictures: list[Pi
     cache = FeatureCache(tmp_path / "kept", Recorded())
     seen = extracted(cache, pictures)
     assert [row for row, feature in enumerate(seen.features) if feature is None] == [1, 2]
-    assert "PNG image must be complete" in seen.failures[1]
+    assert "the PNG image is incomplete or damaged" in seen.failures[1]
     assert "cannot be read" in seen.failures[2]
     cut.write_bytes(whole)
     assert extracted(cache, pictures).failures.keys() == {2}

@@ -1,4 +1,4 @@
-"""A catalog's index on a real node: made, opened under its encoder, read whole or not at all."""
+"""A catalog's index on a real node: created, opened with its encoder, read completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 from support.faults import Fault, FaultProxy, answers, cuts_the_reply, halves_the_json, rewrites
-from support.indices import documents_of, filled, fresh_index_name, older
+from support.indices import documents_of, filled, fresh_index_name
 from support.vectors import clustered, toy_encoder
 
 from hashsearch.elastic import queries, templates
 from hashsearch.elastic.client import connect
+from hashsearch.elastic.document import StoredVectors
 from hashsearch.elastic.image_index import ImageIndex
-from hashsearch.elastic.tuned import Tuned
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.errors import (
     ConfigError,
@@ -30,7 +30,6 @@ from hashsearch.errors import (
     StoreUnavailable,
 )
 from hashsearch.hashing.rerank_vectors import RerankVectors
-from hashsearch.hashing.vectors import Vectors
 
 VECTORS = clustered(30, 64)
 ENCODER = toy_encoder(VECTORS, bits=16)
@@ -60,18 +59,18 @@ class TestCreate:
         assert (index.count(), index.shards, index.graph) == (0, 1, False)
         assert index == ImageIndex.open(client, fresh_name, ENCODER)
 
-    def test_not_twice(self, client: Elasticsearch, index: ImageIndex) -> None:
+    def test_an_index_is_not_created_twice(self, client: Elasticsearch, index: ImageIndex) -> None:
         with pytest.raises(StoreError, match="resource_already_exists"):
             ImageIndex.create(client, name_of(index), ENCODER)
         assert index.count() == 30
 
-    def test_a_wrong_name(self, client: Elasticsearch) -> None:
+    def test_an_invalid_name_is_refused(self, client: Elasticsearch) -> None:
         with pytest.raises(ConfigError, match="got 'Wrong'"):
             ImageIndex.create(client, "Wrong", ENCODER)
 
 
 class TestOpen:
-    def test_there_is_none(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_a_missing_index_is_named(self, client: Elasticsearch, fresh_name: str) -> None:
         with pytest.raises(IndexNotFound, match=f"there is no index 'hashsearch-{fresh_name}'"):
             ImageIndex.open(client, fresh_name, ENCODER)
         assert not client.indices.exists(index=f"hashsearch-{fresh_name}")
@@ -82,7 +81,7 @@ class TestOpen:
         assert (raised.value.indexed_with, raised.value.encoder) == (ENCODER.fingerprint, OTHER.fingerprint)
         assert raised.value.index == templates.dated_index_of(name_of(index), date.today(), ENCODER.fingerprint)
 
-    def test_an_index_of_somebody_else_is_refused(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_an_index_of_another_program_is_refused(self, client: Elasticsearch, fresh_name: str) -> None:
         client.indices.create(index=f"hashsearch-{fresh_name}")
         with pytest.raises(EncoderMismatch, match="written with encoder none"):
             ImageIndex.open(client, fresh_name, ENCODER)
@@ -97,10 +96,10 @@ class TestOpen:
         with pytest.raises(EncoderMismatch, match=r"2020\.01\.01"):
             ImageIndex.open(client, fresh_name, ENCODER)
 
-    def test_an_open_index_that_another_encoder_wrote_anew_is_refused(
+    def test_an_open_index_that_another_encoder_replaced_is_refused(
         self, client: Elasticsearch, fresh_name: str
     ) -> None:
-        """Under the same alias, with the same lengths: only the encoder tells them apart."""
+        """It has the same alias and the same lengths; only the encoder differs."""
         index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
         client.indices.delete(index=",".join(index.indices))
         filled(client, fresh_name, OTHER, VECTORS, TEXTS)
@@ -127,32 +126,16 @@ class TestOpen:
         with pytest.raises(EncoderMismatch):
             ImageIndex.open_or_create(client, fresh_name, OTHER)
 
-    def test_an_index_is_given_the_fields_that_came_after_it(self, client: Elasticsearch, fresh_name: str) -> None:
-        index = older(client, fresh_name, ENCODER, ["phash_blocks"])
-        document = dict(documents_of(ENCODER, VECTORS))["0007"]
-        client.index(index=index.alias, id="old", document=document, refresh=True)
-        document |= index.vectors_of("old").fields()
-        writer = BulkWriter(client, index.alias)
-        assert "strict_dynamic_mapping" in writer.write([("new", document)])[0].reason
-        for _ in range(2):  # again: nothing changes
-            index.add_fields()
-            assert writer.write([("new", document)]) == []
-        index.refresh()
-        assert index.record("new") == index.record("old"), "what is only searched is not told"
-        assert index.sample(2) == index.records(["new", "old"])
-        (found,) = index.search({"query": {"term": {"phash_blocks": "b03:0007"}}})
-        assert [hit["_id"] for hit in found["hits"]["hits"]] == ["new"]
-
 
 class TestRead:
-    def test_what_is_stored_of_images(self, index: ImageIndex) -> None:
+    def test_records_have_the_stored_fields_without_vectors(self, index: ImageIndex) -> None:
         found = index.records(["0001", "0003", "missing"])
         assert found.keys() == {"0001", "0003"}
         assert found["0001"] == index.record("0001")
         assert found["0001"] == {"uri": "/0001.jpg", "sha256": f"{1:064x}", **TEXTS[1]}, "and no vectors"
         assert index.records([]) == {}
 
-    def test_vectors_come_back_as_they_went(self, index: ImageIndex) -> None:
+    def test_vectors_are_read_as_they_were_written(self, index: ImageIndex) -> None:
         ids = [f"{row:04}" for row in range(30)]
         found = index.vectors([*ids, "missing"])
         assert sorted(found) == ids
@@ -166,19 +149,20 @@ class TestRead:
         assert (index.vectors_of("0007").rerank_vector == found["0007"].rerank_vector).all()
 
     @pytest.mark.parametrize("dims", [None, 5])
-    def test_vectors_of_bytes_come_back_as_they_went(
+    def test_vectors_of_bytes_are_read_as_they_were_written(
         self, client: Elasticsearch, fresh_name: str, dims: int | None
     ) -> None:
         encoder = toy_encoder(VECTORS, bits=16, rerank_vectors=RerankVectors(dims, "int8"))
         index = filled(client, fresh_name, encoder, VECTORS)
         found = index.vectors([f"{row:04}" for row in range(30)])
         stored = np.stack([found[f"{row:04}"].rerank_vector for row in range(30)])
-        assert (stored.shape, stored.dtype) == ((30, dims or 64), np.int8)
+        assert stored.shape == (30, dims or 64)
+        assert stored.dtype == np.int8
         assert (stored == encoder.encode(VECTORS).rerank_vectors).all()
 
     def test_what_was_read_can_be_written_again(self, index: ImageIndex) -> None:
         fields = index.vectors_of("0007").fields()
-        (encoded,) = (ENCODER.encode(VECTORS).fields(row) for row in [7])
+        encoded = StoredVectors.from_encoded(ENCODER.encode(VECTORS), 7).fields()
         assert fields.pop("phash") == f"{7:016x}"
         assert fields.pop("phash_blocks") == ["b00:0000", "b01:0000", "b02:0000", "b03:0007"]
         assert (fields.pop("embedding") == encoded.pop("embedding")).all()
@@ -191,16 +175,17 @@ class TestRead:
         assert (count, sorted(map(bytes, sampled))) == (30, codes)
         client.index(index=index.alias, id="elsewhere", document={"title": "without a code"}, refresh=True)
         count, sampled = index.sampled_codes(7)
-        assert (count, sampled.shape, sampled.dtype) == (30, (7, 2), np.uint8)
+        assert (count, sampled.shape) == (30, (7, 2))
+        assert sampled.dtype == np.uint8
         assert set(map(bytes, sampled)) <= set(codes)
 
-    def test_an_image_that_is_not_there(self, index: ImageIndex) -> None:
+    def test_a_missing_image_is_named(self, index: ImageIndex) -> None:
         for read in (index.record, index.vectors_of):
             with pytest.raises(ImageNotFound, match=f"no image with id 'missing' in '{index.alias}'"):
                 read("missing")
 
     @pytest.mark.parametrize("image_id", ["", "a/b", "../x", "é", "%2e", "*", '"', "x" * 600, "\0"])
-    def test_any_id_can_be_asked_for(self, index: ImageIndex, image_id: str) -> None:
+    def test_any_id_can_be_looked_up(self, index: ImageIndex, image_id: str) -> None:
         with pytest.raises(ImageNotFound):
             index.record(image_id)
 
@@ -233,7 +218,7 @@ class TestRead:
         assert index.categories(1) == {"pens": 20}
 
     def test_how_many_images_each_sub_code_has(self, index: ImageIndex) -> None:
-        """Those that a search finds: one that was written again counts once."""
+        """An image that was written again counts once."""
         terms, counts = np.unique(ENCODER.encode(VECTORS).sub_codes, return_counts=True)
         expected = dict(zip(terms.tolist(), counts.tolist()))
         assert index.sub_code_counts(len(terms)) == (len(VECTORS), expected)
@@ -248,121 +233,11 @@ class TestRead:
         found = index.sub_code_counts(100, queries.filters(["mugs"], {}))
         assert found == (10, dict(zip(terms.tolist(), counts.tolist())))
 
-    def test_a_sample(self, index: ImageIndex) -> None:
+    def test_a_sample_has_different_images(self, index: ImageIndex) -> None:
         some = index.sample(5)
         assert len(some) == 5
         assert all(record == index.record(image_id) for image_id, record in some.items())
         assert len(index.sample(100)) == 30
-
-
-MANY = clustered(3000, 64)
-IN_CELLS = toy_encoder(MANY, 80, "cells", cells=30)
-
-
-def segments(index: ImageIndex) -> list[int]:
-    """How many segments each shard has."""
-    described = index.client.indices.segments(index=index.alias)["indices"].values()
-    return [len(copies[0]["segments"]) for one in described for copies in one["shards"].values()]
-
-
-def compared(index: ImageIndex, query: Vectors) -> int:
-    """How many embeddings Elasticsearch compares for a query."""
-    knn = {"field": "embedding", "query_vector": query.tolist(), "k": 5, "num_candidates": 20}
-    answer = index.client.search(index=index.alias, knn=knn, size=1, profile=True)
-    told = [one for shard in answer["profile"]["shards"] for one in shard["dfs"]["knn"]]
-    return sum(one["vector_operations_count"] for one in told)
-
-
-def everything(index: ImageIndex) -> dict[str, Any]:
-    """All that is stored of all images."""
-    ids = [image_id for page, _ in index.codes([]) for image_id in page]
-    return {image_id: (record, read_back(index, image_id)) for image_id, record in index.records(ids).items()}
-
-
-def read_back(index: ImageIndex, image_id: str) -> Any:
-    fields = index.vectors_of(image_id).fields()
-    return {**fields, "embedding": fields["embedding"].tolist()}
-
-
-@pytest.fixture(params=[1, 2], ids=["one-shard", "two-shards"])
-def in_parts(request: pytest.FixtureRequest, client: Elasticsearch, fresh_name: str) -> ImageIndex:
-    """An index of several segments a shard."""
-    templates.install(client)
-    client.indices.create(
-        index=templates.dated_index_of(fresh_name, date.today(), IN_CELLS.fingerprint),
-        aliases={templates.alias_of(fresh_name): {"is_write_index": True}},
-        mappings=templates.index_mappings(64, 80, IN_CELLS.fingerprint),
-        settings={"index": {**templates.SORTED, "number_of_shards": request.param}},
-    )
-    index = ImageIndex.open(client, fresh_name, IN_CELLS)
-    documents = list(documents_of(IN_CELLS, MANY))
-    for start in range(0, len(MANY), 1000):
-        assert BulkWriter(client, index.alias).write(documents[start : start + 1000]) == []
-        index.refresh()
-    assert min(segments(index)) > 1
-    return index
-
-
-class TestMerge:
-    def test_it_leaves_one_segment_a_shard_and_all_that_was_stored(self, in_parts: ImageIndex) -> None:
-        in_parts.merge()
-        assert segments(in_parts) == [1] * in_parts.shards
-        assert in_parts.count() == len(MANY)
-        assert in_parts.vectors_of("0007").code.tolist() == IN_CELLS.encode(MANY[7:8]).codes[0].tolist()
-
-    def test_of_an_index_that_holds_nothing(self, client: Elasticsearch, fresh_name: str) -> None:
-        index = ImageIndex.create(client, fresh_name, ENCODER)
-        index.merge()
-        assert index.with_graph().count() == 0
-
-    def test_images_of_a_cell_lie_together(self, client: Elasticsearch, fresh_name: str) -> None:
-        index = filled(client, fresh_name, IN_CELLS, MANY)
-        index.merge()
-        answer = client.search(index=index.alias, size=len(MANY), sort="_doc", source=False)
-        rows = [int(hit["_id"]) for hit in answer["hits"]["hits"]]
-        assert sorted(rows) == list(range(len(MANY)))
-        cells = IN_CELLS.encode(MANY).sub_codes[rows, 0].tolist()
-        assert cells == sorted(cells)
-        assert len(set(cells)) > 20
-
-
-class TestGraph:
-    @pytest.mark.parametrize("merged", [False, True])
-    def test_it_is_built_whatever_the_segments(self, in_parts: ImageIndex, merged: bool) -> None:
-        """A merge leaves alone what is one segment already."""
-        if merged:
-            in_parts.merge()
-        assert compared(in_parts, MANY[0]) == len(MANY)
-        index = in_parts.with_graph()
-        assert segments(index) == [1] * index.shards
-        assert index == ImageIndex.open(index.client, name_of(index), IN_CELLS)
-        assert index.graph and not in_parts.graph
-        for query in MANY[:20]:
-            assert 20 <= compared(index, query) < len(MANY) / 2
-        assert index.with_graph() == index
-
-    @pytest.mark.parametrize(("dims", "dtype"), [(64, "int8"), (29, "float32")])
-    def test_of_vectors_that_are_not_quantised(
-        self, client: Elasticsearch, fresh_name: str, dims: int, dtype: str
-    ) -> None:
-        encoder = toy_encoder(VECTORS, rerank_vectors=RerankVectors(None if dims == 64 else 29, dtype))
-        index = ImageIndex.create(client, fresh_name, encoder)
-        with pytest.raises(ConfigError, match="a graph needs re-rank vectors of at least 64 float32 dims"):
-            index.with_graph()
-        assert not ImageIndex.open(client, fresh_name, encoder).graph
-
-    def test_nothing_stored_changes(self, client: Elasticsearch, fresh_name: str) -> None:
-        index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
-        index.merge()
-        before = everything(index)
-        assert len(before) == len(VECTORS)
-        assert everything(index.with_graph()) == before
-
-    def test_what_is_written_later_has_one_too(self, client: Elasticsearch, fresh_name: str) -> None:
-        index = ImageIndex.create(client, fresh_name, IN_CELLS).with_graph()
-        assert BulkWriter(client, index.alias).write(documents_of(IN_CELLS, MANY)) == []
-        index.merge()
-        assert compared(index, MANY[0]) < len(MANY) / 2
 
 
 ReadIndex = Callable[[ImageIndex], object]
@@ -379,73 +254,31 @@ READS: dict[str, ReadIndex] = {
 }
 
 
-TUNED = Tuned("scan", 40, None, None, 10, 0.99, 0.995, 30, "2026-01-01T00:00:00+00:00")
-
-
-class TestTuned:
-    """What an index was tuned to goes with it: with all that is behind the alias, and with nothing made anew."""
-
-    def test_it_is_kept(self, client: Elasticsearch, fresh_name: str) -> None:
-        index = ImageIndex.create(client, fresh_name, ENCODER).with_vocabulary("abc")
-        assert index.tuned is None
-        tuned = index.save_tuning(TUNED)
-        assert tuned == replace(index, tuned=TUNED) == ImageIndex.open(client, fresh_name, ENCODER)
-        again = replace(TUNED, candidates=50)
-        assert tuned.save_tuning(again).tuned == again == ImageIndex.open(client, fresh_name, ENCODER).tuned
-        assert ImageIndex.open(client, fresh_name, ENCODER).vocabulary == "abc"
-        assert tuned.save_tuning(None) == index == ImageIndex.open(client, fresh_name, ENCODER)
-
-    def test_a_vocabulary_leaves_it(self, client: Elasticsearch, fresh_name: str) -> None:
-        ImageIndex.create(client, fresh_name, ENCODER).save_tuning(TUNED).with_vocabulary("abc")
-        assert ImageIndex.open(client, fresh_name, ENCODER).tuned == TUNED
-
-    def test_it_is_that_of_all_indices_behind_the_alias(self, client: Elasticsearch, fresh_name: str) -> None:
-        index = ImageIndex.create(client, fresh_name, ENCODER).save_tuning(TUNED)
-        dated = templates.dated_index_of(fresh_name, date(2020, 1, 1), ENCODER.fingerprint)
-        mappings = templates.index_mappings(ENCODER.dims, ENCODER.bits, ENCODER.fingerprint)
-        client.indices.create(index=dated, aliases={index.alias: {}}, mappings=mappings)
-        both = ImageIndex.open(client, fresh_name, ENCODER)
-        assert both.tuned is None
-        assert both.save_tuning(TUNED) == ImageIndex.open(client, fresh_name, ENCODER)
-
-    def test_a_graph_makes_it_another_index(self, client: Elasticsearch, fresh_name: str) -> None:
-        graphed = ImageIndex.create(client, fresh_name, ENCODER).save_tuning(TUNED).with_graph()
-        assert graphed.tuned is ImageIndex.open(client, fresh_name, ENCODER).tuned is None
-        assert graphed.save_tuning(TUNED).with_graph() == ImageIndex.open(client, fresh_name, ENCODER)
-        assert ImageIndex.open(client, fresh_name, ENCODER).tuned == TUNED
-
-    def test_what_another_version_wrote_counts_as_nothing(self, client: Elasticsearch, fresh_name: str) -> None:
-        index = ImageIndex.create(client, fresh_name, ENCODER)
-        meta = {"encoder": ENCODER.fingerprint, "search": {"strategy": "scan"}}
-        client.indices.put_mapping(index=index.indices[0], meta=meta)
-        assert ImageIndex.open(client, fresh_name, ENCODER).tuned is None
-
-
 class TestGone:
     @pytest.mark.parametrize("read", READS)
-    def test_an_index_deleted_by_hand(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
+    def test_a_deleted_index_is_an_error_of_every_read(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER)
         client.indices.delete(index=templates.dated_index_of(fresh_name, date.today(), ENCODER.fingerprint))
         with pytest.raises(IndexNotFound, match=f"there is no index '{index.alias}'"):
             READS[read](index)
 
     @pytest.mark.parametrize("read", READS)
-    def test_a_node_that_is_away(self, index: ImageIndex, read: str) -> None:
+    def test_an_unreachable_node_is_an_error_of_every_read(self, index: ImageIndex, read: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
         with connect(f"http://127.0.0.1:{port}") as client, pytest.raises(StoreUnavailable, match="does not answer"):
             READS[read](replace(index, client=client))
 
     @pytest.mark.parametrize("read", sorted(READS.keys() - {"refresh"}))
-    def test_a_shard_that_is_away(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
-        """Half an answer is no answer."""
-        index = two_shards_of_which_one_is_away(client, fresh_name)
+    def test_a_missing_shard_is_an_error_of_every_read(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
+        """A partial response is refused."""
+        index = two_shards_one_of_them_missing(client, fresh_name)
         with pytest.raises(StoreUnavailable):
             READS[read](index)
 
 
-def two_shards_of_which_one_is_away(client: Elasticsearch, name: str) -> ImageIndex:
-    """On one node that may hold one of them."""
+def two_shards_one_of_them_missing(client: Elasticsearch, name: str) -> ImageIndex:
+    """One node may have only one of them."""
     client.indices.create(
         index=f"hashsearch-{name}-2020.01.01",
         aliases={f"hashsearch-{name}": {}},
@@ -465,7 +298,7 @@ def second_times_out(answer: Any) -> None:
     answer["responses"][-1]["timed_out"] = True
 
 
-def one_is_silent(answer: Any) -> None:
+def first_is_silent(answer: Any) -> None:
     answer["responses"][0]["_shards"].update(total=2, successful=1, failed=0)
 
 
@@ -479,8 +312,8 @@ def is_refused(status: int, kind: str) -> Callable[[Any], None]:
 BODY: queries.Body = {"query": {"match_all": {}}}
 
 
-class TestAnswers:
-    """Each search of a request is looked at on its own."""
+class TestResponses:
+    """Each search of a request is checked."""
 
     @pytest.fixture
     def proxied(self, node: SimpleNamespace, index: ImageIndex) -> Iterator[tuple[FaultProxy, ImageIndex]]:
@@ -489,7 +322,7 @@ class TestAnswers:
             yield proxy, replace(index, client=client)
         proxy.stop()
 
-    def test_whole_ones_pass_in_order(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
+    def test_complete_responses_keep_their_order(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
         first, second = proxied[1].search({"size": 3, **BODY}, {"size": 0, **BODY})
         assert (len(first["hits"]["hits"]), len(second["hits"]["hits"])) == (3, 0)
 
@@ -498,7 +331,7 @@ class TestAnswers:
         [
             rewrites(second_fails),
             rewrites(second_times_out),
-            rewrites(one_is_silent),
+            rewrites(first_is_silent),
             rewrites(is_refused(429, "es_rejected_execution_exception")),
             rewrites(is_refused(503, "search_phase_execution_exception")),
             rewrites(is_refused(504, "timeout_exception")),
@@ -508,14 +341,14 @@ class TestAnswers:
             halves_the_json,
         ],
     )
-    def test_partial_ones_do_not(self, proxied: tuple[FaultProxy, ImageIndex], fault: Fault) -> None:
+    def test_partial_responses_are_refused(self, proxied: tuple[FaultProxy, ImageIndex], fault: Fault) -> None:
         proxy, index = proxied
         proxy.plan(fault)
         with pytest.raises(StoreUnavailable):
             index.search(BODY, BODY)
         assert len(index.search(BODY, BODY)) == 2
 
-    def test_a_wrong_one_is_told(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
+    def test_a_refused_search_is_an_error(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
         with pytest.raises(StoreError, match=r"answered 400 for '.*max_result_window|too large") as raised:
             proxied[1].search({"size": 10_001, **BODY})
         assert not isinstance(raised.value, StoreUnavailable)
@@ -523,6 +356,6 @@ class TestAnswers:
 
 class TestConnect:
     @pytest.mark.parametrize("url", ["localhost:9200", "http://localhost", "http://es:99999", "", "es"])
-    def test_an_address_that_is_none(self, url: str) -> None:
+    def test_an_invalid_address_is_refused(self, url: str) -> None:
         with pytest.raises(ConfigError, match="address must be like http://localhost:9200, got"):
             connect(url)

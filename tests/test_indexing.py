@@ -1,4 +1,4 @@
-"""Drawn images brought into a real index by a real, small network; runs that fail, are killed, are repeated."""
+"""Drawn images indexed with a small real embedder; runs that fail, are killed and are repeated."""
 
 from __future__ import annotations
 
@@ -26,22 +26,28 @@ from hashsearch.catalog.reading import Catalog
 from hashsearch.descriptors.phash import STORED
 from hashsearch.elastic import queries
 from hashsearch.elastic.client import connect
+from hashsearch.elastic.document import PHASH
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.embedders import Embedder, Preprocessing
+from hashsearch.embedders.bulk import BATCH
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import CatalogError, HashsearchError, NodeError, StoreUnavailable
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.hashing.vectors import normalised
-from hashsearch.images.decoding import decode
-from hashsearch.indexing.checkpoint import Checkpoint, Summary
-from hashsearch.indexing.pipeline import BATCH, Indexer, index_catalog
+from hashsearch.images.decoding import Limits, decode
+from hashsearch.images.sources import ImageReader
+from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
+from hashsearch.indexing.pipeline import Indexer
+from hashsearch.indexing.runs import index_catalog
+from hashsearch.node.account import process_identity
 from hashsearch.node.jdk import newest_jdk
-from hashsearch.node.node import LocalNode, process_identity
+from hashsearch.node.node import LocalNode
 
 SIDE = 20  # of the network's input
+UNUSABLE = "unusable embedding: zero, NaN, or outside the subspace that the encoder's re-rank vectors keep"
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (20, 24)) -> None:
@@ -114,7 +120,7 @@ def write(tmp_path: Path, rows: list[dict[str, Any]]) -> Catalog:
     return Catalog(tmp_path / "catalog.jsonl")
 
 
-def run(catalog: Catalog, indexer: Indexer, state: Path) -> tuple[Summary, list[dict[str, Any]]]:
+def run(catalog: Catalog, indexer: Indexer, state: Path) -> tuple[IndexingSummary, list[dict[str, Any]]]:
     summary, rejects = index_catalog(catalog, indexer, state)
     return summary, [json.loads(line) for line in rejects.read_text().splitlines()]
 
@@ -134,7 +140,7 @@ class TestNew:
     def test_an_image_becomes_a_document(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder: Encoder
     ) -> None:
-        assert run(write(tmp_path, rows), indexer, tmp_path) == (Summary(indexed=5), [])
+        assert run(write(tmp_path, rows), indexer, tmp_path) == (IndexingSummary(indexed=5), [])
         documents = everything(indexer.index)
         assert documents.keys() == {"p0", "p1", "p2", "p3", "p4"}
         data = (tmp_path / "pictures" / "3.png").read_bytes()
@@ -153,23 +159,25 @@ class TestNew:
         stored = indexer.index.vectors(["p3"])["p3"]
         assert np.allclose(stored.rerank_vector, encoder.embed([decode(data)])[0], atol=1e-6)
         assert stored.phash == STORED.hash([decode(data)]).tobytes().hex()
-        first = queries.sub_codes([f"b00:{stored.phash[:4]}"], queries.PHASH.terms)
+        first = queries.sub_codes([f"b00:{stored.phash[:4]}"], PHASH.terms)
         (found,) = indexer.index.search({"query": first})
         assert "p3" in {hit["_id"] for hit in found["hits"]["hits"]}
 
     def test_a_folder(self, tmp_path: Path, indexer: Indexer) -> None:
         for name in ("a.png", "mugs/b.jpg", "mugs/c.bmp"):
             draw(tmp_path / "pictures" / name, len(name))
-        assert run(Catalog(tmp_path / "pictures"), indexer, tmp_path / "state") == (Summary(indexed=3), [])
+        assert run(Catalog(tmp_path / "pictures"), indexer, tmp_path / "state") == (IndexingSummary(indexed=3), [])
         assert everything(indexer.index)["mugs/b.jpg"]["category"] == "mugs"
 
     def test_an_empty_catalog(self, tmp_path: Path, indexer: Indexer) -> None:
-        assert run(write(tmp_path, []), indexer, tmp_path) == (Summary(), [])
+        assert run(write(tmp_path, []), indexer, tmp_path) == (IndexingSummary(), [])
 
 
 class TestAgain:
-    def again(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path) -> Summary:
-        """What a run does that may not send an image through the network, but for a blank one to warm it up."""
+    def again(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
+    ) -> IndexingSummary:
+        """The summary of a run that may embed no image, except a blank one to warm up."""
         encoder = Encoder.load(encoder_folder)
         real = encoder.embedder
 
@@ -182,12 +190,12 @@ class TestAgain:
         with Checkpoint.hold(tmp_path / "again", {}) as checkpoint:
             return replace(indexer, encoder=encoder).run(write(tmp_path, rows), checkpoint, lambda count: None)
 
-    def test_what_is_unchanged_is_passed_over(
+    def test_unchanged_images_are_skipped(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
     ) -> None:
         run(write(tmp_path, rows), indexer, tmp_path)
         before = everything(indexer.index)
-        assert self.again(tmp_path, rows, indexer, encoder_folder) == Summary(unchanged=5)
+        assert self.again(tmp_path, rows, indexer, encoder_folder) == IndexingSummary(unchanged=5)
         assert everything(indexer.index) == before
 
     def test_odd_attributes_are_unchanged_too(
@@ -207,16 +215,16 @@ class TestAgain:
         rows[1]["attributes"] = {"text": "x" * 9000}
         summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
         assert (summary.rejected, rejects) == (0, [])
-        assert self.again(tmp_path, rows, indexer, encoder_folder) == Summary(unchanged=5)
+        assert self.again(tmp_path, rows, indexer, encoder_folder) == IndexingSummary(unchanged=5)
 
-    def test_changed_text_is_written_with_the_vectors_there_are(
+    def test_new_metadata_keeps_the_stored_vectors(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
     ) -> None:
         run(write(tmp_path, rows), indexer, tmp_path)
         before, codes = indexer.index.vectors(["p2"])["p2"], sub_codes_of(indexer.index)
         rows[2].update(title="New title", colour=None, size=3)
         del rows[2]["category"]
-        assert self.again(tmp_path, rows, indexer, encoder_folder) == Summary(updated=1, unchanged=4)
+        assert self.again(tmp_path, rows, indexer, encoder_folder) == IndexingSummary(updated=1, unchanged=4)
         document = everything(indexer.index)["p2"]
         assert (document["title"], document["attributes"], document["_version"]) == ("New title", {"size": 3}, 2)
         assert "category" not in document
@@ -231,14 +239,14 @@ class TestAgain:
     ) -> None:
         run(write(tmp_path, rows), indexer, tmp_path)
         draw(tmp_path / "pictures" / "2.png", 99, (30, 10))
-        assert run(write(tmp_path, rows), indexer, tmp_path)[0] == Summary(indexed=1, unchanged=4)
+        assert run(write(tmp_path, rows), indexer, tmp_path)[0] == IndexingSummary(indexed=1, unchanged=4)
         document = everything(indexer.index)["p2"]
         assert (document["width"], document["height"], document["_version"]) == (30, 10, 2)
         expected = encoder.embed([decode((tmp_path / "pictures" / "2.png").read_bytes())])[0]
         assert np.allclose(indexer.index.vectors_of("p2").rerank_vector, expected, atol=1e-6)
 
     @pytest.mark.parametrize(("dims", "dtype"), [(10, "float32"), (None, "int8"), (10, "int8")])
-    def test_changed_text_leaves_smaller_vectors_as_they_are(
+    def test_new_metadata_keeps_smaller_vectors(
         self,
         tmp_path: Path,
         rows: list[dict[str, Any]],
@@ -248,7 +256,7 @@ class TestAgain:
         dims: int | None,
         dtype: str,
     ) -> None:
-        """However often: what is stored is not made smaller again, and its code is not made of it."""
+        """Also several times: stored vectors are neither reduced again nor used to compute codes."""
         smaller = made_smaller(encoder, dims, dtype)
         index = ImageIndex.create(client, fresh_name, smaller)
         indexer = Indexer(smaller, index, BulkWriter(client, index.alias), workers=2)
@@ -256,7 +264,7 @@ class TestAgain:
         before, codes = index.vectors(["p0", "p2"]), sub_codes_of(index)
         for title in ("New title", "Newer title"):
             rows[2].update(title=title)
-            assert run(write(tmp_path, rows), indexer, tmp_path)[0] == Summary(updated=1, unchanged=4)
+            assert run(write(tmp_path, rows), indexer, tmp_path)[0] == IndexingSummary(updated=1, unchanged=4)
         assert everything(index)["p2"]["title"] == "Newer title"
         for image_id, after in index.vectors(["p0", "p2"]).items():
             assert (after.rerank_vector == before[image_id].rerank_vector).all()
@@ -265,7 +273,7 @@ class TestAgain:
 
 
 class TestRejects:
-    def test_what_cannot_be_indexed_is_listed_and_the_rest_is_indexed(
+    def test_rejects_are_listed_and_the_rest_is_indexed(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
     ) -> None:
         (tmp_path / "pictures" / "empty.png").write_bytes(b"")
@@ -285,7 +293,7 @@ class TestRejects:
         }
         mixed = [*rows, *({"id": image_id, "path": path} for image_id, (path, _) in bad.items()), rows[0]]
         summary, rejects = run(write(tmp_path, mixed), indexer, tmp_path)
-        assert summary == Summary(indexed=5, rejected=10)
+        assert summary == IndexingSummary(indexed=5, rejected=10)
         assert everything(indexer.index).keys() == {row["id"] for row in rows}
         told = [(reject["id"], reject["error"]) for reject in rejects]
         assert sorted(told) == sorted(
@@ -293,27 +301,29 @@ class TestRejects:
         )
         assert all(reject["reason"] for reject in rejects)
 
-    def test_an_image_over_a_limit(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer) -> None:
+    def test_an_image_over_a_limit_is_rejected(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
+    ) -> None:
         draw(tmp_path / "pictures" / "4.png", 4, (100, 100))
-        limited = replace(indexer, limits=replace(indexer.limits, max_pixels=9_999))
+        limited = replace(indexer, reader=ImageReader(Limits(max_pixels=9_999)))
         summary, rejects = run(write(tmp_path, rows), limited, tmp_path)
-        assert summary == Summary(indexed=4, rejected=1)
+        assert summary == IndexingSummary(indexed=4, rejected=1)
         assert [(reject["id"], reject["error"]) for reject in rejects] == [("p4", "too_many_pixels")]
 
-    def test_an_image_that_the_network_makes_nothing_of(
+    def test_an_image_with_a_zero_embedding_is_rejected(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
     ) -> None:
         Image.new("RGB", (20, 20)).save(tmp_path / "pictures" / "2.png")
         summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
-        assert summary == Summary(indexed=4, rejected=1)
+        assert summary == IndexingSummary(indexed=4, rejected=1)
         assert [reject["id"] for reject in rejects] == ["p2"]
-        assert "direction" in rejects[0]["reason"]
+        assert rejects[0]["reason"] == UNUSABLE
         assert everything(indexer.index).keys() == {"p0", "p1", "p3", "p4"}
 
-    def test_an_image_that_the_re_rank_vectors_hold_nothing_of(
+    def test_an_image_outside_the_pca_subspace_is_rejected(
         self, tmp_path: Path, rows: list[dict[str, Any]], client: Elasticsearch, fresh_name: str, encoder: Encoder
     ) -> None:
-        """They were learned on red pictures, and one is green."""
+        """They were fitted to red pictures, and one is green."""
         red = np.zeros((100, 25, 3), np.float32)
         red[:, :, 0] = np.random.default_rng(1).random((100, 25))
         learned = RerankVectors(dims=16).fit(normalised(red.reshape(100, 75), 75))
@@ -322,11 +332,11 @@ class TestRejects:
         Image.new("RGB", (20, 20), (0, 200, 0)).save(tmp_path / "pictures" / "2.png")
         indexer = Indexer(narrow, index, BulkWriter(client, index.alias), workers=2)
         summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
-        assert summary == Summary(indexed=4, rejected=1)
+        assert summary == IndexingSummary(indexed=4, rejected=1)
         assert [reject["id"] for reject in rejects] == ["p2"]
-        assert "at right angles" in rejects[0]["reason"]
+        assert rejects[0]["reason"] == UNUSABLE
 
-    def test_documents_that_elasticsearch_refuses(
+    def test_documents_that_elasticsearch_refuses_are_rejects(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
     ) -> None:
         deep: dict[str, Any] = {}
@@ -338,10 +348,10 @@ class TestRejects:
             row["attributes"] = deep
         rows[2]["title"] = "New"
         summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
-        assert summary == Summary(indexed=0, updated=1, unchanged=2, rejected=2)
+        assert summary == IndexingSummary(indexed=0, updated=1, unchanged=2, rejected=2)
         assert {(reject["id"], reject["error"]) for reject in rejects} == {("p3", "refused"), ("p4", "refused")}
         assert all("document_parsing_exception" in reject["reason"] for reject in rejects)
-        assert run(write(tmp_path, fine), indexer, tmp_path)[0] == Summary(indexed=1, updated=1, unchanged=3)
+        assert run(write(tmp_path, fine), indexer, tmp_path)[0] == IndexingSummary(indexed=1, updated=1, unchanged=3)
 
 
 def segments(index: ImageIndex) -> int:
@@ -352,20 +362,20 @@ def segments(index: ImageIndex) -> int:
 
 class TestAfterwards:
     def some(self, tmp_path: Path, count: int) -> Catalog:
-        """The first so many of a catalog's pictures."""
+        """The first `count` pictures of a catalog."""
         for number in range(count):
             draw(tmp_path / "some" / f"{number}.bmp", number)
         rows = [{"id": f"{number}", "path": f"some/{number}.bmp"} for number in range(count)]
         return write(tmp_path, rows)
 
-    def test_where_much_is_new_the_index_is_merged(self, tmp_path: Path, indexer: Indexer) -> None:
+    def test_an_index_with_many_new_images_is_merged(self, tmp_path: Path, indexer: Indexer) -> None:
         for count, merged in ((60, True), (66, False), (66, False), (74, True)):
             run(self.some(tmp_path, count), indexer, tmp_path / "state")
             assert indexer.index.count() == count
             assert (segments(indexer.index) == 1) == merged, count
 
     @pytest.mark.parametrize("before", [0, 60])
-    def test_it_is_given_a_graph_once(
+    def test_the_graph_is_added_once(
         self, tmp_path: Path, indexer: Indexer, encoder: Encoder, fresh_name: str, before: int
     ) -> None:
         index, state = indexer.index, tmp_path / "state"
@@ -376,14 +386,14 @@ class TestAfterwards:
         assert (opened.graph, segments(index), index.count()) == (True, 1, 66)
         again = replace(indexer, index=opened)
         index_catalog(self.some(tmp_path, 70), again, state, graph=True)
-        assert segments(index) > 1, "the few new images have a small graph of their own"
+        assert segments(index) > 1, "the few new images have their own small graph"
         index_catalog(self.some(tmp_path, 80), again, state)
         assert (segments(index), index.count()) == (1, 80)
         assert ImageIndex.open(index.client, fresh_name, encoder) == opened
 
 
 def many(tmp_path: Path, batches: float) -> Catalog:
-    """So many batches of images, one unreadable in each tenth."""
+    """A number of batches of images, of which one in ten is unreadable."""
     count = int(batches * BATCH)
     lines = []
     for number in range(count):
@@ -421,23 +431,42 @@ class TestResume:
 
         return progress
 
-    def test_a_run_that_failed_is_gone_on_from(self, tmp_path: Path, indexer: Indexer) -> None:
+    def test_a_failed_run_is_resumed(self, tmp_path: Path, indexer: Indexer) -> None:
         catalog, identity = many(tmp_path, 5.5), {"catalog": "this"}
         for goes_to in (1, 3):
             with Checkpoint.hold(tmp_path / "state", identity) as checkpoint:
                 with pytest.raises(Stop):
                     indexer.run(catalog, checkpoint, self.stopping_after(2 * BATCH if goes_to == 3 else BATCH))
                 assert checkpoint.summary.entries == goes_to * BATCH
-        heard: list[int] = []
+        counts: list[int] = []
         with Checkpoint.hold(tmp_path / "state", identity) as checkpoint:
-            summary = indexer.run(catalog, checkpoint, heard.append)
+            summary = indexer.run(catalog, checkpoint, counts.append)
             rejects = checkpoint.rejects_path
-        assert sum(heard) == int(2.5 * BATCH), "what was done is not done again"
+        assert sum(counts) == int(2.5 * BATCH), "finished entries are not repeated"
         assert summary.entries == catalog.total
         check_exactly(indexer.index, catalog, rejects)
         assert run(catalog, indexer, tmp_path)[0].unchanged == summary.entries - summary.rejected
 
-    def test_another_catalog_or_index_begins_at_the_beginning(
+    def test_progress_starts_with_the_entries_of_the_resumed_run(
+        self, tmp_path: Path, indexer: Indexer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        catalog, calls = many(tmp_path, 2.5), list[tuple[int, int]]()
+
+        def stop_after_a_batch(done: int, total: int) -> None:
+            calls.append((done, total))
+            if done:
+                raise Stop
+
+        with pytest.raises(Stop):
+            index_catalog(catalog, indexer, tmp_path, progress=stop_after_a_batch)
+        assert calls == [(0, catalog.total), (BATCH, catalog.total)]
+        calls.clear()
+        with caplog.at_level("INFO", "hashsearch"):
+            index_catalog(catalog, indexer, tmp_path, progress=lambda done, total: calls.append((done, total)))
+        assert calls == [(done, catalog.total) for done in (BATCH, 2 * BATCH, catalog.total)]
+        assert f"resuming after {BATCH} of {catalog.total} entries" in caplog.messages
+
+    def test_another_catalog_or_index_starts_at_the_beginning(
         self, tmp_path: Path, indexer: Indexer, rows: list[dict[str, Any]], fresh_name: str, encoder: Encoder
     ) -> None:
         state = tmp_path / "jobs"
@@ -445,20 +474,20 @@ class TestResume:
         proxied = replace(indexer, writer=replace(indexer.writer, alias="hashsearch-no-such-index"))
         with pytest.raises(HashsearchError):
             index_catalog(catalog, proxied, state)
-        assert run(write(tmp_path, rows), indexer, state)[0] == Summary(indexed=5)
+        assert run(write(tmp_path, rows), indexer, state)[0] == IndexingSummary(indexed=5)
         index = indexer.index
         index.client.indices.delete(index=",".join(index.client.indices.get(index=index.alias)))
         new = ImageIndex.create(index.client, fresh_name, encoder)
-        assert run(write(tmp_path, rows), replace(indexer, index=new), state)[0] == Summary(indexed=5)
+        assert run(write(tmp_path, rows), replace(indexer, index=new), state)[0] == IndexingSummary(indexed=5)
 
-    def test_an_overloaded_cluster_ends_the_run_but_loses_nothing(
+    def test_an_overloaded_cluster_ends_the_run_without_loss(
         self, tmp_path: Path, indexer: Indexer, node: SimpleNamespace
     ) -> None:
         catalog, proxy = many(tmp_path, 2.5), FaultProxy(node.url)
         with connect(proxy.url) as client:
             through = replace(indexer, writer=replace(indexer.writer, client=client))
             proxy.plan(*[answers(429)] * 9)
-            with pytest.raises(StoreUnavailable, match="were not taken in 3 tries"):
+            with pytest.raises(StoreUnavailable, match="were not accepted in 3 attempts"):
                 index_catalog(catalog, through, tmp_path)
             proxy.planned.clear()
             _, rejects = index_catalog(catalog, through, tmp_path)
@@ -468,7 +497,7 @@ class TestResume:
     def test_only_one_run_at_a_time(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer) -> None:
         with (
             Checkpoint.hold(tmp_path / indexer.index.alias, {}),
-            pytest.raises(CatalogError, match="one run at a time may write an index"),
+            pytest.raises(CatalogError, match="only one run at a time can write to an index"),
         ):
             index_catalog(write(tmp_path, rows), indexer, tmp_path)
 
@@ -483,7 +512,7 @@ class Job:
         self.folder = home / "jobs" / f"hashsearch-{name}"
 
     def done(self) -> int:
-        """Entries behind the checkpoint."""
+        """Finished entries, by the checkpoint."""
         with suppress(FileNotFoundError):
             return sum(json.loads((self.folder / "checkpoint.json").read_text())["summary"].values())
         return 0
@@ -492,7 +521,7 @@ class Job:
         return subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def start_until(self, entries: int) -> subprocess.Popen[str]:
-        """The process, as soon as so many entries are behind the checkpoint."""
+        """The process, as soon as the checkpoint has this number of entries."""
         process = self.start()
         while self.done() < entries:
             assert process.poll() is None, process.communicate()[0]
@@ -500,16 +529,16 @@ class Job:
         return process
 
     def finish(self) -> tuple[int, str]:
-        """Exit code and what was said."""
+        """Exit code and output."""
         with self.start() as process:
-            said = process.communicate()[0]
-        return process.returncode, said
+            output = process.communicate()[0]
+        return process.returncode, output
 
 
 class TestKilled:
     """`kill -9`, for real."""
 
-    def test_the_job(
+    def test_a_killed_job_is_resumed(
         self,
         tmp_path: Path,
         encoder_folder: Path,
@@ -525,19 +554,21 @@ class TestKilled:
                 process.kill()
             assert 0 < job.done() < catalog.total, "killed in the middle"
         before = job.done()
-        code, said = job.finish()
-        assert code == 3, said
-        assert f"{catalog.total} entries" in said
-        assert f" {before}/{catalog.total} " in said, "it went on where it was"
+        code, output = job.finish()
+        assert code == 3, output
+        assert f"{catalog.total} entries" in output
+        assert f" {before}/{catalog.total} " in output, "the run was resumed"
         assert before >= 4 * BATCH
         index = ImageIndex.open(client, fresh_name, encoder)
         check_exactly(index, catalog, job.folder / "rejects.jsonl")
         assert max(document["_version"] for document in everything(index).values()) <= 3
-        code, said = job.finish()
+        code, output = job.finish()
         assert code == 3
-        assert "0 indexed" in said
+        assert "0 new" in output
 
-    def test_the_node(self, tmp_path: Path, encoder_folder: Path, encoder: Encoder, own_node: LocalNode) -> None:
+    def test_a_killed_node_loses_nothing(
+        self, tmp_path: Path, encoder_folder: Path, encoder: Encoder, own_node: LocalNode
+    ) -> None:
         catalog, status = many(tmp_path, 12), own_node.status()
         assert status.url
         job = Job(catalog.path, encoder_folder, tmp_path / "home", status.url, "killed")
@@ -547,12 +578,12 @@ class TestKilled:
             while own_node.processes():
                 time.sleep(0.01)
             assert own_node.start().url == status.url
-            said = process.communicate()[0]
+            output = process.communicate()[0]
         if process.returncode == 1:
-            assert "store_unavailable" in said
+            assert "store_unavailable" in output
             assert job.done() >= 2 * BATCH
-            code, said = job.finish()
-            assert code == 3, said
+            code, output = job.finish()
+            assert code == 3, output
         with connect(status.url) as client:
             check_exactly(ImageIndex.open(client, "killed", encoder), catalog, job.folder / "rejects.jsonl")
 

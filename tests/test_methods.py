@@ -25,6 +25,7 @@ from hashsearch.evaluation.methods.hashes import Hashes
 from hashsearch.evaluation.methods.local import Local
 from hashsearch.evaluation.methods.method import best
 from hashsearch.hashing.bits import hamming
+from hashsearch.hashing.sub_codes import Cells, cells_for
 
 Labels = NDArray[np.str_]
 COPIED = 3  # the row that the query is a changed copy of
@@ -126,6 +127,12 @@ class TestCodes(MethodContract):
         exact = cosines(VECTORS, self.query())
         assert rows.tolist() == np.argsort(-exact)[:10].tolist()
         assert scores == pytest.approx(exact[rows], abs=1e-5)
+
+    def test_it_has_as_many_cells_as_a_fitted_encoder(self, method: Method) -> None:
+        assert isinstance(method, Codes)
+        sub_codes = method._encoder.sub_codes
+        assert isinstance(sub_codes, Cells)
+        assert sub_codes.cells == cells_for(len(VECTORS)) == 16
 
     def test_its_size_is_that_of_vectors_and_codes(self, method: Method) -> None:
         stored = 4 * 64 + 128 // 8

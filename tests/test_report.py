@@ -21,12 +21,12 @@ from hashsearch.cli.jobs.compare_baselines import main
 from hashsearch.errors import ConfigError
 from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.report.comparing import SectionComparison, judge
-from hashsearch.evaluation.report.curves import telling
+from hashsearch.evaluation.report.curves import most_telling
 from hashsearch.evaluation.report.robustness import breaking_point, series_of
 from hashsearch.evaluation.report.sections import read_sections
 from hashsearch.evaluation.report.summary import summarise, summarise_all
 from hashsearch.evaluation.report.writing import write_report
-from hashsearch.reporting.svg import Scale, spread
+from hashsearch.reporting.axes import Scale, spread
 from hashsearch.reporting.words import amount, chance, gain, listed, share
 
 EMPTY_ELEMENTS = ("meta", "img", "br")
@@ -87,14 +87,14 @@ class TestJudging:
         pets(tmp_path)
         found = standing(tmp_path)
         assert [result.method for result in found.section.working] == ["all right", "one wrong", "all wrong"]
-        marks = {result.method: found.cell(result, "precision@1").mark for result in found.section.working}
+        marks = {result.method: found.value(result, "precision@1").mark for result in found.section.working}
         # one query of twenty differs: both signs of it are as extreme, so p is 1
         assert marks == {"all right": "best", "one wrong": "same", "all wrong": ""}
 
     def test_all_that_share_the_highest_value_are_best(self, tmp_path: Path) -> None:
         pets(tmp_path).method("as right", RIGHT, "classes")
         found = standing(tmp_path)
-        assert [one.method for one in found.section.working if found.cell(one, "mrr").mark == "best"] == [
+        assert [one.method for one in found.section.working if found.value(one, "mrr").mark == "best"] == [
             "all right",
             "as right",
         ]
@@ -103,7 +103,7 @@ class TestJudging:
     def test_costs_have_a_winner_too(self, tmp_path: Path) -> None:
         pets(tmp_path)
         found = standing(tmp_path)
-        marks = {result.method: found.cell(result, "p50").mark for result in found.section.working}
+        marks = {result.method: found.value(result, "p50").mark for result in found.section.working}
         assert marks == {"all right": "", "one wrong": "best", "all wrong": ""}
 
     def test_methods_are_tested_against_the_best_exact_one(self, tmp_path: Path) -> None:
@@ -316,6 +316,14 @@ class TestParts:
         write_report(results, results.parent / "out", pictures=pictures)
         return (results.parent / "out" / "report.html").read_text()
 
+    def test_every_chart_and_every_scrolling_region_has_a_name_of_its_own(self, tmp_path: Path) -> None:
+        for data in ("pets", "birds"):
+            pets(tmp_path / "results", data)
+        page = self.page(tmp_path / "results")
+        assert all('aria-label="' in svg for svg in re.findall('<svg [^>]*role="img"[^>]*>', page))
+        regions = re.findall('role="region" aria-label="([^"]+)"', page)
+        assert len(regions) == len(set(regions)) == 4  # overview, two tasks, settings
+
     def test_missing_parts_are_left_out(self, tmp_path: Path) -> None:
         pets(tmp_path / "results")
         page = self.page(tmp_path / "results")
@@ -426,7 +434,7 @@ def test_of_many_methods_each_kind_and_the_baseline_are_drawn(tmp_path: Path) ->
     files.method("plain", WRONG, "exact")
     files.method("pHash", WRONG, "hash")
     found = standing(tmp_path, "codes 11")
-    drawn = [result.method for result in telling(found.section, found.baseline, 5)]
+    drawn = [result.method for result in most_telling(found.section, found.baseline, 5)]
     assert drawn == ["codes 0", "codes 1", "codes 11", "plain", "pHash"]
 
 

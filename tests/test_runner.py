@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from elasticsearch import Elasticsearch
-from support.shelves import ASKED, METHODS, SEARCHED, TASKS, make_shelves, write_config
+from support.shelves import INDEXED, METHODS, QUERIES, TASKS, make_shelves, write_config
 
 from hashsearch.cli.jobs.compare_baselines import main
 from hashsearch.elastic.scratch import Scratch
@@ -69,13 +69,13 @@ def test_every_method_has_a_result_of_every_task(shelves: Path, scratches: Scrat
     assert (summary.made, summary.kept, summary.failed, said) == (8, 0, {}, [])
     assert own_indices(client) == []
     task = read(config, "task")
-    assert task["sizes"] == {"learn": 3 * SEARCHED, "base": 3 * SEARCHED, "queries": 3 * ASKED}
+    assert task["sizes"] == {"learn": 3 * INDEXED, "base": 3 * INDEXED, "queries": 3 * QUERIES}
     assert [task["base"][row]["label"] for row in task["queries"][0]["relevant"]] == [task["queries"][0]["label"]] * 6
     for name in NAMES:
         result = read(config, name)
         assert result["error"] is None
         assert result["fingerprint"] == task["fingerprint"]
-        assert len(result["rows"]) == len(result["scores"]) == len(result["query_ms"]) == 3 * ASKED
+        assert len(result["rows"]) == len(result["scores"]) == len(result["query_ms"]) == 3 * QUERIES
         assert result["latency_ms"]["p50"] > 0
         assert result["bytes_per_image"] > 0
         assert result["extract_images_per_second"] > 0
@@ -90,7 +90,7 @@ def test_figures_are_those_of_the_answers(shelves: Path, scratches: Scratches) -
     assert colours["figures"]["precision@5"] == {"value": 1, "low": 1, "high": 1}
     assert colours["figures"]["recall@10"]["value"] == 1
     assert colours["per_query"]["accuracy@1"] == [1] * 6
-    assert colours["by_group"]["red"]["queries"] == ASKED
+    assert colours["by_group"]["red"]["queries"] == QUERIES
     assert colours["confusion"] == {"labels": ["blue", "green", "red"], "counts": [[2, 0, 0], [0, 2, 0], [0, 0, 2]]}
     assert len(colours["map"]["rows"]) == len(colours["map"]["tsne"]) == len(colours["map"]["pca"]) == 18
     copies = read(config, "pHash", "near_duplicate")
@@ -143,7 +143,7 @@ def test_a_method_that_fails_is_told_and_tried_again(
     config = write_config(shelves, METHODS + FAILING)
     summary, said = compare(config, scratches)
     assert (summary.made, len(summary.failed)) == (8, 4)
-    assert "multiple of 8 bits, got 7" in read(config, "codes")["error"]
+    assert "bits must be a positive multiple of 8, got 7" in read(config, "codes")["error"]
     assert "failed did codes" in read(config, "with codes")["error"]
     assert "figures" not in read(config, "codes")
     assert len(said) == 4

@@ -19,7 +19,7 @@ from hashsearch.catalog.reading import Catalog
 from hashsearch.config import Model, Settings
 from hashsearch.encoder import Encoder
 from hashsearch.errors import ConfigError, EncoderError, EncoderMismatch, IndexNotFound, StoreUnavailable
-from hashsearch.indexing.pipeline import index_catalog
+from hashsearch.indexing.runs import index_catalog
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -85,7 +85,7 @@ def test_a_wrong_name_of_an_index_is_refused_before_a_node_is_started(tmp_path: 
         (services.open_indexer, nowhere),
         (services.open_searchers, models),
     ):
-        with pytest.raises(ConfigError, match=r"an index is named with .* got 'Ä'"):
+        with pytest.raises(ConfigError, match=r"an index name must be .* got 'Ä'"):
             open_one(wrong)
     assert not [*tmp_path.iterdir()]
 

@@ -42,8 +42,21 @@ def test_one_night_is_a_history_too() -> None:
 
 def test_what_got_worse_stands_out() -> None:
     page = draw([night(0), night(1, worse=["recall@10 fell"], summary="shop: recall@10 fell (since 2026-03-01)")])
-    assert '<p class="summary bad">shop: recall@10 fell (since 2026-03-01)</p>' in page
-    assert '<p class="summary good">' in draw([night(0)])
+    assert '<div class="bad"><dt>Last night</dt><dd>shop: recall@10 fell (since 2026-03-01)</dd></div>' in page
+    assert page.count('<tr class="bad">') == 1
+    good = draw([night(0)])
+    assert "<div><dt>Last night</dt><dd>shop: nothing got worse</dd></div>" in good
+    assert 'class="bad"' not in good
+
+
+def test_every_chart_says_in_words_what_it_shows() -> None:
+    labels = [plot.get("aria-label") for plot in plots(draw([night(0), night(1, probes=PROBES)]))]
+    assert labels == [
+        "Recall and precision: recall@10",
+        "Latency of a search by id, ms: p50 ms",
+        "Images: images",
+        "Probes: the searches of a week before, repeated: hits still found, probes deleted, embeddings changed",
+    ]
 
 
 def test_names_cannot_break_the_page() -> None:
@@ -51,7 +64,7 @@ def test_names_cannot_break_the_page() -> None:
     page = draw([night(0, notes=["<script>"], summary="<b>", by_category={"<i>&": told})])
     assert "<script>" not in page
     assert "<b>" not in page
-    assert "&lt;i&gt;&amp;</td><td>5</td><td>1.000</td><td>0.500" in page
+    assert "&lt;i&gt;&amp;</th><td>5</td><td>1.000</td><td>0.500" in page
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:

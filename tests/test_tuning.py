@@ -21,6 +21,7 @@ from support.vectors import clustered, cosines, toy_encoder
 
 from hashsearch.cli.jobs.tune_recall import main
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.maintenance import save_tuning
 from hashsearch.elastic.tuned import Tuned
 from hashsearch.errors import EvaluationError, ImageNotFound, IndexNotFound
 from hashsearch.evaluation.live.tradeoff import draw, table
@@ -67,11 +68,11 @@ def numpys_recall(searcher: Searcher, sample: Sample, options: SearchOptions) ->
     """Mean recall@10 of queries by indexed images, by their ids."""
     shares = []
     for query in sample.queries:
-        row = int(query.own or "")
+        row = int(query.own_id or "")
         exact = cosines(VECTORS, VECTORS[row])
         exact[row] = -1
         best = {f"{place:04}" for place in np.argsort(-exact)[:10]}
-        shares.append(len(best & {hit.id for hit in searcher.by_id(query.own or "", options)}) / 10)
+        shares.append(len(best & {hit.id for hit in searcher.by_id(query.own_id or "", options)}) / 10)
     return float(np.mean(shares))
 
 
@@ -87,9 +88,9 @@ def tuning(searchers: dict[str, Searcher], sample: Sample) -> Tuning:
 
 class TestTune:
     def test_a_sample_is_of_indexed_images_that_are_not_their_own_answers(self, sample: Sample) -> None:
-        assert len({query.own for query in sample.queries}) == 60
+        assert len({query.own_id for query in sample.queries}) == 60
         for query, nearest in zip(sample.queries, sample.exact, strict=True):
-            others = np.delete(cosines(VECTORS, VECTORS[int(query.own or "")]), int(query.own or ""))
+            others = np.delete(cosines(VECTORS, VECTORS[int(query.own_id or "")]), int(query.own_id or ""))
             assert nearest == pytest.approx(np.sort(others)[:-11:-1], abs=1e-6)
 
     def test_what_it_chooses_reaches_the_target(
@@ -120,7 +121,7 @@ class TestTune:
         assert (tuning.images, tuning.queries, tuning.k, tuning.target) == (COUNT, 60, 10, TARGET)
 
     def test_it_is_kept_in_the_index(self, client: Elasticsearch, fresh_name: str, tuning: Tuning) -> None:
-        filled(client, fresh_name, ENCODERS["cells"], VECTORS[:50]).save_tuning(tuning.tuned())
+        save_tuning(filled(client, fresh_name, ENCODERS["cells"], VECTORS[:50]), tuning.tuned())
         told = ImageIndex.open(client, fresh_name, ENCODERS["cells"]).tuned
         assert told == tuning.tuned()
         assert isinstance(told, Tuned)
@@ -331,9 +332,9 @@ class TestCommand:
 def test_ids_that_went_away_are_not_asked_with(client: Elasticsearch, fresh_name: str) -> None:
     searcher = Searcher(ENCODERS["cells"], filled(client, fresh_name, ENCODERS["cells"], VECTORS[:60]))
     sample = of_index(searcher, 40, 10)
-    client.delete(index=searcher.index.alias, id=sample.queries[0].own or "", refresh=True)
+    client.delete(index=searcher.index.alias, id=sample.queries[0].own_id or "", refresh=True)
     with pytest.raises(ImageNotFound):
-        searcher.by_id(sample.queries[0].own or "")
+        searcher.by_id(sample.queries[0].own_id or "")
     assert measured(searcher, sample, SearchOptions()).recall["value"] > 0.9  # a stored query needs no image
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import SearchError
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors
 
 BLOCK = 8192  # rows whose cosines to all queries are held at once
@@ -30,21 +31,13 @@ def nearest(queries: Vectors, blocks: Iterable[Vectors], k: int) -> tuple[NDArra
     first = 0
     for block in blocks:
         found = queries @ block.T
-        best = _best(found, k)
+        best = top_k(found, k)
         cosines = np.hstack([cosines, np.take_along_axis(found, best, axis=1)])
         rows = np.hstack([rows, best + first])
-        kept = _best(cosines, k)
+        kept = top_k(cosines, k)
         rows, cosines = np.take_along_axis(rows, kept, axis=1), np.take_along_axis(cosines, kept, axis=1)
         first += len(block)
-    order = np.argsort(-cosines, axis=1, kind="stable")
-    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(cosines, order, axis=1)
-
-
-def _best(cosines: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Columns of the `k` largest of each row, in no order."""
-    if cosines.shape[1] <= k:
-        return np.tile(np.arange(cosines.shape[1]), (len(cosines), 1))
-    return np.argpartition(cosines, cosines.shape[1] - k, axis=1)[:, -k:]
+    return rows, cosines
 
 
 def check_answer(rows: NDArray[np.int64], k: int, count: int) -> None:

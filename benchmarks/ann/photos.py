@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hashsearch.cli.running import notify
 from hashsearch.errors import ConfigError
-from hashsearch.hashing.vectors import Vectors
+from hashsearch.hashing.vectors import Vectors, normalised
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,6 @@ def _embed(files: Sequence[str], name: str, weights: str | None, cache: Path) ->
     return known, vectors
 
 
-def unit(vectors: NDArray[np.floating]) -> Vectors:
-    """Vectors `(n, dims)` scaled to length 1, float32."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    return (vectors / lengths[:, np.newaxis]).astype(np.float32)
-
-
 def projected(vectors: Vectors, dims: int, seed: int) -> Vectors:
     """The first `dims` axes of an uncentred PCA, turned at random, scaled to length 1: `(n, dims)`.
 
@@ -82,7 +75,7 @@ def projected(vectors: Vectors, dims: int, seed: int) -> Vectors:
     """
     axes = np.linalg.eigh(vectors.T @ vectors / len(vectors))[1][:, ::-1][:, :dims]
     turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((dims, dims)))[0]
-    return unit(vectors @ (axes @ turn).astype(np.float32))
+    return normalised(vectors @ (axes @ turn).astype(np.float32))
 
 
 def make_space(dims: int, first: tuple[str, Vectors], beside: tuple[str, Vectors], seed: int) -> Space:
@@ -93,11 +86,11 @@ def make_space(dims: int, first: tuple[str, Vectors], beside: tuple[str, Vectors
     (name, vectors), (other_name, others) = first, beside
     own, both = vectors.shape[1], vectors.shape[1] + others.shape[1]
     if dims == own:
-        return Space(unit(vectors), name)
+        return Space(normalised(vectors), name)
     if dims == both:
         made = f"{name} and {other_name}, each of length 1, beside each other"
-        return Space(unit(np.hstack([unit(vectors), unit(others)])), made)
+        return Space(normalised(np.hstack([normalised(vectors), normalised(others)])), made)
     if 0 < dims < own:
         made = f"{name}, the first {dims} axes of an uncentred PCA, turned at random"
-        return Space(projected(unit(vectors), dims, seed), made)
+        return Space(projected(normalised(vectors), dims, seed), made)
     raise ConfigError(f"dimensions must be 1 to {own}, or {both} with both networks, got {dims}")

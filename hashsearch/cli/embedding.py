@@ -65,7 +65,8 @@ def embed(
 
 def _sources_of(images: Sequence[Path]) -> list[str]:
     """The files, and all images in the folders."""
-    from hashsearch.catalog.reading import Catalog, sample_sources
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_sources
 
     sources: list[str] = []
     for path in images:

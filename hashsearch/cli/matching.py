@@ -23,11 +23,10 @@ def match(images: tuple[Path, Path], features: str, keypoints: int, side: int, o
     """
     from hashsearch.descriptors.keypoints import LocalExtractor
     from hashsearch.descriptors.matching import draw_matches, verdict, verify
-    from hashsearch.images.decoding import decode
-    from hashsearch.images.sources import read_source
+    from hashsearch.images.sources import DEFAULT_READER
 
     extractor = LocalExtractor(features, keypoints, side)
-    first, second = (decode(read_source(str(image))) for image in images)
+    first, second = (DEFAULT_READER.pixels(str(image)) for image in images)
     a, b = extractor.extract(first), extractor.extract(second)
     result = verify(a, b)
     if out is not None:

@@ -81,11 +81,9 @@ class SearchQuery:
         return self.image_ids[0] if self.image_ids else self._read_image()
 
     def _read_image(self) -> NDArray[np.uint8]:
-        from hashsearch.images.decoding import crop, decode
-        from hashsearch.images.sources import read_source
+        from hashsearch.images.decoding import crop
 
-        limits = self.settings.limits
-        pixels = decode(read_source(str(self.images[0]), limits), limits)
+        pixels = self.settings.image_reader.pixels(str(self.images[0]))
         return pixels if self.crop is None else crop(pixels, self.crop)
 
     def filters(self) -> list[Body]:
@@ -273,7 +271,7 @@ def _search_each(query: SearchQuery, options: SearchOptions) -> Iterator[tuple[s
     searcher = open_searcher(query.settings)
     yield from zip(query.image_ids, searcher.search_many(query.image_ids, options))
     sources = list(dict.fromkeys(map(str, query.images)))
-    for batch in embed_sources(searcher.encoder.embedder, sources, query.settings.limits):
+    for batch in embed_sources(searcher.encoder.embedder, sources, query.settings.image_reader):
         answers: dict[str, list[Hit] | HashsearchError] = dict(batch.errors)
         answers |= zip(batch.sources, searcher.search_many(batch.vectors, options))
         yield from ((source, answers[source]) for source in sources if source in answers)

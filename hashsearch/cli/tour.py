@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from hashsearch.catalog.reading import Catalog, sample_sources
+from hashsearch.catalog.reading import Catalog
+from hashsearch.catalog.sampling import sample_sources
 from hashsearch.cli.progress import Progress
 from hashsearch.config import Settings
 from hashsearch.demo.catalog import draw_catalog, draw_queries
-from hashsearch.images.decoding import decode
-from hashsearch.images.sources import read_source
-from hashsearch.indexing.pipeline import index_catalog
+from hashsearch.indexing.runs import index_catalog
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Searcher, as_table
 from hashsearch.services import load_encoder, open_indexer
@@ -27,10 +26,11 @@ def show(settings: Settings, catalog: Path | None, notify: Callable[[str], None]
     # An index is of one encoder and of one catalog, so both are in its name.
     name = f"demo-{entries.fingerprint[:6]}-{load_encoder(settings).fingerprint[:6]}"
     indexer = open_indexer(replace(settings, index=name), notify)
-    summary, rejects = index_catalog(entries, indexer, settings.home / "jobs")
+    with Progress("index", "images") as progress:
+        summary, rejects = index_catalog(entries, indexer, settings.home / "jobs", progress=progress.show)
     notify(f"{summary}, listed in {rejects}" if summary.rejected else str(summary))
     searcher = Searcher(indexer.encoder, indexer.index)
-    image = decode(read_source(photo, settings.limits), settings.limits)
+    image = settings.image_reader.pixels(photo)
     notify(f"\na first query, {photo}:\n{as_table(searcher.by_image(image, SearchOptions(k=5)))}\n")
     app = create_app({name: searcher}, replace(settings, index=name, image_roots=(*settings.image_roots, root)))
     served = server(app, settings.host, settings.port)

@@ -10,7 +10,7 @@ from typing import Any
 from hashsearch.duplicates.finding import Group, Member
 from hashsearch.images.sources import file_within
 from hashsearch.reporting.album import Album
-from hashsearch.reporting.style import STYLE
+from hashsearch.reporting.pages import render_page
 from hashsearch.reporting.words import counted
 
 GROUPS, IMAGES = 200, 12  # shown, and of each group
@@ -48,19 +48,16 @@ class Sheets:
 
     def page(self, **about: Any) -> str:
         """The page, as HTML; `about` is what its template tells of the run."""
-        from jinja2 import Environment, FileSystemLoader
-        from markupsafe import Markup
-
-        environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-        )
-        return environment.get_template("sheets.html").render(
-            style=Markup(STYLE.read_text() + (_TEMPLATES / "sheets.css").read_text()),
+        summary = about["summary"]
+        return render_page(
+            _TEMPLATES / "sheets.html",
+            pictures=True,
+            style=(_TEMPLATES / "sheets.css").read_text(encoding="utf-8"),
+            title=f"{counted(summary.groups, 'group')} of near-duplicates in {about['index']}",
             shown=self._shown,
-            left_out=about["summary"].groups - len(self._shown),
+            left_out=summary.groups - len(self._shown),
             unseen=sum(shot.picture is None for _, shots in self._shown for shot in shots),
             roots=bool(self._roots),
-            counted=counted,
             **about,
         )
 

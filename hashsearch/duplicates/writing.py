@@ -16,7 +16,7 @@ from hashsearch.duplicates.finding import Found
 from hashsearch.duplicates.sheets import Sheets
 from hashsearch.evaluation.compare.results import locked_results
 from hashsearch.provenance import now
-from hashsearch.reporting.tables import harmless
+from hashsearch.reporting.tables import safe_cell
 from hashsearch.reporting.words import counted
 
 FILES = ("groups.csv", "groups.jsonl", "report.html")
@@ -59,7 +59,7 @@ def write_duplicates(
         for group in found.groups:
             told = group.as_dict()
             writer.writerows(
-                {name: harmless(value) for name, value in (told | member).items()} for member in told["members"]
+                {name: safe_cell(value) for name, value in (told | member).items()} for member in told["members"]
             )
             lines.write(json.dumps(told, ensure_ascii=False) + "\n")
             sheets.add(group)

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from hashsearch.errors import ConfigError, EmbedderError
+from hashsearch.hashing.vectors import normalised
 from hashsearch.images.decoding import resize_square
 
 BATCH = 32  # where images a second stop growing on two cores
@@ -115,8 +116,7 @@ class Embedder:
         for first in range(0, len(images), BATCH):
             batch = np.stack([self.prepare(image) for image in images[first : first + BATCH]])
             vectors[first : first + BATCH] = self.forward(batch)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+        return normalised(vectors, zero="keep")
 
 
 def digest_files(path: Path, kind: str = "sha256") -> str:

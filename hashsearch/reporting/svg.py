@@ -1,17 +1,20 @@
-"""Charts as SVG text: shapes, scales, axes and labels. Colours are the page's own, so they follow light and dark.
+"""SVG as text: elements, paths, whole drawings, and the shapes and colours that tell kinds of methods apart.
 
-A shape takes its colour from its class (`kind-codes` sets `color`), by `currentColor`.
+Colours come from `tokens.css` by class (`kind-codes` sets `color`, shapes use `currentColor`), so that a drawing is
+light or dark as the page around it is.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
+from hashsearch.reporting.style import chart_style
+
 Point = tuple[float, float]
+
+DASHES = (None, "7 3", "2 3", "9 3 2 3", "4 2")  # lines that share a colour, or are printed without any
 
 
 def element(tag: str, content: str = "", **attributes: object) -> str:
@@ -34,93 +37,35 @@ def text(x: float, y: float, content: str, **attributes: object) -> str:
 
 
 def title(content: str) -> str:
-    """What a pointer held over a shape shows, and what a reader of the page says of it."""
+    """A shape's tooltip, which screen readers read too."""
     return element("title", escape(content))
 
 
 def drawing(width: float, height: float, content: str, label: str) -> str:
-    """The whole picture; `label` is what it shows, in words."""
+    """A drawing for a page; `label` says in words what it shows."""
     return element("svg", content, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label, class_="chart")
+
+
+def drawing_file(width: float, height: float, content: str, label: str) -> str:
+    """A drawing as a file of its own, with its style and background; `label` says in words what it shows."""
+    style = element("style", escape(chart_style(), quote=False))
+    background = element("rect", width=f"{width:g}", height=f"{height:g}", rx=8, fill="var(--sheet)")
+    return element(
+        "svg",
+        style + background + content + "\n",
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width:g} {height:g}",
+        width=f"{width:g}",
+        height=f"{height:g}",
+        role="img",
+        aria_label=label,
+        class_="chart",
+    )
 
 
 def path(points: Sequence[Point]) -> str:
     """The `d` of a line through points."""
     return "M" + "L".join(f"{_short(float(x))} {_short(float(y))}" for x, y in points)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Numbers from `low` to `high` -> places from `start` to `end`, even in the logarithm where `log`."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def __call__(self, value: float) -> float:
-        if self.log:
-            share = math.log(value / self.low) / math.log(self.high / self.low)
-        else:
-            share = (value - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
-    def ticks(self, wanted: int = 5) -> list[float]:
-        """Round numbers within the scale: about `wanted`; of a logarithmic one 1, 2 and 5 of each power of ten."""
-        if self.log:
-            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            steps = (1, 2, 5) if len(powers) < 5 else (1,)
-            marks = [step * 10.0**power for power in powers for step in steps]
-            return [mark for mark in marks if self.low <= mark <= self.high]
-        rough = (self.high - self.low) / wanted
-        power = 10 ** math.floor(math.log10(rough))
-        step = next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= rough * 0.999)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [number * step for number in range(first, last + 1)]
-
-
-def widened(low: float, high: float) -> tuple[float, float]:
-    """A range that a scale can span, for numbers of which all may be the same."""
-    return (low, high) if high - low > 1e-6 else (low - 0.05, high + 0.05)
-
-
-def axes(x: Scale, y: Scale, x_title: str, y_title: str, x_labels: Sequence[tuple[float, str]] | None = None) -> str:
-    """Grid lines, ticks and titles; `x_labels` are places (numbers on the scale) and words instead of ticks."""
-    left, right, bottom, top = x.start, x.end, y.start, y.end
-    parts = []
-    for tick in y.ticks():
-        parts.append(element("path", d=path([(left, y(tick)), (right, y(tick))]), class_="grid"))
-        parts.append(text(left - 6, y(tick) + 3.5, label(tick), class_="tick end"))
-    for place, words in x_labels or [(tick, label(tick)) for tick in x.ticks()]:
-        parts.append(text(x(place), bottom + 15, words, class_="tick middle"))
-    parts.append(element("path", d=path([(left, bottom), (right, bottom)]), class_="axis"))
-    parts.append(text((left + right) / 2, bottom + 32, x_title, class_="axis-title middle"))
-    if y_title:
-        parts.append(text(left - 6, top - 9, y_title, class_="axis-title"))
-    return "".join(parts)
-
-
-def label(number: float) -> str:
-    """A tick in few characters: .25, 20, 1,000."""
-    if number == 0:
-        return "0"
-    if abs(number) < 1:
-        return f"{number:.3f}".rstrip("0").lstrip("0").replace("-0", "-")
-    return f"{number:,.1f}".removesuffix(".0")
-
-
-def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The places moved apart as little as needed to lie `gap` from each other between `low` and `high`."""
-    order = sorted(range(len(places)), key=lambda at: places[at])
-    gap = min(gap, (high - low) / max(len(places) - 1, 1))
-    moved = [min(max(place, low), high) for place in places]
-    for before, at in itertools.pairwise(order):
-        moved[at] = max(moved[at], moved[before] + gap)
-    limit = high
-    for at in reversed(order):
-        moved[at] = min(moved[at], limit)
-        limit = moved[at] - gap
-    return moved
 
 
 # Shapes beside colours, for eyes and printers that do not tell the colours apart: kind -> marker.
@@ -136,7 +81,7 @@ _MARKERS = {
 
 
 def marker(kind: str, x: float, y: float, size: float = 5, note: str = "") -> str:
-    """A point's shape by its method's kind; `note` is shown under the pointer."""
+    """A point in the shape of its method's kind; `note` is its tooltip."""
     shape = _MARKERS.get(kind, "circle")
     look = {"class_": f"mark {kind_class(kind)}", "d": _outline(shape, x, y, size)}
     return element("path", title(note) if note else "", **look)
@@ -169,3 +114,14 @@ def _around(turn: float, radius: float) -> Point:
 def kind_class(kind: str) -> str:
     """The class that gives a kind its colour; a kind unknown to the page is grey."""
     return f"kind-{kind}" if kind in _MARKERS else "kind-other"
+
+
+def key_mark(kind: str) -> str:
+    """A kind's shape for a legend."""
+    return element("svg", marker(kind, 8, 8, 5), viewBox="0 0 16 16", class_="key", aria_hidden="true")
+
+
+def key_line(kind: str, dash: str | None) -> str:
+    """A line as a chart draws it, for a legend."""
+    line = element("path", d="M1 8H31", class_=f"line {kind_class(kind)}", stroke_dasharray=dash)
+    return element("svg", line + marker(kind, 16, 8, 3), viewBox="0 0 32 16", class_="key long", aria_hidden="true")

@@ -39,3 +39,11 @@ def listed(names: Sequence[str], most: int = 4) -> str:
 def counted(number: int, thing: str, things: str = "") -> str:
     """1 query, 1,200 queries."""
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def shorten(words: str, length: int) -> str:
+    """The words, with an ellipsis in their middle where they are longer than `length` characters."""
+    if len(words) <= length:
+        return words
+    kept = length - 1
+    return words[: kept - kept // 3] + "…" + words[-(kept // 3) :]

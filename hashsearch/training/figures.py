@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.evaluation.metrics.ranking import average_precision, rank_same_class
-from hashsearch.hashing.vectors import Vectors
+from hashsearch.hashing.nearest import top_k
+from hashsearch.hashing.vectors import Vectors, normalised
 
 _RANKS = 10
 _PAIRS = 20_000  # of each kind, drawn at random
@@ -18,16 +19,14 @@ def mean_average_precision(vectors: Vectors, labels: NDArray[np.int64]) -> float
     queries = counts[places] > 1
     if not queries.any():
         return 0.0
-    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     ranks = min(_RANKS, len(labels) - 1)
-    relevant = rank_same_class(units, labels, ranks)
+    relevant = rank_same_class(normalised(vectors, zero="keep"), labels, ranks)
     return float(average_precision(relevant[queries], ranks, (counts[places] - 1)[queries]).mean())
 
 
 def top_accuracy(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> float:
     """The share of `(n, classes)` scores whose `k` largest have the label among them."""
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return float((best == labels[:, None]).any(axis=1).mean())
+    return float((top_k(scores, k) == labels[:, None]).any(axis=1).mean())
 
 
 def pair_distances(vectors: Vectors, labels: NDArray[np.int64], seed: int) -> tuple[NDArray, NDArray[np.bool_]]:

@@ -42,7 +42,7 @@ def main(
 
     Exit code: 0 all done, 3 some failed and are listed, 1 the run failed, 2 wrong options.
     """
-    from hashsearch.evaluation.report.models import tables_of_models
+    from hashsearch.evaluation.report.embedder_tables import tables_of_models
     from hashsearch.training.study import Studying, read_study
 
     files = dict(weights)

@@ -74,7 +74,8 @@ def main(
     what `hashsearch index` takes. An index made with an encoder works with no other.
     """
     from hashsearch import embedders
-    from hashsearch.catalog.reading import Catalog, sample_labelled
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_labelled
     from hashsearch.encoder import EmbedderSpec, Encoder, check_new
     from hashsearch.hashing.binarizers import make_binarizer
     from hashsearch.hashing.rerank_vectors import RerankVectors
@@ -103,7 +104,7 @@ def main(
 
 def _sub_codes(name: str, cells: int | None, images: int, seed: int) -> Blocks | Cells:
     """New sub-codes of that name; cells are as many as asked for, else as suit the images to learn from."""
-    from hashsearch.hashing.sub_codes import make_sub_codes
+    from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
 
     if name == "cells":
         return make_sub_codes(name, cells=cells_for(images) if cells is None else cells, seed=seed)
@@ -136,8 +137,3 @@ def report_unlabelled(binarizer: Binarizer, categories: Sequence[str | None]) ->
         unknown = categories.count(None)
         single = left_out - unknown
         notify(f"no labels for {binarizer.name}: {unknown} images have no category, {single} the only of theirs")
-
-
-def cells_for(images: int) -> int:
-    """Number of cells learned from this many images: one for 16 of them, 16 to 4096."""
-    return min(max(images // 16, 16), 4096)

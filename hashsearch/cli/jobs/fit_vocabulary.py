@@ -27,11 +27,12 @@ def main(
     They are for `hashsearch index --vocabulary`. A CATALOG is what `hashsearch index` takes. An index made with a
     vocabulary works with no other.
     """
-    from hashsearch.catalog.reading import Catalog, sample_sources
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_sources
     from hashsearch.descriptors.keypoints import LocalExtractor, LocalFeatures
     from hashsearch.descriptors.words import Vocabulary
     from hashsearch.errors import VocabularyError
-    from hashsearch.search.by_keypoints import features_of
+    from hashsearch.search.by_keypoints import features_of_sources
 
     vocabulary = Vocabulary(LocalExtractor(features, keypoints, side), words, seed)
     if out.exists():  # before the work, not after it
@@ -39,7 +40,7 @@ def main(
     sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
     learned = []
     with Progress("extract", "images", len(sources)) as progress:
-        for source, extracted in zip(sources, features_of(vocabulary.extractor, sources)):
+        for source, extracted in zip(sources, features_of_sources(vocabulary.extractor, sources)):
             if isinstance(extracted, LocalFeatures):
                 learned.append(extracted)
             else:

@@ -10,6 +10,7 @@ import click
 
 from hashsearch.cli.commands import Command
 from hashsearch.cli.options import FILE, OUTPUT_FILE, Pair, with_settings
+from hashsearch.cli.progress import Progress
 from hashsearch.cli.running import EXIT_REJECTS, notify
 from hashsearch.services import open_indexer
 
@@ -65,10 +66,13 @@ def main(
     source = Catalog(catalog, dict(columns))
     source.check()
     words = _load_vocabulary(vocabulary) if vocabulary else None
-    from hashsearch.indexing.pipeline import index_catalog
+    from hashsearch.indexing.runs import index_catalog
 
     indexer = open_indexer(settings, notify, vocabulary=words, workers=workers, allow_private=allow_private)
-    summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects_file, graph=graph)
+    with Progress("index", "images") as progress:
+        summary, rejects = index_catalog(
+            source, indexer, settings.home / "jobs", rejects_file, graph=graph, progress=progress.show
+        )
     notify(f"{summary}; '{settings.index}' holds {indexer.index.count()} images")
     if summary.rejected:
         notify(f"rejected entries: {rejects}")

@@ -56,6 +56,7 @@ def main(
     but some of the --queries could not be read.
     """
     from hashsearch.catalog.reading import Catalog
+    from hashsearch.elastic.maintenance import save_tuning
     from hashsearch.evaluation.live.tradeoff import draw, table
     from hashsearch.evaluation.live.tuning import of_index, of_vectors, tune
     from hashsearch.files import write_json
@@ -77,7 +78,7 @@ def main(
         (out / "curve.svg").write_text(draw(tuning), encoding="utf-8")
     tuned = tuning.tuned()
     if not dry_run:
-        searcher.index.save_tuning(tuned)
+        save_tuning(searcher.index, tuned)
         notify(f"searches of '{settings.index}' now use these values by default")
     sys.exit(EXIT_REJECTS if rejects else 0)
 
@@ -86,7 +87,7 @@ def _embed(encoder: Encoder, catalog: Catalog, most: int) -> tuple[Vectors, int]
     """Vectors `(n, dims)` of a sample of a catalog's images, and how many could not be read or compared."""
     import numpy as np
 
-    from hashsearch.catalog.reading import sample_sources
+    from hashsearch.catalog.sampling import sample_sources
     from hashsearch.embedders.bulk import embed_sources
 
     batches = list(embed_sources(encoder.embedder, sample_sources([catalog], most, seed=0)))

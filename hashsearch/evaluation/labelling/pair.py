@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.labelling.tables import read_about, read_table
 from hashsearch.evaluation.metrics import ranking as metrics
-from hashsearch.evaluation.report.maps import SIDE, scattered
 from hashsearch.hashing.vectors import Vectors, normalised
-from hashsearch.reporting.style import STYLE
-from hashsearch.reporting.svg import element, text
+from hashsearch.reporting.scatter import MAP_SIDE, class_map
+from hashsearch.reporting.svg import drawing_file, element, text
 
 _K = 10
 _GAP, _HEAD = 24, 52
@@ -52,7 +50,7 @@ class Mapped:
 
     @cached_property
     def _hits(self) -> metrics.Relevant:
-        directions = normalised(self.vectors, self.vectors.shape[1])
+        directions = normalised(self.vectors)
         return metrics.rank_same_class(directions, self.labels, min(_K, len(directions) - 1))
 
     def __str__(self) -> str:
@@ -96,28 +94,13 @@ def _read(path: Path) -> dict[str, tuple[str, tuple[float, float], NDArray[np.fl
 
 def draw_pair(before: Mapped, after: Mapped) -> str:
     """Both maps as an SVG file, the most frequent labels in the same colours, light or dark as the reader's page."""
-    width, height = 2 * SIDE + 3 * _GAP, SIDE + _HEAD + _GAP
-    parts = [element("style", escape(STYLE.read_text(), quote=False)), _background(width, height)]
+    parts = []
     for at, mapped in enumerate((before, after)):
-        left = _GAP + at * (SIDE + _GAP)
+        left = _GAP + at * (MAP_SIDE + _GAP)
         figures = f"mAP@10 {mapped.average_precision:.3f}, first hit right {mapped.first_right:.1%}"
-        parts.append(text(left, 24, mapped.network, font_size=15, font_weight=680, fill="var(--ink)"))
-        parts.append(text(left, 42, figures, font_size=12, fill="var(--soft)"))
-        content = scattered(mapped.points, mapped.labels.tolist())
-        parts.append(element("g", content, transform=f"translate({left} {_HEAD})"))
-    told = f"t-SNE of {len(before.labels)} pictures, {before.network} beside {after.network}"
-    return element(
-        "svg",
-        "".join(parts),
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {width} {height}",
-        width=width,
-        height=height,
-        font_family="system-ui, sans-serif",
-        role="img",
-        aria_label=told,
-    )
-
-
-def _background(width: int, height: int) -> str:
-    return element("rect", width=width, height=height, rx=8, fill="var(--sheet)")
+        parts.append(text(left, 24, mapped.network, class_="heading"))
+        parts.append(text(left, 42, figures, class_="subheading"))
+        dots = class_map(mapped.points, mapped.labels.tolist())
+        parts.append(element("g", dots, transform=f"translate({left} {_HEAD})"))
+    label = f"t-SNE of {len(before.labels)} pictures, {before.network} beside {after.network}"
+    return drawing_file(2 * MAP_SIDE + 3 * _GAP, MAP_SIDE + _HEAD + _GAP, "".join(parts), label)

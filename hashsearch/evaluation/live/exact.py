@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.elastic.image_index import ImageIndex, StoredVectors
+from hashsearch.elastic.document import StoredVectors
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors, normalised
 
 PAGE = 500
@@ -30,10 +32,9 @@ def nearest_to(index: ImageIndex, asked: Vectors, k: int, own: Sequence[str] = (
     best = np.full((len(asked), k), -np.inf, np.float32)
     with tqdm(total=index.count(), desc="exact", unit=" images") as bar:
         for ids, vectors in index.rerank_vectors([]):
-            stored = normalised(vectors.astype(np.float32), vectors.shape[1])
-            best = _better(best, asked @ stored.T, own, ids)
+            best = _better(best, asked @ normalised(vectors).T, own, ids)
             bar.update(len(ids))
-    return -np.sort(-best, axis=1)
+    return best
 
 
 def share_found(cosines: Sequence[float], exact: NDArray[np.float32]) -> float:
@@ -46,13 +47,13 @@ def share_found(cosines: Sequence[float], exact: NDArray[np.float32]) -> float:
 def _better(
     best: NDArray[np.float32], cosines: NDArray[np.float32], own: Sequence[str], page: Sequence[str]
 ) -> NDArray[np.float32]:
-    """The best cosines so far and of a page `(queries, page)`."""
+    """The best cosines so far and of a page `(queries, page)`, best first."""
     column = {image_id: place for place, image_id in enumerate(page)}
     for row, image_id in enumerate(own):
         if image_id in column:
             cosines[row, column[image_id]] = -np.inf
     both = np.concatenate([best, cosines], axis=1)
-    return np.partition(both, -best.shape[1], axis=1)[:, -best.shape[1] :]
+    return np.take_along_axis(both, top_k(both, best.shape[1]), axis=1)
 
 
 def stored_vectors(index: ImageIndex, image_ids: Sequence[str]) -> dict[str, StoredVectors]:
@@ -65,5 +66,4 @@ def stored_vectors(index: ImageIndex, image_ids: Sequence[str]) -> dict[str, Sto
 
 def directions(stored: Mapping[str, StoredVectors]) -> Vectors:
     """Their re-rank vectors `(n, dims) float32`, of length 1."""
-    vectors = np.stack([one.rerank_vector for one in stored.values()])
-    return normalised(vectors.astype(np.float32), vectors.shape[1])
+    return normalised(np.stack([one.rerank_vector for one in stored.values()]))

@@ -19,14 +19,16 @@ from tqdm import tqdm
 
 from hashsearch import __version__
 from hashsearch.elastic.client import store_errors
-from hashsearch.elastic.image_index import ImageIndex, StoredVectors
+from hashsearch.elastic.document import StoredVectors
+from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.errors import EvaluationError, ImageNotFound
 from hashsearch.evaluation.live.exact import PAGE, nearest, share_found, stored_vectors
 from hashsearch.evaluation.live.history import History, Night, summary, worse
 from hashsearch.evaluation.live.probes import SEED, K, compared
 from hashsearch.evaluation.metrics import ranking as metrics
 from hashsearch.evaluation.metrics.statistics import Figure, intervals, quantile_interval, share_interval
-from hashsearch.indexing.checkpoint import Summary
+from hashsearch.hashing.nearest import top_k
+from hashsearch.indexing.checkpoint import IndexingSummary
 from hashsearch.search.searcher import Hit, Searcher, SearchOptions
 
 SAMPLED = 2000  # images whose embeddings are compared with another night's
@@ -50,7 +52,7 @@ def measure(
     *,
     queries: int = 200,
     labels: Mapping[str, set[str]] | None = None,
-    last_run: Summary | None = None,
+    last_run: IndexingSummary | None = None,
     now: datetime | None = None,
 ) -> Night:
     """A night's figures, appended to the history. EvaluationError for an index of fewer than two images.
@@ -127,7 +129,7 @@ def _by_category(
         relevant[row, : len(answer.hits)] = [hit.category == own[row] for hit in answer.hits]
     precisions = {f"precision@{k}": metrics.precision(relevant, k) for k in (1, K)}
     names, counts = np.unique(own, return_counts=True)
-    largest = names[np.argsort(-counts, kind="stable")][:_CATEGORIES_TOLD]
+    largest = names[top_k(counts, _CATEGORIES_TOLD)]
     told = {
         str(name): {
             "queries": int((own == name).sum()),
@@ -160,7 +162,9 @@ def _labelled(searcher: Searcher, labels: Mapping[str, set[str]], most: int, not
     return intervals(per_query, SEED) if answers else {}
 
 
-def _others(images: int, last_run: Summary | None, answers: Sequence[Answer], notes: list[str]) -> dict[str, Figure]:
+def _others(
+    images: int, last_run: IndexingSummary | None, answers: Sequence[Answer], notes: list[str]
+) -> dict[str, Figure]:
     """Latency of the live searches, images, and the share of rejects."""
     milliseconds = [answer.seconds * 1e3 for answer in answers]
     figures = {"images": Figure(value=images, low=images, high=images)}
@@ -188,8 +192,8 @@ def _indexed(index: ImageIndex, image_ids: set[str]) -> set[str]:
 def _settings(searcher: Searcher) -> dict[str, Any]:
     """What the default options came to."""
     options = SearchOptions(k=K)
-    strategy = searcher.recall.strategy(options)
-    return {"strategy": strategy, "candidates": searcher.recall.candidates(options, strategy)}
+    strategy = searcher.planner.strategy(options)
+    return {"strategy": strategy, "candidates": searcher.planner.candidates(options, strategy)}
 
 
 def _server(index: ImageIndex) -> str:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hashsearch.evaluation.live.tuning import Trial, Tuning
-from hashsearch.reporting.svg import Scale, axes, drawing, element, kind_class, marker, path, text, widened
+from hashsearch.reporting.axes import Scale, axes, widened
+from hashsearch.reporting.scatter import pareto_front
+from hashsearch.reporting.svg import Point, drawing_file, element, kind_class, marker, path, text
 
 # Shapes and colours of the comparisons' charts.
 _KINDS = {"scan": "exact", "sub_codes": "codes", "graph": "local"}
-_WIDE, _HIGH = 640, 360
+_WIDTH, _HEIGHT = 640, 360
 _MEASURED = ("recall", "surely", "p50 ms", "p95 ms")
-_STYLE = """
-svg { font: 12px system-ui, sans-serif; background: #fff; color: #1d2126 }
-text { fill: currentColor } .tick { font-size: 11px; fill: #68717b } .end { text-anchor: end }
-.middle { text-anchor: middle } .grid { stroke: #d5dae0 } .axis { stroke: #68717b }
-.line { fill: none; stroke: currentColor; stroke-width: 1.5 } .mark { fill: currentColor }
-.target { stroke: #68717b; stroke-dasharray: 5 4 } .ring { fill: none; stroke: #1d2126; stroke-width: 1.5 }
-.kind-codes { color: #1f6feb } .kind-exact { color: #68717b } .kind-local { color: #c2410c }
-"""
 
 
 def table(tuning: Tuning) -> str:
@@ -44,44 +40,37 @@ def draw(tuning: Tuning) -> str:
     trials = [*tuning.trials, tuning.now]
     times = [trial.p50_ms["value"] for trial in trials]
     low, high = widened(min(*(trial.recall["value"] for trial in trials), tuning.target), 1.0)
-    x = Scale(min(times) / 1.3, max(times) * 1.3, 52, _WIDE - 120, log=True)
-    y = Scale(low - 0.03 * (high - low), high, _HIGH - 42, 26)
-    aim = [(x.start, y(tuning.target)), (x.end, y(tuning.target))]
+    x = Scale(min(times) / 1.3, max(times) * 1.3, 52, _WIDTH - 120, log=True)
+    y = Scale(low - 0.03 * (high - low), high, _HEIGHT - 42, 26)
+    target, now = y(tuning.target), _place(tuning.now, x, y)
     parts = [
-        element("style", _STYLE),
         axes(x, y, "median time of a query, ms (logarithmic)", f"recall@{tuning.k}"),
-        element("path", d=path(aim), class_="target"),
-        text(x.end + 6, y(tuning.target) + 4, f"target {tuning.target:g}"),
-        *(_drawn(tuning, strategy, x, y) for strategy in _KINDS),
-        text(x(tuning.now.p50_ms["value"]) + 8, y(tuning.now.recall["value"]) + 14, "now"),
-        marker("other", x(tuning.now.p50_ms["value"]), y(tuning.now.recall["value"]), 3, note="as it is searched now"),
+        element("path", d=path([(x.start, target), (x.end, target)]), class_="target"),
+        text(x.end + 6, target + 4, f"target {tuning.target:g}"),
+        *(_strategy(tuning.trials, strategy, x, y) for strategy in _KINDS),
+        text(now[0] + 8, now[1] + 14, "now"),
+        marker("other", *now, 3, note="current setting"),
     ]
     if tuning.choice is not None:
-        place = x(tuning.choice.p50_ms["value"]), y(tuning.choice.recall["value"])
-        parts.append(element("circle", cx=place[0], cy=place[1], r=9, class_="ring"))
-    picture = drawing(_WIDE, _HIGH, "".join(parts), f"recall against time of settings of {tuning.index}")
-    return picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
+        across, up = _place(tuning.choice, x, y)
+        parts.append(element("circle", cx=across, cy=up, r=9, class_="ring"))
+    return drawing_file(_WIDTH, _HEIGHT, "".join(parts), f"recall against time of settings of {tuning.index}")
 
 
-def _drawn(tuning: Tuning, strategy: str, x: Scale, y: Scale) -> str:
-    """A strategy's points, and a line through those that no other of them beats in both, with its name at the end."""
-    own = [trial for trial in tuning.trials if trial.strategy == strategy]
+def _strategy(trials: Sequence[Trial], strategy: str, x: Scale, y: Scale) -> str:
+    """A strategy's points, and a line with its name through those that no other of them beats in both."""
+    own = [trial for trial in trials if trial.strategy == strategy]
     if not own:
         return ""
-    kind, front = _KINDS[strategy], _front(own)
-    points = [(x(trial.p50_ms["value"]), y(trial.recall["value"])) for trial in front]
-    parts = [element("path", d=path(points), class_=f"line {kind_class(kind)}")]
+    kind = _KINDS[strategy]
+    front = pareto_front(_place(trial, x, y) for trial in own)
+    parts = [element("path", d=path(front), class_=f"line {kind_class(kind)}")]
     for trial in own:
         note = f"{_limit(trial)} {trial.candidates:,} candidates: {trial.recall['value']:.4f}".strip()
-        parts.append(marker(kind, x(trial.p50_ms["value"]), y(trial.recall["value"]), 4, note))
-    parts.append(text(points[-1][0] + 9, points[-1][1] + 4, strategy, class_=kind_class(kind)))
+        parts.append(marker(kind, *_place(trial, x, y), 4, note))
+    parts.append(text(front[-1][0] + 9, front[-1][1] + 4, strategy, class_=f"name {kind_class(kind)}"))
     return "".join(parts)
 
 
-def _front(trials: list[Trial]) -> list[Trial]:
-    """The trials that no other beats in both time and recall, quickest first."""
-    front: list[Trial] = []
-    for trial in sorted(trials, key=lambda trial: trial.p50_ms["value"]):
-        if not front or trial.recall["value"] > front[-1].recall["value"]:
-            front.append(trial)
-    return front
+def _place(trial: Trial, x: Scale, y: Scale) -> Point:
+    return x(trial.p50_ms["value"]), y(trial.recall["value"])

@@ -23,7 +23,7 @@ from hashsearch.evaluation.metrics.statistics import Figure, intervals, quantile
 from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.hashing.vectors import Vectors, normalised
 from hashsearch.provenance import now
-from hashsearch.search.planner import MOST_TERMS, Query, SearchOptions
+from hashsearch.search.planner import MAX_TERMS, SearchOptions, SearchQuery
 from hashsearch.search.searcher import Searcher
 
 LADDER = (20, 50, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 10_000)  # candidates
@@ -37,7 +37,7 @@ _SEED = 0
 class Sample:
     """Queries, and the cosines `(queries, k)` of the images truly nearest to each, best first."""
 
-    queries: Sequence[Query]
+    queries: Sequence[SearchQuery]
     exact: NDArray[np.float32]
 
 
@@ -54,9 +54,9 @@ def of_vectors(searcher: Searcher, vectors: Vectors, k: int) -> Sample:
     _of_two_or_more(searcher)
     if not len(vectors):
         raise EvaluationError("settings are tried with one query at least, got none")
-    queries = [Query(searcher.encoder.encode_query(vector)) for vector in vectors]
+    queries = [SearchQuery(searcher.encoder.encode_query(vector)) for vector in vectors]
     asked = np.stack([query.encoded.rerank_vector for query in queries]).astype(np.float32)
-    return Sample(queries, nearest_to(searcher.index, normalised(asked, asked.shape[1]), k))
+    return Sample(queries, nearest_to(searcher.index, normalised(asked), k))
 
 
 def _of_two_or_more(searcher: Searcher) -> int:
@@ -173,7 +173,7 @@ def grids(searcher: Searcher, images: int, k: int) -> Iterator[Grid]:
     if searcher.index.graph:
         yield Grid("graph", [{}], ladder)
     if isinstance(sub_codes, Blocks):
-        probes = [count for count in _PROBES if count * sub_codes.count <= MOST_TERMS]
+        probes = [count for count in _PROBES if count * sub_codes.count <= MAX_TERMS]
         yield Grid("sub_codes", [{"probes": count} for count in probes], ladder)
     else:
         average = -(-images // sub_codes.cells)  # one cell is asked for at least
@@ -228,8 +228,8 @@ def _hopeless(trial: Trial, best: Trial | None) -> bool:
 
 def measured(searcher: Searcher, sample: Sample, options: SearchOptions) -> Trial:
     """A setting tried with all queries of the sample, one after the other."""
-    strategy = searcher.recall.strategy(options)
-    candidates = searcher.recall.candidates(options, strategy)
+    strategy = searcher.planner.strategy(options)
+    candidates = searcher.planner.candidates(options, strategy)
     for query in sample.queries[:_WARMING]:
         searcher.search(query, options)
     milliseconds, recalls = [], []

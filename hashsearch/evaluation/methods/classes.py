@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from hashsearch.errors import ConfigError, EvaluationError
-from hashsearch.evaluation.methods.exact import directions
 from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, best
-from hashsearch.hashing.vectors import Vectors
+from hashsearch.hashing.vectors import Vectors, normalised
 
 
 def _softmax(seed: int) -> Any:
@@ -52,7 +51,7 @@ class Classes:
         if len(set(labels[known].tolist())) < 2:
             raise EvaluationError("a classifier must be learned from pictures of two classes or more, got fewer")
         self._fitted = CLASSIFIERS[self.classifier](self.place.seed)
-        self._fitted.fit(directions(np.stack([features[row] for row in known])), labels[known])
+        self._fitted.fit(normalised(np.stack([features[row] for row in known])), labels[known])
 
     def index(self, features: Sequence[Feature]) -> None:
         self._scores = self._score(np.stack(features))
@@ -62,16 +61,16 @@ class Classes:
 
     def classify(self, features: Sequence[Feature]) -> Labels:
         """The class of each picture, as a classifier is plainly used."""
-        classes: Labels = self._fitted.predict(directions(np.stack(features)))
+        classes: Labels = self._fitted.predict(normalised(np.stack(features)))
         return classes
 
     def _score(self, vectors: Vectors) -> Vectors:
         """Class scores `(n, classes)`, of length 1."""
-        margins = self._fitted.decision_function(directions(vectors))
+        margins = self._fitted.decision_function(normalised(vectors))
         if margins.ndim == 1:  # of two classes scikit-learn tells one margin
             margins = np.stack([-margins, margins], axis=1)
         powers = np.exp(margins - margins.max(axis=1, keepdims=True))
-        return directions(powers)
+        return normalised(powers)
 
     def bytes_per_image(self) -> float:
         return float(self._scores[0].nbytes)

@@ -13,11 +13,10 @@ from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, ScratchIndex
 from hashsearch.hashing.binarizers import make_binarizer
-from hashsearch.hashing.sub_codes import make_sub_codes
+from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
 from hashsearch.hashing.vectors import Vectors
 
 _BATCH = 500
-_CELL = 16  # images learned from for one cell, as jobs.fit_encoder has it
 
 
 @dataclass
@@ -41,13 +40,14 @@ class Codes:
         if not features:
             raise EvaluationError("codes must be learned from pictures, got none to learn from")
         vectors, seed = np.stack(features), self.place.seed
-        cells = {"cells": min(max(len(vectors) // _CELL, 1), 4096), "seed": seed} if self.sub_codes == "cells" else {}
+        cells = {"cells": cells_for(len(vectors)), "seed": seed} if self.sub_codes == "cells" else {}
         spec = EmbedderSpec("features", vectors.shape[1], 1, "0" * 64, {})
         binarizer = make_binarizer(self.binarizer, bits=self.bits, seed=seed)
         self._encoder = Encoder.fit(spec, vectors, binarizer, make_sub_codes(self.sub_codes, **cells), labels=labels)
 
     def index(self, features: Sequence[Feature]) -> None:
         from hashsearch.elastic.image_index import ImageIndex
+        from hashsearch.elastic.maintenance import add_graph, merge
         from hashsearch.elastic.writing import BulkWriter
         from hashsearch.search.searcher import Searcher
 
@@ -56,17 +56,19 @@ class Codes:
         if refused:
             raise EvaluationError(f"an index must take every vector, but refused {len(refused)}: {refused[0].reason}")
         if self.strategy == "graph":
-            index = index.with_graph()
+            index = add_graph(index)
         else:
-            index.merge()
+            merge(index)
         self._searcher = Searcher(self._encoder, index)
         self._images = len(features)
 
     def _documents(self, vectors: Vectors) -> Iterator[tuple[str, dict[str, Any]]]:
+        from hashsearch.elastic.document import StoredVectors
+
         for start in range(0, len(vectors), _BATCH):
             encoded = self._encoder.encode(vectors[start : start + _BATCH])
             for row in range(len(encoded.codes)):
-                yield str(start + row), encoded.fields(row)
+                yield str(start + row), StoredVectors.from_encoded(encoded, row).fields()
 
     def search(self, feature: Feature, k: int) -> Ranking:
         from hashsearch.search.searcher import SearchOptions

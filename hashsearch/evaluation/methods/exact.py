@@ -9,7 +9,7 @@ import numpy as np
 
 from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, best
-from hashsearch.hashing.vectors import Vectors
+from hashsearch.hashing.vectors import normalised
 
 
 @dataclass
@@ -21,18 +21,12 @@ class Exact:
     def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
 
     def index(self, features: Sequence[Feature]) -> None:
-        self._directions = directions(np.stack(features))
+        self._directions = normalised(np.stack(features))
 
     def search(self, feature: Feature, k: int) -> Ranking:
-        return best(self._directions @ directions(feature[np.newaxis])[0], k)
+        return best(self._directions @ normalised(feature[np.newaxis])[0], k)
 
     def bytes_per_image(self) -> float:
         return float(self._directions[0].nbytes)
 
     def close(self) -> None: ...
-
-
-def directions(vectors: Vectors) -> Vectors:
-    """Vectors `(n, dims)` brought to length 1."""
-    vectors = vectors.astype(np.float32, copy=False)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.methods.features import Feature
+from hashsearch.hashing.nearest import top_k
 
 if TYPE_CHECKING:
     from hashsearch.elastic.scratch import Scratch
@@ -97,11 +98,5 @@ class Method(Protocol):
 
 def best(similarities: NDArray[np.floating], k: int) -> Ranking:
     """The `k` largest of similarities `(n,)`, best first, equal ones by row."""
-    k = min(k, len(similarities))
-    if k < len(similarities):
-        least = np.partition(similarities, len(similarities) - k)[len(similarities) - k]
-        rows = np.flatnonzero(similarities >= least)
-    else:
-        rows = np.arange(len(similarities))
-    order = rows[np.argsort(-similarities[rows], kind="stable")][:k]
-    return order.astype(np.int64), similarities[order].astype(np.float32)
+    rows = top_k(similarities, k)
+    return rows.astype(np.int64), similarities[rows].astype(np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hashsearch.hashing.vectors import Vectors
+from hashsearch.hashing.vectors import Vectors, normalised
 
 MOST = 1000  # pictures on one map
 _NEIGHBOURS = 30  # t-SNE's perplexity: how many neighbours a point keeps near
@@ -25,7 +25,7 @@ def components(vectors: Vectors, seed: int) -> NDArray[np.floating] | None:
 
     None for fewer than four, and for vectors that all point the same way: of these t-SNE crashes.
     """
-    directions = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    directions = normalised(vectors, zero="keep")
     if len(vectors) < 4 or vectors.shape[1] < 2 or np.ptp(directions, axis=0).max() < _SAME:
         return None
     from sklearn.decomposition import PCA

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hashsearch.errors import EvaluationError
+from hashsearch.hashing.nearest import top_k
 
 Relevant = NDArray[np.bool_]
 Counts = NDArray[np.integer]
@@ -123,9 +124,7 @@ def rank_same_class(vectors: np.ndarray, labels: np.ndarray, k: int) -> np.ndarr
         rows = np.arange(first, min(first + 1024, len(vectors)))
         cosines = vectors[rows] @ vectors.T
         cosines[rows - first, rows] = -np.inf
-        nearest = np.argpartition(-cosines, k, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(cosines, nearest, axis=1), axis=1, kind="stable")
-        same[rows] = labels[np.take_along_axis(nearest, order, axis=1)] == labels[rows, None]
+        same[rows] = labels[top_k(cosines, k)] == labels[rows, None]
     return same
 
 

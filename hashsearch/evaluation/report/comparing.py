@@ -1,14 +1,15 @@
-"""Who is better: columns of figures and costs, each column's winner, and what cannot be told from it."""
+"""Who is better: columns of figures and costs, the best of each column, and what is not significantly worse."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from hashsearch.evaluation.metrics import ranking as metrics
 from hashsearch.evaluation.metrics import statistics
 from hashsearch.evaluation.metrics.ranking import Counts, PerQuery, Relevant
-from hashsearch.evaluation.report.sections import MAIN, Figure, Result, Section
+from hashsearch.evaluation.report.robustness import DistortionSeries, series_of
+from hashsearch.evaluation.report.sections import MAIN, Estimate, Result, Section
 
 SIGNIFICANT = 0.05
 NO_COST = 0.001  # below it, in any unit, nobody wins
@@ -46,15 +47,15 @@ COSTS = (
 
 
 @dataclass(frozen=True)
-class Cell:
+class MarkedEstimate:
     """One value of a table. `mark` is "best", "same" where the best is not significantly better, else empty."""
 
-    figure: Figure | None
+    estimate: Estimate | None
     mark: str = ""
 
 
 @dataclass(frozen=True)
-class Against:
+class PairedDifference:
     """A method's average precision less the baseline's, its interval, and the chance of it if neither were better."""
 
     difference: float
@@ -69,80 +70,82 @@ class Against:
 
 @dataclass(frozen=True, eq=False)
 class SectionComparison:
-    """A section judged: its table, and every method against the baseline; methods are named."""
+    """A section judged: its values with their marks, and every method's difference from the baseline, by its name."""
 
     section: Section
     baseline: Result | None
-    cells: dict[tuple[str, str], Cell]
-    against: dict[str, Against] = field(default_factory=dict)
+    values: dict[tuple[str, str], MarkedEstimate]
+    against: dict[str, PairedDifference]
+    distortions: list[DistortionSeries]
 
-    def cell(self, result: Result, column: str) -> Cell:
-        return self.cells[result.method, column]
+    def value(self, result: Result, column: str) -> MarkedEstimate:
+        return self.values[result.method, column]
 
     def as_good_as_best(self) -> list[Result]:
         """The other methods that the best by average precision is not significantly better than."""
         best = self.section.best
-        return [result for result in self.section.working if result is not best and self.cell(result, MAIN).mark]
+        return [result for result in self.section.working if result is not best and self.value(result, MAIN).mark]
 
 
 def judge(section: Section, baseline: str | None = None) -> SectionComparison:
-    """The section's table with winners and paired tests; the baseline as `Section.baseline` chooses it."""
+    """The section's values with winners and paired tests; the baseline as `Section.baseline` chooses it."""
     chosen = section.baseline(baseline)
-    cells = {}
+    values = {}
     for column in QUALITY:
-        cells.update(_quality_cells(section, column))
+        values.update(_marked_quality(section, column))
     for cost in COSTS:
-        cells.update(_cost_cells(section.working, cost))
-    return SectionComparison(section, chosen, cells, _against(section, chosen))
+        values.update(_marked_costs(section.working, cost))
+    return SectionComparison(section, chosen, values, _against(section, chosen), series_of(section))
 
 
-def _quality_cells(section: Section, column: str) -> dict[tuple[str, str], Cell]:
+def _marked_quality(section: Section, column: str) -> dict[tuple[str, str], MarkedEstimate]:
     figures = {result: figure for result in section.working if (figure := result.figure(column))}
     highest = max((figure.value for figure in figures.values()), default=0.0)
     best = [result for result, figure in figures.items() if figure.value == highest]
     others = {result.method: compare(section, result, best[0], column) for result in figures if result not in best}
-    p_values = _corrected({method: found.p_value for method, found in others.items()})
-    cells = {}
+    p_values = _corrected({method: difference.p_value for method, difference in others.items()})
+    values = {}
     for result in section.working:
         same = p_values.get(result.method, 0) >= SIGNIFICANT
         mark = "best" if result in best else "same" if same else ""
-        cells[result.method, column] = Cell(figures.get(result), mark)
-    return cells
+        values[result.method, column] = MarkedEstimate(figures.get(result), mark)
+    return values
 
 
-def _cost_cells(results: Sequence[Result], cost: Cost) -> dict[tuple[str, str], Cell]:
+def _marked_costs(results: Sequence[Result], cost: Cost) -> dict[tuple[str, str], MarkedEstimate]:
     numbers = {result: result.number(*cost.where) for result in results}
     known = [number for number in numbers.values() if number is not None]
     best = (min if cost.less_is_better else max)(known, default=None)
     if best is not None and best < NO_COST:
         best = None
     return {
-        (result.method, cost.name): Cell(
-            None if number is None else Figure(number), "best" if number is not None and number == best else ""
+        (result.method, cost.name): MarkedEstimate(
+            None if number is None else Estimate(number), "best" if number is not None and number == best else ""
         )
         for result, number in numbers.items()
     }
 
 
-def compare(section: Section, result: Result, other: Result, column: str = MAIN) -> Against:
-    """How a method stands against another one on the same queries, by a paired randomisation test."""
+def compare(section: Section, result: Result, other: Result, column: str = MAIN) -> PairedDifference:
+    """A method's difference from another one on the same queries, by a paired randomisation test."""
     of_each = QUALITY[column]
-    first, second = (of_each(section.hits(one), section.relevant_counts) for one in (result, other))
-    found = statistics.compare(first, second, seed=0)
-    return Against(found["difference"], found["low"], found["high"], found["p_value"])
+    first, second = (of_each(section.hits(compared), section.relevant_counts) for compared in (result, other))
+    test = statistics.compare(first, second, seed=0)
+    return PairedDifference(test["difference"], test["low"], test["high"], test["p_value"])
 
 
-def _against(section: Section, baseline: Result | None) -> dict[str, Against]:
+def _against(section: Section, baseline: Result | None) -> dict[str, PairedDifference]:
     """Every other method against the baseline."""
     if baseline is None:
         return {}
-    found = {result.method: compare(section, result, baseline) for result in section.working if result is not baseline}
-    p_values = _corrected({method: one.p_value for method, one in found.items()})
-    return {method: replace(one, p_value=p_values[method]) for method, one in found.items()}
+    others = [result for result in section.working if result is not baseline]
+    differences = {result.method: compare(section, result, baseline) for result in others}
+    p_values = _corrected({method: difference.p_value for method, difference in differences.items()})
+    return {method: replace(found, p_value=p_values[method]) for method, found in differences.items()}
 
 
 def _corrected(p_values: Mapping[str, float]) -> dict[str, float]:
-    """The chances when so many are tested at once, for one of many is small by chance (Holm 1979)."""
+    """p-values corrected for the number of tests: of many, one is small by chance (Holm 1979)."""
     corrected = {}
     least = 0.0
     for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.evaluation.report.comparing import QUALITY
-from hashsearch.evaluation.report.curves import shorten
 from hashsearch.evaluation.report.sections import MAIN, Result, Section
 from hashsearch.reporting.album import Album
-from hashsearch.reporting.words import share
+from hashsearch.reporting.words import share, shorten
 
 SHOWN = 5  # hits of a row
 CONTESTED, HOPELESS = 4, 1  # example queries that methods disagree on, that none solves

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hashsearch.evaluation.report.curves import shorten
 from hashsearch.evaluation.report.sections import Result, Section
-from hashsearch.reporting.svg import Scale, axes, drawing, element, path, text, title, widened
+from hashsearch.hashing.nearest import top_k
+from hashsearch.reporting.axes import Scale, axes, widened
+from hashsearch.reporting.scatter import MAP_SIDE, class_map
+from hashsearch.reporting.svg import drawing, element, path, text, title
+from hashsearch.reporting.words import shorten
 
 OTHERS = "(others)"  # what judging counts classes as that it does not tell apart
-COLOURED = 10  # classes that a map tells apart by colour
-SIDE = 380  # of a map
 PROJECTIONS = {"pca": "PCA", "tsne": "t-SNE"}
 
 
@@ -69,8 +69,7 @@ def confused(found: Mapping[str, Any], limit: int = 12) -> list[tuple[str, str, 
     totals = counts.sum(axis=1)
     known = np.array([label != OTHERS for label in labels])
     wrong = np.where(np.eye(len(labels), dtype=bool) | ~np.outer(known, known), 0, counts)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
-    pairs = [divmod(int(at), len(labels)) for at in order]
+    pairs = [divmod(int(at), len(labels)) for at in top_k(wrong.ravel(), limit)]
     return [
         (labels[row], labels[column], int(wrong[row, column]), int(totals[row]))
         for row, column in pairs
@@ -107,46 +106,5 @@ def landscape(section: Section, result: Result, name: str) -> str:
     """The method's map `name` ("pca", "tsne") of base pictures, coloured by class: the most frequent ones."""
     found = result.content["map"]
     labels = [str(section.base[row]["label"]) for row in found["rows"]]
-    content = scattered(np.asarray(found[name], float), labels)
-    return drawing(SIDE, SIDE, content, f"{PROJECTIONS[name]} of {result.method}, coloured by class")
-
-
-def scattered(points: np.ndarray, labels: Sequence[str]) -> str:
-    """Points `(n, 2)` as dots on `SIDE x SIDE`, coloured by class, the classes' names among them."""
-    coloured, labelled = coloured_classes(labels), np.array(labels)
-    low, high = np.quantile(points, 0.005, axis=0), np.quantile(points, 0.995, axis=0)
-    places = 12 + (np.clip(points, low, high) - low) / np.maximum(high - low, 1e-9) * (SIDE - 24)
-    places[:, 1] = SIDE - places[:, 1]
-    parts = [_dots(places[~np.isin(labelled, coloured)], "dots other")]
-    parts += [_dots(places[labelled == label], f"dots colour-{at}") for at, label in enumerate(coloured)]
-    parts.append(_class_names({label: np.median(places[labelled == label], axis=0) for label in coloured}, SIDE))
-    return "".join(parts)
-
-
-def _class_names(middles: Mapping[str, np.ndarray], side: float) -> str:
-    """The classes' names in the middle of their dots, moved up or down where they would cover each other."""
-    taken: list[tuple[float, float, float]] = []
-    parts = []
-    for at, (label, (x, y)) in enumerate(middles.items()):
-        name = shorten(label, 18)
-        half = 3.7 * len(name)
-        across = min(max(float(x), half), side - half)
-        for step in (0, 13, -13, 26, -26, 39, -39, 52, -52):
-            if all(abs(y + step - down) > 12 or abs(across - place) > half + wide for place, down, wide in taken):
-                break
-        taken.append((across, float(y) + step, half))
-        parts.append(text(across, float(y) + step, name, class_=f"place middle colour-{at}"))
-    return "".join(parts)
-
-
-def coloured_classes(labels: Sequence[str]) -> list[str]:
-    """The classes that a map colours: the ten most frequent, of those with a name."""
-    counts = Counter(label for label in labels if label)
-    return [label for label, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:COLOURED]]
-
-
-def _dots(places: np.ndarray, look: str) -> str:
-    """Points as one path of round dots: many cost little."""
-    if not len(places):
-        return ""
-    return element("path", d="".join(f"M{x:.0f} {y:.0f}h0" for x, y in places), class_=look)
+    content = class_map(np.asarray(found[name], float), labels)
+    return drawing(MAP_SIDE, MAP_SIDE, content, f"{PROJECTIONS[name]} of {result.method}, coloured by class")

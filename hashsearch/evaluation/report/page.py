@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.evaluation.data.distortions import Distortion
-from hashsearch.evaluation.report import curves, maps, robustness, summary, tables
-from hashsearch.evaluation.report.comparing import SectionComparison
+from hashsearch.evaluation.report import curves, maps
 from hashsearch.evaluation.report.examples import examples, failures
+from hashsearch.evaluation.report.model import ReportModel, SectionReport
 from hashsearch.evaluation.report.sections import Result, Section
-from hashsearch.reporting import svg
 from hashsearch.reporting.album import Album
-from hashsearch.reporting.style import STYLE
-from hashsearch.reporting.words import counted
+from hashsearch.reporting.pages import render_page
+from hashsearch.reporting.scatter import largest_classes
+from hashsearch.reporting.svg import key_line, key_mark
 
 MAX_BYTES = 10_000_000
 _BUDGETS = (5_000_000, 2_500_000, 0)  # bytes for thumbnails: the first that fits
@@ -39,103 +38,76 @@ KINDS = {
 }
 
 
-def write_page(standings: Sequence[SectionComparison], about: Mapping[str, Any], pictures: bool = True) -> str:
-    """HTML below 10 MB, with fewer thumbnails where it would be more.
-
-    `about` has `command`, how the report was made, and `at`, when.
-    """
-    budgets = _BUDGETS if pictures else (0,)
+def write_page(report: ReportModel, pictures: bool = True) -> str:
+    """HTML below 10 MB, with fewer thumbnails where it would be more."""
+    views = [_view(number, section) for number, section in enumerate(report.sections, 1)]
     page = ""
-    for budget in budgets:
-        page = _render(standings, about, budget)
+    for budget in _BUDGETS if pictures else (0,):
+        share = budget // max(len(views), 1)
+        shown = [view | _pictures(view["section"], view["shown"], share, budget > 0) for view in views]
+        page = _render(report, shown)
         if len(page.encode()) < MAX_BYTES:
             break
     return page
 
 
-def _distorted(image: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """A picture's pixels as they were in a query, by its entry in `task.json`."""
-    if not (made := entry.get("distortion")):
-        return image
-    return Distortion(made["name"], made["strength"], made.get("seed", 0)).apply(image)
-
-
-def _render(standings: Sequence[SectionComparison], about: Mapping[str, Any], budget: int) -> str:
-    from jinja2 import Environment, FileSystemLoader
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["chart"] = Markup  # our own SVG, which escapes what it is given
-    environment.globals["marker"] = partial(_legend_mark)
-    each = budget // max(len(standings), 1)
-    methods = tables.methods_of(standings)
-    return environment.get_template("page.html").render(
-        about=about,
-        style=Markup(STYLE.read_text()),
-        script=Markup((_TEMPLATES / "sort.js").read_text()),
-        title=_title(standings, methods),
-        lines=summary.summarise_all(standings),
-        overview=tables.overview(standings),
-        kinds=_kinds_shown(standings),
-        sections=[_view(at, standing, each, budget > 0) for at, standing in enumerate(standings, 1)],
-        settings=list(_settings(standings)),
-        machines=list(_distinct(standings, "machine")),
-        versions=list(_distinct(standings, "versions")),
-        seeds=sorted({str(one.content.get("seed")) for one in _results(standings)}),
+def _render(report: ReportModel, sections: Sequence[dict[str, Any]]) -> str:
+    present = {result.kind for result in report.results}
+    return render_page(
+        _TEMPLATES / "page.html",
+        pictures=True,
+        script=(_TEMPLATES / "sort.js").read_text(encoding="utf-8"),
+        about=report.about,
+        title=report.title,
+        summary=report.summary,
+        overview=report.overview,
+        kinds={kind: name for kind, name in KINDS.items() if kind in present},
+        marker=key_mark,
+        sections=sections,
+        settings=list(_settings(report.results)),
+        machines=list(_distinct(report.results, "machine")),
+        versions=list(_distinct(report.results, "versions")),
+        seeds=sorted({str(result.content.get("seed")) for result in report.results}),
     )
 
 
-def _title(standings: Sequence[SectionComparison], methods: Sequence[str]) -> str:
-    data = {standing.section.data for standing in standings}
-    return f"{counted(len(methods), 'method')} compared on {counted(len(data), 'data set')}"
-
-
-def _kinds_shown(standings: Sequence[SectionComparison]) -> dict[str, str]:
-    present = {result.kind for result in _results(standings)}
-    return {kind: name for kind, name in KINDS.items() if kind in present}
-
-
-def _legend_mark(kind: str) -> str:
-    return svg.element("svg", svg.marker(kind, 8, 8, 5), viewBox="0 0 16 16", class_="key", aria_hidden="true")
-
-
-def _legend_line(kind: str, dash: str | None) -> str:
-    stroke = svg.element("path", d="M1 8H31", class_=f"line {svg.kind_class(kind)}", stroke_dasharray=dash)
-    return svg.element(
-        "svg", stroke + svg.marker(kind, 16, 8, 3), viewBox="0 0 32 16", class_="key long", aria_hidden="true"
-    )
-
-
-def _view(at: int, standing: SectionComparison, budget: int, pictures: bool) -> dict[str, Any]:
-    """What the template shows of a section; parts that are not there are empty."""
-    section = standing.section
-    shown = curves.telling(section, standing.baseline, _LINES)
-    album = Album(budget, develop=_distorted)
+def _view(number: int, report: SectionReport) -> dict[str, Any]:
+    """What the template shows of a section besides thumbnails; parts without results are empty."""
+    section = report.section
+    shown = curves.most_telling(section, report.comparison.baseline, _LINES)
     return {
-        "id": f"section-{at}",
+        "id": f"section-{number}",
+        "report": report,
         "section": section,
         "sizes": _sizes(section),
-        "baseline": standing.baseline.method if standing.baseline else "",
-        "lines": summary.summarise(standing),
-        "figures": tables.figures(standing),
         "shown": shown,
         "hidden": len(section.working) - len(shown),
         "legend": _legend(shown),
         "precision_recall": curves.precision_recall(section, shown) if shown else "",
-        "latency": curves.quality_against_latency(section, standing.baseline),
-        "robustness": [(one.name, robustness.chart(one, shown)) for one in robustness.series_of(section)],
-        "breaking": tables.breaking(standing),
+        "latency": curves.quality_against_latency(section, report.comparison.baseline),
+        "robustness": [curves.robustness(series, shown) for series in report.comparison.distortions],
         "confusion": _confusion(section),
         "maps": _maps(section),
         "similarities": _similarities(section),
-        "thresholds": tables.thresholds(standing),
-        "examples": examples(section, shown[:_ROWS], album) if pictures else [],
-        "failures": failures(section, album) if pictures else {},
-        "album": album,
         "unread": _unread(section),
     }
+
+
+def _pictures(section: Section, shown: Sequence[Result], budget: int, wanted: bool) -> dict[str, Any]:
+    """A section's thumbnails, within so many bytes."""
+    album = Album(budget, develop=_distorted)
+    return {
+        "examples": examples(section, shown[:_ROWS], album) if wanted else [],
+        "failures": failures(section, album) if wanted else {},
+        "album": album,
+    }
+
+
+def _distorted(image: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """A picture's pixels as they were in a query, by its entry in `task.json`."""
+    if not (distortion := entry.get("distortion")):
+        return image
+    return Distortion(distortion["name"], distortion["strength"], distortion.get("seed", 0)).apply(image)
 
 
 def _sizes(section: Section) -> str:
@@ -146,7 +118,7 @@ def _sizes(section: Section) -> str:
 
 def _legend(shown: Sequence[Result]) -> list[tuple[str, str]]:
     lines = curves.dashes(shown)
-    return [(result.method, _legend_line(result.kind, lines[result.method])) for result in shown]
+    return [(result.method, key_line(result.kind, lines[result.method])) for result in shown]
 
 
 def _confusion(section: Section) -> dict[str, Any] | None:
@@ -154,66 +126,63 @@ def _confusion(section: Section) -> dict[str, Any] | None:
     result = next((result for result in section.working if result.content.get("confusion")), None)
     if result is None:
         return None
-    found = result.content["confusion"]
-    return {"method": result.method, "chart": maps.confusion(found), "pairs": maps.confused(found)}
+    matrix = result.content["confusion"]
+    return {"method": result.method, "chart": maps.confusion(matrix), "pairs": maps.confused(matrix)}
 
 
 def _maps(section: Section) -> list[tuple[str, str]]:
     """Of the best methods with different maps: methods over the same vectors have the same one."""
-    seen: set[str] = set()
+    drawn: set[str] = set()
     charts = []
     for result in section.working:
-        found = result.content.get("map")
-        if not found or not found.get("rows") or (key := json.dumps(found["pca"][:20])) in seen or len(seen) == _MAPS:
+        points = result.content.get("map")
+        if not points or not points.get("rows") or len(drawn) == _MAPS:
             continue
-        seen.add(key)
-        if len(maps.coloured_classes([section.base[row]["label"] for row in found["rows"]])) > 1:
-            names = [name for name in maps.PROJECTIONS if found.get(name)]
+        if (key := json.dumps(points["pca"][:20])) in drawn:
+            continue
+        drawn.add(key)
+        if len(largest_classes(section.base[row]["label"] for row in points["rows"])) > 1:
             charts += [
-                (f"{maps.PROJECTIONS[name]} of {result.features}", maps.landscape(section, result, name))
-                for name in names
+                (f"{title} of {result.features}", maps.landscape(section, result, name))
+                for name, title in maps.PROJECTIONS.items()
+                if points.get(name)
             ]
     return charts
 
 
 def _similarities(section: Section) -> list[tuple[str, str]]:
-    with_one = [result for result in section.working if result.content.get("histogram")]
-    return [(result.method, maps.similarities(result)) for result in with_one]
+    with_histogram = [result for result in section.working if result.content.get("histogram")]
+    return [(result.method, maps.similarities(result)) for result in with_histogram]
 
 
 def _unread(section: Section) -> list[tuple[str, str, str]]:
-    """Pictures that failed for a method: picture, reason, methods; a picture that failed for all is told once."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Pictures that failed for a method: picture, reason and methods, each picture and reason once."""
+    methods: dict[tuple[str, str], list[str]] = {}
     for result in section.working:
-        for one in result.content.get("failures") or []:
-            found.setdefault((str(one["picture"]), str(one["reason"])), []).append(result.method)
+        for failure in result.content.get("failures") or []:
+            methods.setdefault((str(failure["picture"]), str(failure["reason"])), []).append(result.method)
     everyone = len(section.working)
     return [
-        (picture, reason, "all methods" if len(methods) == everyone else ", ".join(methods))
-        for (picture, reason), methods in found.items()
+        (picture, reason, "all methods" if len(names) == everyone else ", ".join(names))
+        for (picture, reason), names in methods.items()
     ]
 
 
-def _results(standings: Sequence[SectionComparison]) -> Iterator[Result]:
-    for standing in standings:
-        yield from (*standing.section.working, *standing.section.failed)
-
-
-def _settings(standings: Sequence[SectionComparison]) -> Iterator[tuple[str, str, str]]:
+def _settings(results: Sequence[Result]) -> Iterator[tuple[str, str, str]]:
     """Method, kind and settings, once for each that differs."""
-    seen = set()
-    for result in _results(standings):
-        told = json.dumps(result.content.get("settings") or {}, ensure_ascii=False)
-        if (result.method, told) not in seen:
-            seen.add((result.method, told))
-            yield result.method, result.kind, told
+    known = set()
+    for result in results:
+        settings = json.dumps(result.content.get("settings") or {}, ensure_ascii=False)
+        if (result.method, settings) not in known:
+            known.add((result.method, settings))
+            yield result.method, result.kind, settings
 
 
-def _distinct(standings: Sequence[SectionComparison], name: str) -> Iterator[dict[str, Any]]:
+def _distinct(results: Sequence[Result], name: str) -> Iterator[dict[str, Any]]:
     """The different values of a part of the results, such as the machine; without its load, which always differs."""
-    seen = []
-    for result in _results(standings):
-        value = {key: found for key, found in (result.content.get(name) or {}).items() if key != "load"}
-        if value and value not in seen:
-            seen.append(value)
+    known = []
+    for result in results:
+        value = {key: entry for key, entry in (result.content.get(name) or {}).items() if key != "load"}
+        if value and value not in known:
+            known.append(value)
             yield value

@@ -25,7 +25,7 @@ def named(figure: str) -> str:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A measured value and its 95 % interval over queries, where there is one."""
 
     value: float
@@ -52,13 +52,13 @@ class Result:
         """Why there are no figures; None for a method that worked."""
         return self.content.get("error")
 
-    def figure(self, name: str) -> Figure | None:
+    def figure(self, name: str) -> Estimate | None:
         """One of its figures, None where it was not measured."""
-        found = (self.content.get("figures") or {}).get(name)
-        if found is None or not _is_number(found.get("value")):
+        figure = (self.content.get("figures") or {}).get(name)
+        if figure is None or not _is_number(figure.get("value")):
             return None
-        low, high = (found.get(end) if _is_number(found.get(end)) else None for end in ("low", "high"))
-        return Figure(float(found["value"]), low, high)
+        low, high = (figure.get(end) if _is_number(figure.get(end)) else None for end in ("low", "high"))
+        return Estimate(float(figure["value"]), low, high)
 
     def number(self, *path: str) -> float | None:
         """A number anywhere in the file, such as `number("latency_ms", "p50")`; None where there is none."""
@@ -93,6 +93,11 @@ class Section:
     working: tuple[Result, ...]
     failed: tuple[Result, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """Those of all methods, the failed ones last."""
+        return (*self.working, *self.failed)
 
     @property
     def data(self) -> str:

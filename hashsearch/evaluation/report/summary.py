@@ -7,36 +7,36 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hashsearch.evaluation.report.comparing import Against, SectionComparison, compare
-from hashsearch.evaluation.report.robustness import breaking_point, mean_accuracy, series_of
-from hashsearch.evaluation.report.sections import FIRST, MAIN, Figure, Result
-from hashsearch.evaluation.report.words import difference, with_interval
+from hashsearch.evaluation.report.comparing import PairedDifference, SectionComparison, compare
+from hashsearch.evaluation.report.robustness import breaking_point, mean_accuracy
+from hashsearch.evaluation.report.sections import FIRST, MAIN, Estimate, Result
+from hashsearch.evaluation.report.tables import interval
 from hashsearch.reporting.words import amount, chance, counted, gain, listed, share
 
 POINT = 0.01  # what "within a point of the best" allows
 FEW = 5  # queries: a group of fewer is called neither hard nor easy
 
 
-class Line(NamedTuple):
-    """A statement and what it is about."""
+class Statement(NamedTuple):
+    """A sentence and what it is about."""
 
     about: str
     says: str
 
 
-def summarise(standing: SectionComparison) -> list[Line]:
+def summarise(comparison: SectionComparison) -> list[Statement]:
     """A section in words."""
-    section, best = standing.section, standing.section.best
+    best = comparison.section.best
     if best is None:
-        lines = [Line("No result", "no method has figures for this task.")]
-        return [*lines, *_failures(standing)]
-    figure = best.figure(MAIN) or Figure(best.main)
-    lines = [Line("Best", f"{best.method}: mAP@10 {with_interval(figure)}{_first(best)}. {_ties(standing)}")]
-    lines += _baseline(standing)
-    lines += [Line("Fusion", sentence) for sentence in _fusions(standing)]
-    lines += _classifiers(standing) + _fastest(standing, best)
-    lines += _distortions(standing, best) if series_of(section) else _hardest_groups(best)
-    return [*lines, *_without_hits(standing), *_failures(standing)]
+        lines = [Statement("No result", "no method has figures for this task.")]
+        return [*lines, *_failures(comparison)]
+    figure = best.figure(MAIN) or Estimate(best.main)
+    lines = [Statement("Best", f"{best.method}: mAP@10 {with_interval(figure)}{_first(best)}. {_ties(comparison)}")]
+    lines += _baseline(comparison)
+    lines += [Statement("Fusion", sentence) for sentence in _fusions(comparison)]
+    lines += _classifiers(comparison) + _fastest(comparison, best)
+    lines += _distortions(comparison, best) if comparison.distortions else _hardest_groups(best)
+    return [*lines, *_without_hits(comparison), *_failures(comparison)]
 
 
 def _first(result: Result) -> str:
@@ -44,26 +44,26 @@ def _first(result: Result) -> str:
     return f", the first hit right for {found.value:.1%} of queries" if found else ""
 
 
-def _ties(standing: SectionComparison) -> str:
-    same = [result.method for result in standing.as_good_as_best()]
+def _ties(comparison: SectionComparison) -> str:
+    same = [result.method for result in comparison.as_good_as_best()]
     if same:
         return f"It is not significantly better than {listed(same)}."
-    return "It is significantly better than every other." if len(standing.section.working) > 1 else ""
+    return "It is significantly better than every other." if len(comparison.section.working) > 1 else ""
 
 
-def _baseline(standing: SectionComparison) -> list[Line]:
-    baseline, best = standing.baseline, standing.section.best
-    if baseline is None or not standing.against:
+def _baseline(comparison: SectionComparison) -> list[Statement]:
+    baseline, best = comparison.baseline, comparison.section.best
+    if baseline is None or not comparison.against:
         return []
-    better = [name for name, found in standing.against.items() if found.significant and found.difference > 0]
-    worse = [name for name, found in standing.against.items() if found.significant and found.difference < 0]
-    level = len(standing.against) - len(better) - len(worse)
+    better = [name for name, found in comparison.against.items() if found.significant and found.difference > 0]
+    worse = [name for name, found in comparison.against.items() if found.significant and found.difference < 0]
+    level = len(comparison.against) - len(better) - len(worse)
     says = f"{_no(len(better))} significantly better{_named(better)}, {len(worse)} worse"
     says += f", {level} not told apart."
-    if best is not None and best.method in standing.against:
-        says += f" The best stands at {difference(standing.against[best.method])}."
+    if best is not None and best.method in comparison.against:
+        says += f" The best stands at {difference(comparison.against[best.method])}."
     about = f"Against {baseline.method} (mAP@10 {share(baseline.main)})"
-    return [Line(about, says)]
+    return [Statement(about, says)]
 
 
 def _no(number: int) -> str:
@@ -74,21 +74,21 @@ def _named(names: Sequence[str]) -> str:
     return f" ({listed(names)})" if names else ""
 
 
-def _fusions(standing: SectionComparison) -> list[str]:
+def _fusions(comparison: SectionComparison) -> list[str]:
     """For each fusion whether it adds anything to the best of its parts (where unknown: of all single methods)."""
-    section = standing.section
+    section = comparison.section
     sentences = []
     for fusion in [result for result in section.working if result.kind == "fusion"]:
-        parts = parts_of(standing, fusion)
+        parts = parts_of(comparison, fusion)
         if parts:
             best = max(parts, key=lambda part: part.main)
             sentences.append(_gain_sentence(fusion, best, compare(section, fusion, best)))
     return sentences
 
 
-def parts_of(standing: SectionComparison, fusion: Result) -> list[Result]:
+def parts_of(comparison: SectionComparison, fusion: Result) -> list[Result]:
     """The methods that a fusion fuses: the list in its settings that names such, else all single ones."""
-    section = standing.section
+    section = comparison.section
     for value in (fusion.content.get("settings") or {}).values():
         if isinstance(value, list) and value:
             parts = [section.find(name) for name in value if isinstance(name, str)]
@@ -97,7 +97,7 @@ def parts_of(standing: SectionComparison, fusion: Result) -> list[Result]:
     return [result for result in section.working if result.kind != "fusion"]
 
 
-def _gain_sentence(fusion: Result, part: Result, found: Against) -> str:
+def _gain_sentence(fusion: Result, part: Result, found: PairedDifference) -> str:
     told = difference(found)
     if not found.significant:
         return f"{fusion.method} adds nothing that can be told to its best part, {part.method}: {told}."
@@ -106,20 +106,20 @@ def _gain_sentence(fusion: Result, part: Result, found: Against) -> str:
     return f"{fusion.method} is worse than its best part alone, {part.method}: {told}."
 
 
-def _classifiers(standing: SectionComparison) -> list[Line]:
+def _classifiers(comparison: SectionComparison) -> list[Statement]:
     """What share of queries a classifier tells the class of, which no figure of a ranking says."""
     known = [
         f"{result.method} {accuracy:.1%}"
-        for result in standing.section.working
+        for result in comparison.section.working
         if (accuracy := result.number("extra", "classifier_accuracy")) is not None
     ]
-    return [Line("As classifiers", f"the class is told for {listed(known, 6)} of queries.")] if known else []
+    return [Statement("As classifiers", f"the class is told for {listed(known, 6)} of queries.")] if known else []
 
 
-def _fastest(standing: SectionComparison, best: Result) -> list[Line]:
+def _fastest(comparison: SectionComparison, best: Result) -> list[Statement]:
     near = [
         (latency, result)
-        for result in standing.section.working
+        for result in comparison.section.working
         if result.main >= best.main - POINT and (latency := result.number("latency_ms", "p50")) is not None
     ]
     if not near:
@@ -131,12 +131,11 @@ def _fastest(standing: SectionComparison, best: Result) -> list[Line]:
         says += ", the best itself."
     else:
         says += f" ({share(fastest.main)})" + ("" if own is None else f"; the best takes {amount(own)} ms") + "."
-    return [Line("Fastest within a point of the best", says)]
+    return [Statement("Fastest within a point of the best", says)]
 
 
-def _distortions(standing: SectionComparison, best: Result) -> list[Line]:
-    series = series_of(standing.section)
-    known = [(value, one) for one in series if (value := mean_accuracy(best, one)) is not None]
+def _distortions(comparison: SectionComparison, best: Result) -> list[Statement]:
+    known = [(value, one) for one in comparison.distortions if (value := mean_accuracy(best, one)) is not None]
     known.sort(key=lambda pair: pair[0])
     hard = [f"{one.name} ({value:.0%} right)" for value, one in known[:3]]
     broken = [f"{one.name} {point}" for _, one in known if (point := breaking_point(best, one)) not in ("holds", "")]
@@ -145,15 +144,15 @@ def _distortions(standing: SectionComparison, best: Result) -> list[Line]:
         says += f" Fewer than half of its first hits are right from {listed(broken, 8)} on."
     else:
         says += " At no strength tried are fewer than half of its first hits right."
-    lines = [Line("Hardest distortions", says)] if hard else []
-    return lines + _specialists(standing, best)
+    lines = [Statement("Hardest distortions", says)] if hard else []
+    return lines + _specialists(comparison, best)
 
 
-def _specialists(standing: SectionComparison, best: Result) -> list[Line]:
+def _specialists(comparison: SectionComparison, best: Result) -> list[Statement]:
     """Distortions at which another method is clearly better than the best over all: what a fusion could bring."""
     found = []
-    for one in series_of(standing.section):
-        values = {result: mean_accuracy(result, one) for result in standing.section.working if result is not best}
+    for one in comparison.distortions:
+        values = {result: mean_accuracy(result, one) for result in comparison.section.working if result is not best}
         known = {result: value for result, value in values.items() if value is not None}
         own = mean_accuracy(best, one)
         if known and own is not None:
@@ -164,13 +163,13 @@ def _specialists(standing: SectionComparison, best: Result) -> list[Line]:
     if not found:
         return []
     return [
-        Line(
+        Statement(
             "Where others are better", f"first hits right more often than the best's: {listed([f[1] for f in found])}."
         )
     ]
 
 
-def _hardest_groups(best: Result) -> list[Line]:
+def _hardest_groups(best: Result) -> list[Statement]:
     groups = best.content.get("by_group") or {}
     known = [
         (float(found[MAIN]), str(name))
@@ -180,27 +179,27 @@ def _hardest_groups(best: Result) -> list[Line]:
     if not known:
         return []
     hard = [f"{name} ({share(value)})" for value, name in sorted(known)[:3]]
-    return [Line("Hardest classes", f"for {best.method} {listed(hard)}.")]
+    return [Statement("Hardest classes", f"for {best.method} {listed(hard)}.")]
 
 
-def _without_hits(standing: SectionComparison) -> list[Line]:
+def _without_hits(comparison: SectionComparison) -> list[Statement]:
     """Methods that answer with nothing at all, such as a search within a radius: zeros that are none of ranking."""
-    empty = {result.method: sum(not found for found in result.rows) for result in standing.section.working}
+    empty = {result.method: sum(not found for found in result.rows) for result in comparison.section.working}
     says = [
-        f"{method} for {number} of {len(standing.section.queries)} queries"
+        f"{method} for {number} of {len(comparison.section.queries)} queries"
         for method, number in empty.items()
         if number
     ]
-    return [Line("No hit at all", f"{listed(says)}.")] if says else []
+    return [Statement("No hit at all", f"{listed(says)}.")] if says else []
 
 
-def _failures(standing: SectionComparison) -> list[Line]:
-    section = standing.section
-    lines = [Line("Failed", f"{result.method}: {result.error}") for result in section.failed]
-    lines += [Line("Left out", note) for note in section.notes]
+def _failures(comparison: SectionComparison) -> list[Statement]:
+    section = comparison.section
+    lines = [Statement("Failed", f"{result.method}: {result.error}") for result in section.failed]
+    lines += [Statement("Left out", note) for note in section.notes]
     if section.problems:
         lines.append(
-            Line(
+            Statement(
                 "Left out",
                 f"{counted(len(section.problems), 'picture or query', 'pictures or queries')}, listed below.",
             )
@@ -208,7 +207,7 @@ def _failures(standing: SectionComparison) -> list[Line]:
     broken = [result.method for result in section.working if result.content.get("failures")]
     if broken:
         lines.append(
-            Line(
+            Statement(
                 "Unreadable for a method",
                 f"pictures failed for {listed(broken)}; a query that failed counts as not found.",
             )
@@ -216,12 +215,12 @@ def _failures(standing: SectionComparison) -> list[Line]:
     return lines
 
 
-def summarise_all(standings: Sequence[SectionComparison]) -> list[Line]:
+def summarise_all(comparisons: Sequence[SectionComparison]) -> list[Statement]:
     """What holds over all sections: who wins how often, who is on average best, what failed."""
-    told = [standing for standing in standings if standing.section.best]
+    told = [comparison for comparison in comparisons if comparison.section.best]
     wins: dict[str, int] = {}
-    for standing in told:
-        leading = [standing.section.working[0], *standing.as_good_as_best()]
+    for comparison in told:
+        leading = [comparison.section.working[0], *comparison.as_good_as_best()]
         for result in leading:
             wins[result.method] = wins.get(result.method, 0) + 1
     lines = []
@@ -230,35 +229,44 @@ def summarise_all(standings: Sequence[SectionComparison]) -> list[Line]:
         names = [name for name, number in wins.items() if number == most]
         of = counted(len(told), "task")
         lines.append(
-            Line(
+            Statement(
                 "Most often in front",
                 f"{listed(names)}: best, or not significantly worse than the best, in {most} of {of}.",
             )
         )
         lines += _on_average(told)
-    failed = [f"{result.method} on {one.section.title}" for one in standings for result in one.section.failed]
+    failed = [f"{result.method} on {one.section.title}" for one in comparisons for result in one.section.failed]
     if failed:
-        lines.append(Line("Failed", f"{listed(failed, 8)}. A failed method has no figures; it is not counted as zero."))
+        lines.append(
+            Statement("Failed", f"{listed(failed, 8)}. A failed method has no figures; it is not counted as zero.")
+        )
     return lines
 
 
-def _on_average(told: Sequence[SectionComparison]) -> list[Line]:
+def _on_average(told: Sequence[SectionComparison]) -> list[Statement]:
     everywhere = [
         result.method
         for result in told[0].section.working
-        if all(standing.section.find(result.method) for standing in told)
+        if all(comparison.section.find(result.method) for comparison in told)
     ]
     if len(told) < 2 or not everywhere:
         return []
     means = {
-        name: float(np.mean([result.main for standing in told if (result := standing.section.find(name))]))
+        name: float(np.mean([result.main for comparison in told if (result := comparison.section.find(name))]))
         for name in everywhere
     }
     order = sorted(means, key=lambda name: -means[name])[:3]
     says = ", ".join(f"{name} {share(means[name])}" for name in order)
-    return [Line("Best on average", f"mAP@10 over {counted(len(told), 'task')}: {says}.")]
+    return [Statement("Best on average", f"mAP@10 over {counted(len(told), 'task')}: {says}.")]
 
 
-def verdict(found: Against) -> str:
-    """The table's word on a method against the baseline."""
-    return f"{gain(found.difference)}, {chance(found.p_value)}"
+def with_interval(estimate: Estimate) -> str:
+    """.933 (.910-.941)."""
+    ends = interval(estimate)
+    return f"{share(estimate.value)} ({ends})" if ends else share(estimate.value)
+
+
+def difference(against: PairedDifference) -> str:
+    """+.013 (.002 to .024, p = .012)."""
+    ends = f"{gain(against.low)} to {gain(against.high)}"
+    return f"{gain(against.difference)} ({ends}, {chance(against.p_value)})"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hashsearch.errors import ConfigError
-from hashsearch.evaluation.report import files
+from hashsearch.evaluation.report import formats
 from hashsearch.evaluation.report.comparing import judge
+from hashsearch.evaluation.report.model import report_model
 from hashsearch.evaluation.report.page import write_page
 from hashsearch.evaluation.report.sections import Section, read_sections
+from hashsearch.files import atomic_file
 from hashsearch.provenance import now
 
 
@@ -26,22 +27,22 @@ def write_report(
     """The files written to `out`: report.html, report.md, report.csv and report.json.
 
     `baseline` is the method that all others are compared with; a section without it takes its best exact method, else
-    the first by name. `progress` passes the sections on, as tqdm does. ConfigError for results that cannot be read and
+    the first by name. `progress` wraps the sections, as tqdm does. ConfigError for results that cannot be read and
     for a baseline that no section has.
     """
     sections = read_sections(results)
     known = sorted({result.method for section in sections for result in section.working})
     if baseline is not None and baseline not in known:
         raise ConfigError(f"a baseline must be one of the methods with results, {', '.join(known)}, got '{baseline}'")
-    standings = [judge(section, baseline) for section in progress(sections)]
-    about = {"command": command, "at": now(), "results": results.name}
+    comparisons = [judge(section, baseline) for section in progress(sections)]
+    report = report_model(comparisons, {"command": command, "at": now(), "results": results.name})
     written = {
-        "report.html": write_page(standings, about, pictures),
-        "report.md": files.markdown(standings),
-        "report.csv": files.table_of_all(standings),
-        "report.json": json.dumps({"about": about, **files.everything(standings)}, ensure_ascii=False, indent=1) + "\n",
+        "report.html": write_page(report, pictures),
+        "report.md": formats.markdown(report),
+        "report.csv": formats.as_csv(report),
+        "report.json": formats.as_json(report),
     }
-    out.mkdir(parents=True, exist_ok=True)
     for name, content in written.items():
-        (out / name).write_text(content, encoding="utf-8", errors="backslashreplace")
+        with atomic_file(out / name, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            file.write(content)
     return [out / name for name in written]
