@@ -109,8 +109,8 @@ def test_a_function_documents_what_it_takes_and_gives(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_class_documents_what_it_is_made_of(name: str) -> None:
     kind = getattr(hashsearch, name)
-    documented = sections(kind.__doc__ or "")
-    names = {*documented.get("Parameters", ()), *documented.get("Attributes", ())}
+    documented = [sections(base.__doc__ or "") for base in kind.__mro__[:-1]]
+    names = {name for of in documented for section in ("Parameters", "Attributes") for name in of.get(section, ())}
     lacking = set() if issubclass(kind, Exception) else set(parameters(kind)) - names
     assert not lacking, f"Parameters or Attributes of {name} lack {', '.join(sorted(lacking))}"
 

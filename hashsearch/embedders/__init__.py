@@ -93,7 +93,9 @@ def check(name: str, weights: str | Path | None = None, trained: Path | None = N
         own_weights(name)
     if name.endswith(".json"):
         read_preprocessing(Path(name))
-    return {**BIT, **APPLICATIONS}[name].dims if name in {**BIT, **APPLICATIONS} else None
+    if name in BIT:
+        return BIT[name].dims
+    return APPLICATIONS[name].dims if name in APPLICATIONS else None
 
 
 def _resolved(name: str, preprocessing: Mapping[str, Any] | None, trained: Path | None) -> tuple[str, bool]:
