@@ -85,7 +85,7 @@ def test_a_wrong_name_of_an_index_is_refused_before_a_node_is_started(tmp_path: 
         (services.open_indexer, nowhere),
         (services.open_searchers, models),
     ):
-        with pytest.raises(ConfigError, match=r"an index is named with .* got 'Ä'"):
+        with pytest.raises(ConfigError, match=r"an index name must be .* got 'Ä'"):
             open_one(wrong)
     assert not [*tmp_path.iterdir()]
 

@@ -88,8 +88,7 @@ def find(
     meanwhile is left out. SearchError for a cosine that is not -1 to 1, and for one so low that more than
     `most_in_group` images hang together; ConfigError for a rule by a field that no image has.
     """
-    if not -1 <= cosine <= 1:
-        raise SearchError(f"cosine must be -1 to 1, got {cosine}")
+    check_cosine(cosine)
     _require_field(index, keeping)
     ids, vectors = read_vectors(index, clauses, progress)
     together, count = Components(len(ids)), 0
@@ -103,6 +102,12 @@ def find(
             "ask for a higher cosine"
         )
     return Found(len(ids), count, _told(index, ids, vectors, groups, cosine, keeping))
+
+
+def check_cosine(cosine: float) -> None:
+    """SearchError unless the cosine is -1 to 1."""
+    if not -1 <= cosine <= 1:
+        raise SearchError(f"cosine must be -1 to 1, got {cosine}")
 
 
 def _require_field(index: ImageIndex, keeping: Keeping) -> None:
