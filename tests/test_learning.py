@@ -122,6 +122,7 @@ def test_a_finished_training_is_not_done_again_nor_overwritten(data: DataSet, tm
         train(RECIPE, data, tmp_path, None, print)
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_after_its_last_epoch(stripes: Path, tmp_path: Path) -> None:
     recipe, log = tmp_path / "mine.toml", tmp_path / "out/mine.work/log.csv"
     recipe.write_text(TOML)

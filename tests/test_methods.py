@@ -16,14 +16,14 @@ from support.vectors import clustered, cosines, flipped, random_codes
 
 from hashsearch.elastic.scratch import Scratch
 from hashsearch.errors import ConfigError, EvaluationError, SearchError
-from hashsearch.evaluation.methods import KINDS, Method, RunContext, kind_of
+from hashsearch.evaluation.methods import KINDS, Method, kind_of
 from hashsearch.evaluation.methods.classes import Classes
 from hashsearch.evaluation.methods.codes import Codes
 from hashsearch.evaluation.methods.features import Feature, Keypoints
 from hashsearch.evaluation.methods.fusion import fused
 from hashsearch.evaluation.methods.hashes import Hashes
 from hashsearch.evaluation.methods.local import Local
-from hashsearch.evaluation.methods.method import best
+from hashsearch.evaluation.methods.method import RunContext, best
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.sub_codes import Cells, cells_for
 

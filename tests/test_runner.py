@@ -62,7 +62,7 @@ def made_at(config: Path) -> dict[Path, int]:
 
 
 def own_indices(client: Elasticsearch) -> list[str]:
-    return list(client.indices.get(index="*compare-*", expand_wildcards="all"))
+    return list(client.indices.get(index="*compare-*,-*compare-test-*", expand_wildcards="all"))
 
 
 def test_every_method_has_a_result_of_every_task(folder: Path, scratches: Scratches, client: Elasticsearch) -> None:
