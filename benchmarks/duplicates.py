@@ -84,7 +84,9 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
 
 def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
     """Make an index of one segment with the vectors and their copies, and save its encoder in the folder."""
+    from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.maintenance import merge
     from hashsearch.elastic.writing import BulkWriter
     from hashsearch.services import connect_cluster
 
@@ -98,10 +100,11 @@ def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
     writer, done = BulkWriter(index.client, index.alias), 0
     for batch in _with_copies(base):
         encoded = encoder.encode(batch)
-        if failures := writer.write((str(done + row), encoded.fields(row)) for row in range(len(batch))):
+        stored = (StoredVectors.from_encoded(encoded, row) for row in range(len(batch)))
+        if failures := writer.write((str(done + row), vectors.fields()) for row, vectors in enumerate(stored)):
             raise StoreError(f"every vector must be taken, {len(failures)} were not, the first: {failures[0].reason}")
         done += len(batch)
-    index.merge()
+    merge(index)
 
 
 def _with_copies(base: Vectors) -> Iterator[Vectors]:

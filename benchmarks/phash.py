@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hashsearch.cli.options import notify, run_reporting_errors, with_settings
-from hashsearch.descriptors.phash import STORED, stored_hash
+from hashsearch.descriptors.phash import STORED
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ImageError, SearchError
 from hashsearch.hashing.binarizers import make_binarizer
@@ -84,7 +84,9 @@ def _hashed(file: Path) -> Codes | None:
 @contextmanager
 def _indexed(settings: Settings, codes: Codes) -> Iterator[ImageIndex]:
     """An index of the hashes, one segment, of vectors that mean nothing; images are named by their row."""
+    from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.maintenance import merge
     from hashsearch.elastic.writing import BulkWriter
     from hashsearch.services import connect_cluster
 
@@ -94,9 +96,10 @@ def _indexed(settings: Settings, codes: Codes) -> Iterator[ImageIndex]:
     index = ImageIndex.create(connect_cluster(settings, notify), NAME, encoder)
     try:
         encoded = encoder.encode(vectors)
-        documents = ((str(row), {**encoded.fields(row), **stored_hash(codes[row])}) for row in range(len(codes)))
+        stored = (StoredVectors.from_encoded(encoded, row, code.tobytes().hex()) for row, code in enumerate(codes))
+        documents = ((str(row), vectors.fields()) for row, vectors in enumerate(stored))
         BulkWriter(index.client, index.alias).write(documents)
-        index.merge()
+        merge(index)
         yield index
     finally:
         index.client.indices.delete(index=",".join(index.indices))

@@ -43,7 +43,8 @@ def main(
     settings: Settings, folder: Path, embedder: str, weights: str | None, images: int, documents: int, rounds: int
 ) -> None:
     """Print both parts."""
-    from hashsearch.catalog.reading import Catalog, sample_sources
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_sources
     from hashsearch.embedders import load
     from hashsearch.embedders.bulk import embed_sources
     from hashsearch.encoder import EmbedderSpec, Encoder
@@ -95,7 +96,8 @@ def index_files(client: Elasticsearch, encoder: Encoder, sources: list[str]) -> 
     """Images a second of the whole job on these files, its end included: all are findable."""
     from hashsearch.catalog.reading import Catalog
     from hashsearch.elastic.writing import BulkWriter
-    from hashsearch.indexing.pipeline import Indexer, index_catalog
+    from hashsearch.indexing.pipeline import Indexer
+    from hashsearch.indexing.runs import index_catalog
 
     index = fresh_index(client, encoder)
     with tempfile.TemporaryDirectory() as folder:
@@ -158,10 +160,13 @@ def encode_and_write(client: Elasticsearch, encoder: Encoder, vectors: np.ndarra
 
 def documents_of(encoder: Encoder, vectors: np.ndarray, start: int) -> list[tuple[str, dict[str, object]]]:
     """Documents of a batch of vectors."""
+    from hashsearch.elastic.document import StoredVectors
+
     encoded = encoder.encode(vectors)
+    stored = [StoredVectors.from_encoded(encoded, row).fields() for row in range(len(vectors))]
     return [
-        (f"image-{start + row}", {**encoded.fields(row), "uri": f"image-{start + row}.jpg", "phash": "00" * 8})
-        for row in range(len(vectors))
+        (f"image-{row}", {**fields, "uri": f"image-{row}.jpg", "phash": "00" * 8})
+        for row, fields in enumerate(stored, start)
     ]
 
 

@@ -113,7 +113,9 @@ def _fitted(base: Vectors, bits: int) -> Encoder:
 
 def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageIndex:
     """The kept index, if it is of the same encoder and as many vectors, else a new one of one segment."""
+    from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.maintenance import merge
     from hashsearch.elastic.writing import BulkWriter
 
     try:
@@ -127,10 +129,11 @@ def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageInde
     writer, began, done = BulkWriter(client, index.alias), time.perf_counter(), 0
     for batch in _batches(base):
         encoded = encoder.encode(batch)
-        if failures := writer.write((str(done + row), encoded.fields(row)) for row in range(len(batch))):
+        stored = (StoredVectors.from_encoded(encoded, row) for row in range(len(batch)))
+        if failures := writer.write((str(done + row), vectors.fields()) for row, vectors in enumerate(stored)):
             raise StoreError(f"every vector must be taken, {len(failures)} were not, the first: {failures[0].reason}")
         done += len(batch)
-    index.merge()
+    merge(index)
     notify(f"{done} vectors indexed and merged in {time.perf_counter() - began:.0f} s")
     return index
 

@@ -65,6 +65,7 @@ def main(settings: Settings, vectors: Path, count: int, queries: int) -> None:
 
 
 def _measured(client: Elasticsearch, encoder: Encoder, base: Vectors, asked: Vectors, truth: Vectors) -> str:
+    from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.elastic.writing import BulkWriter
 
@@ -73,7 +74,8 @@ def _measured(client: Elasticsearch, encoder: Encoder, base: Vectors, asked: Vec
         began = time.perf_counter()
         for start in range(0, len(base), 1000):
             encoded = encoder.encode(base[start : start + 1000])
-            documents = ((str(start + row), encoded.fields(row)) for row in range(len(encoded.codes)))
+            stored = (StoredVectors.from_encoded(encoded, row) for row in range(len(encoded.codes)))
+            documents = ((str(start + row), vectors.fields()) for row, vectors in enumerate(stored))
             assert BulkWriter(client, index.alias).write(documents) == []
         client.indices.forcemerge(index=index.alias, max_num_segments=1)
         index.refresh()

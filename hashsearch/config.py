@@ -10,6 +10,7 @@ from typing import Any
 
 from hashsearch.errors import ConfigError
 from hashsearch.images.decoding import DEFAULT, Limits
+from hashsearch.images.sources import ImageReader
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
@@ -119,3 +120,8 @@ class Settings:
     def limits(self) -> Limits:
         """What one image may cost."""
         return Limits(self.max_bytes, self.max_pixels)
+
+    @property
+    def image_reader(self) -> ImageReader:
+        """Reads images within the limits, and fetches none from private addresses."""
+        return ImageReader(self.limits)

@@ -1,8 +1,8 @@
-"""The encoder: embedder, binarizer, sub-codes and re-rank vectors as one thing with one fingerprint.
+"""The encoder: embedder, binarizer, sub-codes and re-rank vectors as one unit with one fingerprint.
 
-An index is readable only with the encoder that wrote it, so the encoder is saved as one folder that holds all of it:
-`manifest.json`, `learned.npz`, and the embedder's weights unless they ship with the package. The fingerprint is a hash
-over everything that changes a stored code or vector; the index pins it.
+Only the encoder that wrote an index can read it. It is saved as one folder with `manifest.json`, `learned.npz` and the
+embedder's weights, unless these ship with the package. The fingerprint is a hash of everything that affects a stored
+code or vector; an index is pinned to it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,42 +24,39 @@ from numpy.typing import NDArray
 from hashsearch.embedders import BUNDLED, Embedder
 from hashsearch.embedders import load as load_embedder
 from hashsearch.errors import EncoderError, HashingError
+from hashsearch.files import atomic_folder
 from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.hashing.bits import Codes
-from hashsearch.hashing.rerank_vectors import RerankVectors, as_json
+from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
 from hashsearch.hashing.vectors import Labels, Vectors, check_labels, is_normalizable, normalised
 
-# Of the folder; a change of what the numbers mean needs a new one. Encoders that store whole embeddings are written as
-# before there was a choice, so that they keep their fingerprint.
+# Format of the folder; changing what the numbers mean needs a new one. Encoders that store whole embeddings still have
+# the first format, so that they keep their fingerprint.
 FORMAT, FORMAT_WITH_RERANK_VECTORS = 1, 2
 _MANIFEST, _LEARNED, _WEIGHTS = "manifest.json", "learned.npz", "weights"
-# What reading a damaged manifest or `.npz` raises; zipfile has a NotImplementedError for a version it does not know.
+# Raised by reading a damaged manifest or `.npz`; NotImplementedError, for unknown zip versions, is a RuntimeError.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, HashingError)
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the index stores of n images.
+    """What the index stores of n images: their vectors.
 
-    Re-rank vectors `(n, rerank_dims) float32 | int8`, codes `(n, bits // 8)`, sub-codes `(n, terms)`.
+    Re-rank vectors `(n, rerank_dims) float32 | int8`, codes `(n, bits // 8) uint8`, sub-codes `(n, terms)`.
     """
 
     rerank_vectors: NDArray[Any]
     codes: Codes
     sub_codes: Terms
 
-    def fields(self, row: int) -> dict[str, Any]:
-        """The document's fields for one image."""
-        return stored_fields(self.rerank_vectors[row], self.codes[row], self.sub_codes[row].tolist())
-
 
 @dataclass(frozen=True)
 class EncodedQuery:
-    """One query: embedding `(dims,)` of length 1, and what is compared with the stored re-rank vectors.
+    """One query: its embedding `(dims,) float32` of length 1 and its re-rank vector `(rerank_dims,) float32 | int8`.
 
-    That is `rerank_vector` `(rerank_dims,) float32 | int8`. `stored_code` is that of an indexed image. Code and margins
-    are made when they are asked for: a search by the graph needs neither, and they take a tenth of its time.
+    `stored_code` is the code if the query is an indexed image. Code and margins are computed on first use: a search by
+    the graph needs neither, and they would take a tenth of its time.
     """
 
     embedding: Vectors
@@ -70,25 +66,25 @@ class EncodedQuery:
 
     @cached_property
     def code(self) -> Codes:
-        """The code `(bits // 8,)`."""
+        """The code `(bits // 8,) uint8`."""
         return np.packbits(self.margins > 0) if self.stored_code is None else self.stored_code
 
     @cached_property
     def margins(self) -> NDArray[np.float32]:
-        """The margin of each bit `(bits,)`; its sign is the bit."""
+        """The margin of each bit `(bits,)`; a bit is 1 if its margin is positive."""
         margins = self.binarizer.margins(self.embedding[np.newaxis])[0]
         if self.stored_code is None:
             return margins
         signs = np.unpackbits(self.stored_code).astype(np.float32) * 2 - 1
-        # A bit that came out the other way lies near zero; its margin's sign is that of the stored code.
+        # The margin of a bit that differs is near zero; it gets the sign of the stored bit.
         return np.abs(margins) * signs
 
 
 @dataclass(frozen=True)
 class EmbedderSpec:
-    """Which network makes the vectors, as the manifest holds it; `weights` is a path, None for bundled ones.
+    """The embedder as the manifest describes it; `weights` is a path, None for bundled weights.
 
-    `classes` are those whose probabilities the vectors are, if they are.
+    `classes` are the names of the components if the vectors are class probabilities.
     """
 
     name: str
@@ -107,15 +103,27 @@ class EmbedderSpec:
         return cls(name, dims, size, digest, embedder.preprocessing, weights, embedder.classes)
 
     def identity(self) -> dict[str, Any]:
-        """All that changes a vector: neither the place of the weights, which differs by machine, nor names."""
+        """All fields that affect a vector: neither the path of the weights, which differs by machine, nor classes."""
         identity = {**asdict(self), "preprocessing": dict(self.preprocessing)}
         del identity["weights"], identity["classes"]
-        plain: dict[str, Any] = json.loads(json.dumps(identity))  # as the manifest gives it back: tuples are lists
+        plain: dict[str, Any] = json.loads(json.dumps(identity))  # as read from the manifest: tuples become lists
         return plain
 
 
 class Encoder:
-    """Images to what the index stores. Made by `Encoder.fit` or `Encoder.load`."""
+    """Images to codes, sub-codes and re-rank vectors. Made by `fit`, `load` or `bundled`.
+
+    Parameters
+    ----------
+    spec : EmbedderSpec
+        The embedder.
+    binarizer : Binarizer
+        The fitted binarizer.
+    sub_codes : Blocks or Cells
+        The fitted sub-codes.
+    rerank_vectors : RerankVectors, optional
+        How embeddings are stored for re-ranking; default: as they are.
+    """
 
     def __init__(
         self,
@@ -139,9 +147,32 @@ class Encoder:
         rerank_vectors: RerankVectors | None = None,
         labels: Labels | None = None,
     ) -> Encoder:
-        """An encoder learned from a sample of embeddings `(n, dims)`, less those without a direction.
+        """Fit an encoder to a sample of embeddings.
 
-        `labels (n,)` are their classes, for a binarizer that learns from them.
+        Parameters
+        ----------
+        spec : EmbedderSpec
+            The embedder that made the embeddings.
+        embeddings : ndarray of shape (n, dims), float32
+            The sample. Zero vectors and vectors with NaN or infinity are left out.
+        binarizer : Binarizer
+            The binarizer to fit.
+        sub_codes : Blocks or Cells
+            The sub-codes to fit.
+        rerank_vectors : RerankVectors, optional
+            How embeddings are stored for re-ranking; default: as they are.
+        labels : sequence of n, optional
+            Classes of the embeddings, for a binarizer that learns from them.
+
+        Returns
+        -------
+        Encoder
+            The fitted encoder.
+
+        Raises
+        ------
+        HashingError
+            The embeddings have another shape, are too few, or do not fit to the labels or the parameters.
         """
         usable = is_normalizable(embeddings)
         if labels is not None:
@@ -155,19 +186,19 @@ class Encoder:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """The network, loaded when first used; EncoderError when its weights are not those of the manifest."""
+        """The embedder, loaded on first use; EncoderError if its weights are not those of the manifest."""
         embedder = load_embedder(self.spec.name, self.spec.weights, self.spec.preprocessing)
         if EmbedderSpec.of(embedder).identity() != self.spec.identity():
             raise EncoderError(
-                f"the encoder was fitted on '{self.spec.name}' with weights {self.spec.digest[:16]}, "
-                f"but those found are {embedder.digest[:16]} or are prepared differently: "
-                f"{embedder.preprocessing} instead of {dict(self.spec.preprocessing)}"
+                f"the encoder was fitted to '{self.spec.name}' with weights {self.spec.digest[:16]} and preprocessing "
+                f"{dict(self.spec.preprocessing)}, got weights {embedder.digest[:16]} and preprocessing "
+                f"{dict(embedder.preprocessing)}"
             )
         return embedder
 
     @property
     def bits(self) -> int:
-        """Length of a code."""
+        """Length of a code in bits."""
         return self.binarizer.bits
 
     @property
@@ -182,7 +213,7 @@ class Encoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits over everything that changes a stored code or vector."""
+        """Sixteen hex digits: a hash of everything that affects a stored code or vector."""
         digest = hashlib.sha256(json.dumps(self._manifest(), sort_keys=True).encode())
         for name, array in sorted(self._arrays().items()):
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -190,60 +221,91 @@ class Encoder:
         return digest.hexdigest()[:16]
 
     def encode(self, embeddings: Vectors) -> Encoded:
-        """What the index stores of vectors `(n, dims)` of any length but zero."""
+        """Encode embeddings for the index.
+
+        Parameters
+        ----------
+        embeddings : ndarray of shape (n, dims), float32
+            Embeddings of any length except zero.
+
+        Returns
+        -------
+        Encoded
+            Their re-rank vectors, codes and sub-codes.
+
+        Raises
+        ------
+        EncoderError
+            A vector is zero.
+        HashingError
+            The vectors have another shape, contain NaN or infinity, or lie outside the subspace that the re-rank
+            vectors keep; see `encodable`.
+        """
         embeddings = normalised(embeddings, self.dims)
         codes = self.binarizer.transform(embeddings)
         terms = self.sub_codes.terms(embeddings, codes)
         return Encoded(self.rerank_vectors.transform(embeddings), codes, terms)
 
     def encodable(self, embeddings: Vectors) -> NDArray[np.bool_]:
-        """Which of the vectors `(n, dims)` can be stored and compared by cosine: `(n,) bool`."""
+        """Which of the vectors `(n, dims)` can be encoded: `(n,) bool`."""
         usable = is_normalizable(embeddings)
         usable[usable] = self.rerank_vectors.held(normalised(embeddings[usable], self.dims))
         return usable
 
     def encode_query(self, embedding: Vectors) -> EncodedQuery:
-        """One query from its vector `(dims,)` of any length but zero."""
+        """The query for an embedding `(dims,)` of any length except zero; errors as for `encode`."""
         embedding = normalised(np.asarray(embedding)[np.newaxis], self.dims)
         return EncodedQuery(embedding[0], self.rerank_vectors.transform(embedding)[0], self.binarizer)
 
     def stored_query(self, rerank_vector: NDArray[Any], code: Codes) -> EncodedQuery:
-        """A query by an indexed image, from what is stored of it: `(rerank_dims,)` and `(bits // 8,)`.
+        """The query for an indexed image, from its stored re-rank vector `(rerank_dims,)` and code `(bits // 8,)`.
 
-        Re-rank vector and code are exact. Embedding and margins, which only choose sub-codes, are reconstructed.
+        These two are exact. Embedding and margins, which only select sub-codes, are reconstructed.
         """
         embedding = self.rerank_vectors.reconstruct(rerank_vector[np.newaxis])
         return EncodedQuery(embedding[0], rerank_vector, self.binarizer, code)
 
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Vectors:
-        """Embeddings of RGB images of any size: `(n, dims) float32`, each of length 1."""
+        """Embed RGB images `(height, width, 3) uint8` of any size: `(n, dims) float32`, each of length 1."""
         return self.embedder.embed(images)
 
     def confidences(self, embedding: Vectors) -> dict[str, float]:
-        """The probability of each class, largest first, of a network whose vectors `(dims,)` are such; else none."""
+        """The probability of each class, largest first; empty unless embeddings `(dims,)` are class probabilities."""
         if not self.spec.classes:
             return {}
         shares = embedding / embedding.sum()
-        return {self.spec.classes[place]: float(shares[place]) for place in np.argsort(-shares, kind="stable")}
+        return {self.spec.classes[index]: float(shares[index]) for index in np.argsort(-shares, kind="stable")}
 
     def warm(self) -> None:
-        """Load the network and run it once, so that no thread or first query has to."""
+        """Load the embedder and run it once, so that the first query is as fast as all others."""
         size = self.spec.input_size
         self.embed([np.zeros((size, size, 3), dtype=np.uint8)])
 
     def save(self, folder: Path) -> Path:
-        """Write the folder and return it; it appears whole or not at all. EncoderError when it exists or cannot be."""
+        """Save the encoder as a new folder, completely or not at all.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder; it must not exist.
+
+        Returns
+        -------
+        Path
+            The same folder.
+
+        Raises
+        ------
+        EncoderError
+            The folder exists or cannot be written.
+        """
         if folder.exists():
             raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
-                draft = Path(scratch) / folder.name
-                draft.mkdir()
+            with atomic_folder(folder) as draft:
                 self._write(draft)
-                draft.rename(folder)
         except OSError as error:
-            raise EncoderError(f"the encoder could not be saved in {folder}: {error}") from error
+            raise EncoderError(f"cannot save the encoder in {folder}: {error}") from error
         return folder
 
     def _write(self, folder: Path) -> None:
@@ -260,7 +322,23 @@ class Encoder:
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
-        """The encoder saved in a folder; EncoderError when it is incomplete, changed or of another format."""
+        """Load a saved encoder.
+
+        Parameters
+        ----------
+        folder : Path
+            A folder that `save` wrote.
+
+        Returns
+        -------
+        Encoder
+            The encoder; its embedder is loaded on first use.
+
+        Raises
+        ------
+        EncoderError
+            The folder is incomplete, was changed, or has an unknown format.
+        """
         try:
             manifest = json.loads((folder / _MANIFEST).read_text())
             with np.load(folder / _LEARNED, allow_pickle=False) as saved:
@@ -268,25 +346,23 @@ class Encoder:
             encoder = cls._restore(folder, manifest, arrays)
             fingerprint = encoder.fingerprint
         except _DAMAGE as error:
-            raise EncoderError(f"{folder} is no complete encoder folder: {type(error).__name__}: {error}") from error
+            raise EncoderError(f"{folder} is not a complete encoder folder: {type(error).__name__}: {error}") from error
         if fingerprint != manifest.get("fingerprint"):
             raise EncoderError(
-                f"encoder in {folder} was changed since it was saved: its fingerprint is {fingerprint}, "
-                f"its manifest says {manifest.get('fingerprint')}"
+                f"the encoder in {folder} was changed since it was saved: its fingerprint is {fingerprint}, "
+                f"the manifest has {manifest.get('fingerprint')}"
             )
         return encoder
 
     @classmethod
     def bundled(cls) -> Encoder:
-        """The fitted encoder that ships with the package, of the bundled network."""
+        """The encoder that ships with the package, fitted to the bundled embedder."""
         return cls.load(BUNDLED / "bit-tiny-encoder")
 
     @classmethod
     def _restore(cls, folder: Path, manifest: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Encoder:
         if manifest["format"] not in (FORMAT, FORMAT_WITH_RERANK_VECTORS):
-            raise ValueError(
-                f"its format is {manifest['format']}, this version reads {FORMAT} and {FORMAT_WITH_RERANK_VECTORS}"
-            )
+            raise ValueError(f"the format must be {FORMAT} or {FORMAT_WITH_RERANK_VECTORS}, got {manifest['format']}")
         weights = folder / manifest["weights"] if "weights" in manifest else None
         spec = EmbedderSpec(**manifest["embedder"], weights=weights, classes=tuple(manifest.get("classes", ())))
         binarizer = make_binarizer(manifest["binarizer"]["name"], **manifest["binarizer"]["parameters"])
@@ -314,11 +390,6 @@ class Encoder:
             "rerank_vectors": self.rerank_vectors.arrays(),
         }
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
-
-
-def stored_fields(rerank_vector: NDArray[Any], code: Codes, sub_codes: Sequence[str]) -> dict[str, Any]:
-    """The document's fields for one image: re-rank vector `(rerank_dims,)`, code `(bits // 8,)` and sub-codes."""
-    return {"embedding": as_json(rerank_vector), "code": code.tobytes().hex(), "sub_codes": list(sub_codes)}
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:

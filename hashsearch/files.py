@@ -37,13 +37,14 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any
 
 
 @contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path, prefix: str = ".") -> Iterator[Path]:
     """An empty folder to fill that becomes `folder` at the end; after an error there is none.
 
-    `folder` must not exist, or be empty. OSError when it cannot be made.
+    `folder` must not exist, or be empty. The draft is beside it, in a folder whose name starts with `prefix`; a killed
+    process leaves it behind. OSError when it cannot be made.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as scratch:
         draft = Path(scratch) / folder.name
         draft.mkdir()
         yield draft

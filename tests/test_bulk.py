@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from hashsearch import embedders
 from hashsearch.embedders.bulk import BATCH, embed_sources
-from hashsearch.errors import Unreadable
-from hashsearch.images.decoding import Limits, decode
-from hashsearch.images.sources import read_source
+from hashsearch.images.decoding import decode
 
 
 def test_every_source_gets_a_vector_or_an_error(tmp_path: Path) -> None:
@@ -31,13 +28,3 @@ def test_every_source_gets_a_vector_or_an_error(tmp_path: Path) -> None:
     for batch in (first, second):
         images = [decode(Path(source).read_bytes()) for source in batch.sources]
         assert np.allclose(batch.vectors, network.embed(images), atol=1e-5)
-
-
-def test_a_file_is_read_no_further_than_the_limit_needs(tmp_path: Path) -> None:
-    (tmp_path / "big").write_bytes(b"x" * 1000)
-    assert len(read_source(str(tmp_path / "big"), Limits(max_bytes=10))) == 11
-
-
-def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match="nothing-here"):
-        read_source(str(tmp_path / "nothing-here"))

@@ -21,12 +21,14 @@ from hashsearch.descriptors.keypoints import MOST_KEYPOINTS, LocalExtractor
 from hashsearch.descriptors.words import Vocabulary, WordIndex
 from hashsearch.elastic import queries
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.maintenance import add_graph, merge, set_vocabulary
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import SearchError, VocabularyMismatch
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import make_sub_codes
-from hashsearch.indexing.pipeline import Indexer, index_catalog
+from hashsearch.indexing.pipeline import Indexer
+from hashsearch.indexing.runs import index_catalog
 from hashsearch.search.by_keypoints import LocalSearcher, as_table
 
 ALIKE = 4  # three stickers of one design: turned, too many keypoints match those of another sticker
@@ -66,7 +68,7 @@ def name_of(row: int) -> str:
 def run(client: Elasticsearch, name: str, encoder: Encoder, folder: Path, vocabulary: Vocabulary | None) -> ImageIndex:
     """What the job does: open, pin the words, index."""
     fingerprint = vocabulary.fingerprint if vocabulary else None
-    index = ImageIndex.open_or_create(client, name, encoder).with_vocabulary(fingerprint)
+    index = set_vocabulary(ImageIndex.open_or_create(client, name, encoder), fingerprint)
     indexer = Indexer(encoder, index, BulkWriter(client, index.alias), vocabulary=vocabulary)
     index_catalog(Catalog(folder), indexer, folder.parent / "state")
     return ImageIndex.open(client, name, encoder)
@@ -169,8 +171,8 @@ class TestIndexing:
         assert (hit.id, hit.title, hit.verified) == (name_of(1), "new title 1", True)
 
     def test_words_survive_the_making_of_a_graph(self, index: ImageIndex, vocabulary: Vocabulary) -> None:
-        index.merge()
-        graphed = index.with_graph()
+        merge(index)
+        graphed = add_graph(index)
         for row in range(PICTURES):
             assert LocalSearcher(graphed, vocabulary).by_image(picture(row))[0].id == name_of(row)
 
@@ -187,7 +189,7 @@ class TestIndexing:
         assert index.vocabulary is None
         for refused in (
             lambda: LocalSearcher(index, vocabulary),
-            lambda: index.with_vocabulary(vocabulary.fingerprint),
+            lambda: set_vocabulary(index, vocabulary.fingerprint),
         ):
             with pytest.raises(VocabularyMismatch, match="has images without visual words: index them again under"):
                 refused()
@@ -201,7 +203,7 @@ class TestIndexing:
         with pytest.raises(VocabularyMismatch, match=f"{said} with it, but the one in use is {other.fingerprint}"):
             LocalSearcher(index, other)
         with pytest.raises(VocabularyMismatch, match=f"{said} with it, but none was given"):
-            index.with_vocabulary(None)
+            set_vocabulary(index, None)
 
     def test_the_indexer_proves_the_vocabulary(self, index: ImageIndex, encoder: Encoder, folder: Path) -> None:
         indexer = Indexer(encoder, index, BulkWriter(index.client, index.alias))
@@ -228,7 +230,7 @@ def test_indices_of_two_vocabularies_behind_one_alias_are_refused(
     client: Elasticsearch, two_indices: tuple[str, str], encoder: Encoder, vocabulary: Vocabulary
 ) -> None:
     one, other = (ImageIndex.create(client, name, encoder) for name in two_indices)
-    one.with_vocabulary(vocabulary.fingerprint)
+    set_vocabulary(one, vocabulary.fingerprint)
     client.indices.put_alias(index=other.indices[0], name=one.alias)
     with pytest.raises(VocabularyMismatch):
         ImageIndex.open(client, two_indices[0], encoder)

@@ -14,9 +14,11 @@ from PIL import Image
 from support.indices import documents_of, filled, fresh_index_name, older
 from support.vectors import clustered, flipped, random_codes, toy_encoder
 
-from hashsearch.descriptors.phash import STORED, TURNS, stored_hash
+from hashsearch.descriptors.phash import STORED, TURNS
 from hashsearch.elastic import queries
+from hashsearch.elastic.document import hash_fields
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.maintenance import add_fields
 from hashsearch.elastic.queries import MAX_CANDIDATES
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.errors import ImageNotFound, SearchError
@@ -66,7 +68,7 @@ def near(radius: int) -> set[int]:
 
 TEXTS: list[dict[str, Any]] = [
     {
-        **stored_hash(code),
+        **hash_fields(code),
         "title": f"Mug {row}",
         "category": ("mugs", "pens")[row % 2],
         "attributes": {"third": row % 3},
@@ -161,7 +163,7 @@ class TestWithinARadius:
     def test_more_than_one_answer_holds(self, client: Elasticsearch, fresh_name: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER)
         (vector,) = documents_of(ENCODER, VECTORS[:1])
-        same = {**vector[1], **stored_hash(HASH)}
+        same = {**vector[1], **hash_fields(HASH)}
         BulkWriter(client, index.alias).write((f"{row}", same) for row in range(MAX_CANDIDATES))
         index.refresh()
         with pytest.raises(SearchError, match="10000 or more images lie within radius 3: ask for a smaller one"):
@@ -174,7 +176,7 @@ class TestTurned:
         """An index of other pictures, and of the query in every turn, under the turn's name."""
         pictures = {f"other {seed}": picture(seed) for seed in range(1, 40)}
         pictures |= {turn: turned(QUERY, turn) for turn in TURNS}
-        hashes = [stored_hash(code) for code in STORED.hash(list(pictures.values()))]
+        hashes = [hash_fields(code) for code in STORED.hash(list(pictures.values()))]
         index = ImageIndex.create(client, fresh_name, ENCODER)
         documents = documents_of(ENCODER, VECTORS[: len(pictures)], hashes)
         written = [(image_id, fields) for image_id, (_, fields) in zip(pictures, documents, strict=True)]
@@ -219,7 +221,7 @@ class TestAnOlderIndex:
         searcher = PerceptualSearcher(index, ALWAYS_BLOCKS)
         inside = near(16)
         assert rows(searcher.within_radius(QUERY, 16)) == {row for row in inside if row % 2 == 0}
-        index.add_fields()
+        add_fields(index)
         assert writer.write(documents[1::2]) == []
         index.refresh()
         assert rows(searcher.within_radius(QUERY, 16)) == inside

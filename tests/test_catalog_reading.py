@@ -1,4 +1,4 @@
-"""Catalogs of every kind to entries; what is no entry is told, what is no catalog is refused."""
+"""Catalogs of every format to entries; rows that cannot be entries, and files that are not catalogs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hashsearch.catalog.reading import BadEntry, Catalog, Entry, sample_labelled, sample_sources
+from hashsearch.catalog.reading import BadEntry, Catalog, Entry
 from hashsearch.errors import CatalogError, ConfigError
 
 Write = Callable[..., Catalog]
@@ -72,7 +72,7 @@ class TestFolder:
         (folder / "folder.png").mkdir()
         return folder
 
-    def test_its_images_in_order_by_path(self, folder: Path) -> None:
+    def test_the_images_of_a_folder_come_in_order_by_path(self, folder: Path) -> None:
         assert list(Catalog(folder)) == [
             Entry("a.png", str(folder / "a.png"), "a"),
             Entry("b_red-mug.JPG", str(folder / "b_red-mug.JPG"), "b red mug"),
@@ -91,7 +91,7 @@ class TestFolder:
         assert "must be UTF-8" in entry.reason
         assert entry.id == "caf\udce9.png"
 
-    def test_links_in_a_circle_end(self, folder: Path) -> None:
+    def test_links_in_a_circle_are_not_followed_for_ever(self, folder: Path) -> None:
         (folder / "mugs" / "up").symlink_to(folder)
         (folder / "itself.png").symlink_to(folder / "itself.png")
         (folder / "gone.png").symlink_to(folder / "nowhere.png")
@@ -139,7 +139,7 @@ LINES += "\n\n" + json.dumps(
         ("c.ndjson.gz", LINES),
     ],
 )
-def test_every_kind_of_file_gives_the_same_entries(write: Write, name: str, content: str) -> None:
+def test_every_format_gives_the_same_entries(write: Write, name: str, content: str) -> None:
     catalog = write(name, content)
     assert list(catalog) == ROWS
     assert list(catalog) == ROWS, "a catalog can be read again"
@@ -161,7 +161,7 @@ def test_parquet_gives_the_same_entries(tmp_path: Path) -> None:
 
 
 class TestParquet:
-    def test_more_rows_than_a_batch(self, tmp_path: Path) -> None:
+    def test_more_rows_than_a_batch_are_read(self, tmp_path: Path) -> None:
         numbers = [str(number) for number in range(2500)]
         catalog = parquet(tmp_path / "c.parquet", id=numbers, path=numbers)
         assert [entry.id for entry in catalog] == numbers
@@ -188,16 +188,16 @@ class TestParquet:
         }
         assert json.loads(json.dumps(attributes)) == attributes
 
-    def test_nan_is_no_value(self, tmp_path: Path) -> None:
+    def test_nan_is_an_empty_value(self, tmp_path: Path) -> None:
         nan = float("nan")
         catalog = parquet(tmp_path / "c.parquet", id=["1"], path=["1.jpg"], weight=[nan], title=[nan], category=[nan])
         entry = good(catalog)
         assert (entry.title, entry.category, entry.attributes) == (None, None, {})
 
-    def test_nan_is_no_id(self, tmp_path: Path) -> None:
+    def test_nan_is_not_an_id(self, tmp_path: Path) -> None:
         assert "must have an id" in bad(parquet(tmp_path / "c.parquet", id=[float("nan")], path=["1.jpg"])).reason
 
-    def test_a_broken_file_is_no_catalog(self, write: Write) -> None:
+    def test_a_broken_file_is_refused(self, write: Write) -> None:
         pytest.importorskip("pyarrow", reason="Parquet catalogs need pyarrow")
         for content in (b"", b"PAR1", b"PAR1 and something else PAR1"):
             with pytest.raises(CatalogError, match=r"broken\.parquet' cannot be read"):
@@ -205,7 +205,7 @@ class TestParquet:
 
 
 class TestColumns:
-    def test_usual_names(self, write: Write) -> None:
+    def test_columns_of_usual_names_are_recognised(self, write: Write) -> None:
         assert only(write("c.csv", "sku,image_url,name\n7,http://x/7.jpg,Pen\n")) == Entry("7", "http://x/7.jpg", "Pen")
 
     def test_the_first_usual_name_with_a_value_counts(self, write: Write) -> None:
@@ -213,7 +213,7 @@ class TestColumns:
         assert entry.source == "/a.jpg"
         assert entry.attributes == {"url": "http://x/a.jpg"}
 
-    def test_mapped_columns(self, write: Write) -> None:
+    def test_mapped_columns_are_used(self, write: Write) -> None:
         columns = {"id": "number", "image": "photo", "title": "text", "category": "kind"}
         catalog = write("c.csv", "number,photo,text,kind,id\n7,/7.jpg,Pen,pens,old\n", columns)
         assert only(catalog) == Entry("7", "/7.jpg", "Pen", "pens", {"id": "old"})
@@ -230,15 +230,15 @@ class TestColumns:
 
 
 class TestAttributes:
-    def test_nested_ones_stay_nested(self, write: Write) -> None:
+    def test_nested_attributes_stay_nested(self, write: Write) -> None:
         line = {"id": "1", "path": "/1.jpg", "attributes": {"size": {"w": 3}}, "tags": ["a"], "none": None, "empty": ""}
         assert good(write("c.jsonl", json.dumps(line))).attributes == {"size": {"w": 3}, "tags": ["a"]}
 
-    def test_a_column_of_that_name_that_holds_none_is_kept_as_one(self, write: Write) -> None:
+    def test_a_text_column_named_attributes_is_an_attribute(self, write: Write) -> None:
         assert good(write("c.csv", "id,path,attributes\n1,/1.jpg,new\n")).attributes == {"attributes": "new"}
 
     @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-    def test_numbers_that_json_does_not_have_are_no_values(self, write: Write, number: str) -> None:
+    def test_numbers_that_json_does_not_have_are_empty_values(self, write: Write, number: str) -> None:
         """Else the entry would differ from what is stored of it at every run."""
         line = f'{{"id": 1, "path": "/1.jpg", "n": {number}, "deep": {{"n": [{number}, 1]}}}}'
         assert good(write("c.jsonl", line)).attributes == {"deep": {"n": [None, 1]}}
@@ -249,21 +249,21 @@ class TestAttributes:
 
 
 class TestBadEntries:
-    def test_no_id(self, write: Write) -> None:
+    def test_a_row_without_id_is_a_bad_entry(self, write: Write) -> None:
         assert bad(write("c.csv", "id,path\n,/1.jpg\n")) == BadEntry(
-            None, "an entry must have an id, in the column 'id' or 'sku'"
+            None, "line 2: an entry must have an id in column 'id' or 'sku'"
         )
 
-    def test_no_path(self, write: Write) -> None:
+    def test_a_row_without_path_is_a_bad_entry(self, write: Write) -> None:
         entry = bad(write("c.csv", "id,photo\n1,\n", {"image": "photo"}))
-        assert entry == BadEntry("1", "an entry must have a path or address, in the column 'photo'")
+        assert entry == BadEntry("1", "line 2: an entry must have a path or address in column 'photo'")
 
-    def test_an_id_that_came_before(self, write: Write) -> None:
+    def test_a_repeated_id_is_a_bad_entry(self, write: Write) -> None:
         first, second, third = write(
             "c.jsonl", '{"id": 1, "path": "a"}\n{"id": "1", "path": "b"}\n{"id": 2, "path": "c"}'
         )
         assert (first.id, third.id) == ("1", "2")
-        assert second == BadEntry("1", "an id may stand in the catalog once, this one came before")
+        assert second == BadEntry("1", "line 2: an id may occur only once in a catalog, an earlier row has it")
 
     def test_an_id_is_free_again_when_its_row_was_bad(self, write: Write) -> None:
         first, second = write("c.csv", "id,path\n1,\n1,/1.jpg\n")
@@ -273,19 +273,22 @@ class TestBadEntries:
     def test_ids_are_as_long_as_elasticsearch_takes_them(self, write: Write) -> None:
         longest, longer = "é" * 256, "é" * 256 + "e"
         assert good(write("c.csv", f"id,path\n{longest},/1.jpg\n")).id == longest
-        assert bad(write("c.csv", f"id,path\n{longer},/1.jpg\n")).reason == "an id may have at most 512 bytes, got 513"
+        reason = bad(write("c.csv", f"id,path\n{longer},/1.jpg\n")).reason
+        assert reason == "line 2: an id may have at most 512 bytes, got 513"
 
     @pytest.mark.parametrize("row", [b"caf\xe9,/1.jpg,a", b"1,/caf\xe9.jpg,a", b"1,/1.jpg,caf\xe9"])
-    def test_bytes_that_are_not_utf8(self, write: Write, row: bytes) -> None:
+    def test_a_row_that_is_not_utf8_is_a_bad_entry(self, write: Write, row: bytes) -> None:
         entry = bad(write("c.csv", b"id,path,colour\n" + row + b"\n"))
         assert "must be UTF-8" in entry.reason
         assert entry.id == row.split(b",")[0].decode("utf-8", "surrogateescape")
 
-    @pytest.mark.parametrize("row", ["1", "1,/1.jpg,red,more"])
-    def test_rows_with_fewer_or_more_fields_than_the_header(self, write: Write, row: str) -> None:
+    @pytest.mark.parametrize(("row", "fields"), [("1", 1), ("1,/1.jpg,red,more", 4)])
+    def test_a_row_with_fewer_or_more_fields_than_the_header_is_a_bad_entry(
+        self, write: Write, row: str, fields: int
+    ) -> None:
         first, second = write("c.csv", f"id,path,colour\n{row}\n2,/2.jpg,blue\n")
-        assert isinstance(first, BadEntry)
-        assert "as many fields as the header: ['1'" in first.reason
+        rule = "line 2 must have as many fields as the header, which has 3"
+        assert first == BadEntry(None, f"{rule}, got {fields}")
         assert second.id == "2"
 
     @pytest.mark.parametrize(
@@ -300,49 +303,49 @@ class TestBadEntries:
             '{"id": "\\ud800", "path": "/1.jpg"}',
         ],
     )
-    def test_lines_that_are_no_json_objects(self, write: Write, line: str) -> None:
+    def test_a_line_that_is_not_a_json_object_is_a_bad_entry(self, write: Write, line: str) -> None:
         content = f'{line}\n{{"id": 2, "path": "/2.jpg"}}'.encode("utf-8", "surrogateescape")
         first, second = write("c.jsonl", content)
         assert isinstance(first, BadEntry)
         assert second.id == "2"
 
     @pytest.mark.parametrize("number", [1 << 64, -(1 << 63) - 1])
-    def test_numbers_too_large_to_be_written(self, write: Write, number: int) -> None:
+    def test_numbers_too_large_for_json_make_a_bad_entry(self, write: Write, number: int) -> None:
         """They must not stop a run when it comes to writing them."""
         entry = bad(write("c.jsonl", json.dumps({"id": 1, "path": "/1.jpg", "deep": {"n": [number]}})))
         assert "64-bit numbers" in entry.reason
 
-    def test_attributes_too_deep_to_be_written(self, write: Write) -> None:
+    def test_attributes_nested_too_deeply_make_a_bad_entry(self, write: Write) -> None:
         line = '{"id": 1, "path": "/1.jpg", "deep": ' + "[" * 300 + "]" * 300 + "}"
-        assert "not too deep" in bad(write("c.jsonl", line)).reason
+        assert "not nested too deeply" in bad(write("c.jsonl", line)).reason
 
-    def test_they_are_counted(self, write: Write) -> None:
+    def test_bad_entries_are_counted(self, write: Write) -> None:
         catalog = write("c.csv", "id,path\n1,/1.jpg\n1,/1.jpg\n,\n2\n3,/3.jpg\n")
         assert catalog.total == len(list(catalog)) == 5
 
 
 class TestNoCatalog:
-    def test_there_is_none(self, tmp_path: Path) -> None:
+    def test_a_missing_catalog_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(CatalogError, match="there is no catalog at"):
             Catalog(tmp_path / "missing.csv")
 
     @pytest.mark.parametrize("name", ["c.xlsx", "c", "c.csv.zip", "c.gz"])
-    def test_another_kind_of_file(self, write: Write, name: str) -> None:
+    def test_a_file_of_another_format_is_refused(self, write: Write, name: str) -> None:
         with pytest.raises(CatalogError, match=rf"a catalog is a folder, \.csv, .*got '{name}'"):
             list(write(name, TEXT))
 
-    def test_a_gzip_file_that_ends_early(self, write: Write, tmp_path: Path) -> None:
+    def test_a_gzip_file_that_ends_early_is_refused(self, write: Write, tmp_path: Path) -> None:
         path = write("c.csv.gz", TEXT * 50).path
         path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(CatalogError, match="cannot be read"):
             list(Catalog(path))
 
-    def test_a_gzip_file_that_is_none(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_gzip_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "c.csv.gz").write_text(TEXT)
         with pytest.raises(CatalogError, match="cannot be read"):
             list(Catalog(tmp_path / "c.csv.gz"))
 
-    def test_a_damaged_gzip_file(self, write: Write) -> None:
+    def test_a_damaged_gzip_file_is_refused(self, write: Write) -> None:
         path = write("c.csv.gz", TEXT * 50).path
         whole = path.read_bytes()
         for place in range(10, len(whole)):
@@ -350,54 +353,34 @@ class TestNoCatalog:
             with pytest.raises(CatalogError, match="cannot be read"):
                 list(Catalog(path))
 
-    def test_a_quote_that_never_ends(self, write: Write) -> None:
-        with pytest.raises(CatalogError, match="cannot be read"):
+    def test_a_quote_that_is_never_closed_is_refused_with_its_line(self, write: Write) -> None:
+        with pytest.raises(CatalogError, match="cannot be read: line 2: field larger than"):
             list(write("c.csv", 'id,path\n1,"/1.jpg\n' + "2,/2.jpg\n" * 20_000))
 
 
 class TestFingerprint:
     """It must change when the entries before a checkpoint may no longer be the same ones, and not otherwise."""
 
-    def test_of_a_file_it_is_of_its_content(self, write: Write) -> None:
+    def test_the_fingerprint_of_a_file_depends_on_its_content(self, write: Write) -> None:
         assert write("a.csv", TEXT).fingerprint == write("b.csv", TEXT).fingerprint
         assert write("a.csv", TEXT).fingerprint != write("a.csv", TEXT.replace("9.50", "9.51")).fingerprint
 
-    def test_it_is_also_of_the_columns(self, write: Write) -> None:
+    def test_the_fingerprint_depends_on_the_columns(self, write: Write) -> None:
         mapped = [write("a.csv", TEXT, columns).fingerprint for columns in ({}, {"title": "colour"}, {"title": "path"})]
         assert len(set(mapped)) == 3
         either = [{"id": "id", "image": "path"}, {"image": "path", "id": "id"}]
         assert len({write("a.csv", TEXT, columns).fingerprint for columns in either}) == 1
 
-    def test_of_a_folder_it_is_of_the_names(self, tmp_path: Path) -> None:
+    def test_the_fingerprint_of_a_folder_depends_on_the_file_names(self, tmp_path: Path) -> None:
         def fingerprint() -> str:
             return Catalog(tmp_path).fingerprint
 
         empty = fingerprint()
         (tmp_path / "a.png").write_bytes(b"")
-        one = fingerprint()
+        with_picture = fingerprint()
         (tmp_path / "a.png").write_bytes(b"other")
         (tmp_path / "notes.txt").write_bytes(b"")
-        assert fingerprint() == one != empty
+        assert fingerprint() == with_picture != empty
         (tmp_path / "sub").mkdir()
         (tmp_path / "a.png").rename(tmp_path / "sub" / "a.png")
-        assert fingerprint() not in (one, empty)
-
-
-class TestSampling:
-    def test_as_many_as_asked_in_order_by_seed(self, write: Write) -> None:
-        catalog = write("c.csv", "id,path\n" + "".join(f"{n},/{n:03}.jpg\n" for n in range(100)))
-        first, again, other = (sample_sources([catalog], 10, seed) for seed in (1, 1, 2))
-        assert first == again == sorted(first)
-        assert len(set(first)) == 10
-        assert first != other
-
-    def test_each_with_its_category(self, write: Write) -> None:
-        catalog = write("c.csv", "id,path,category\na,/a.jpg,mugs\nb,/b.jpg,\n")
-        assert sample_labelled([catalog], 10, 0) == [("/a.jpg", "mugs"), ("/b.jpg", None)]
-
-    def test_all_if_there_are_fewer(self, write: Write) -> None:
-        assert sample_sources([write("c.csv", TEXT)], 10, 0) == [row.source for row in ROWS]
-
-    def test_nothing_to_take_from(self, write: Write) -> None:
-        with pytest.raises(CatalogError, match="there are no images in "):
-            sample_sources([write("c.csv", "id,path\n")], 10, 0)
+        assert fingerprint() not in (with_picture, empty)

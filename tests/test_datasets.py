@@ -139,7 +139,7 @@ class TestLists:
         with pytest.raises(EvaluationError, match=r"there is no '.*/dev\.txt'"):
             read_data("shop", shop, "lists", base="dev")
         (shop / "train.txt").write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(EvaluationError, match=r"train\.txt' must be readable"):
+        with pytest.raises(EvaluationError, match=r"train\.txt' cannot be read: it must be UTF-8 text, got byte 0xff"):
             read_data("shop", shop, "lists")
 
     @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ class TestLists:
             ({"label_names": ["classes.csv", 1, 9]}, "every row with both"),
             ({"label_names": ["classes.csv", "ID", "Name"]}, "every row with both"),
             ({"label_names": ["classes.csv"]}, "every row with both"),
-            ({"product_names": ["labels.csv", 1, 0]}, r"labels\.csv' must be readable"),
+            ({"product_names": ["labels.csv", 1, 0]}, r"labels\.csv' cannot be read"),
         ],
     )
     def test_options_that_do_not_fit_are_named(self, shop: Path, options: dict[str, Any], told: str) -> None:

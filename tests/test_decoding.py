@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import resource
 import struct
 import warnings
@@ -55,36 +56,36 @@ def assert_quarters(data: bytes, tolerance: int = 0) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_formats(form: str) -> None:
+def test_every_format_is_decoded(form: str) -> None:
     assert_quarters(encode(quarters(), form), tolerance=4 if form in ("JPEG", "WEBP") else 0)
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP"])
-def test_palettes(form: str) -> None:
+def test_palettes_are_decoded(form: str) -> None:
     assert_quarters(encode(quarters().quantize(4), form))
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_opaque_alpha(form: str) -> None:
+def test_opaque_alpha_changes_nothing(form: str) -> None:
     assert_quarters(encode(quarters().convert("RGBA"), form))
 
 
 @pytest.mark.parametrize("form", ["JPEG", "TIFF"])
-def test_cmyk(form: str) -> None:
+def test_cmyk_is_decoded(form: str) -> None:
     assert_quarters(encode(quarters().convert("CMYK"), form), tolerance=6)
 
 
-def test_ycbcr_tiff() -> None:
+def test_ycbcr_tiff_is_decoded() -> None:
     assert_quarters(encode(quarters().convert("YCbCr"), "TIFF", compression="jpeg", quality=95), tolerance=6)
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
-def test_tiff_compressions(compression: str) -> None:
+def test_tiff_compressions_are_decoded(compression: str) -> None:
     assert_quarters(encode(quarters(), "TIFF", compression=compression))
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP", "GIF"])
-def test_one_bit(form: str) -> None:
+def test_one_bit_images_are_decoded(form: str) -> None:
     picture = Image.new("1", (16, 8), 0)
     picture.paste(1, (8, 0, 16, 8))
     image = decode(encode(picture, form))
@@ -92,14 +93,14 @@ def test_one_bit(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_grey(form: str) -> None:
+def test_grey_is_decoded(form: str) -> None:
     image = decode(encode(Image.new("L", (9, 7), 77), form))
     assert image.shape == (7, 9, 3)
     assert np.abs(image.astype(int) - 77).max() <= 2
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF"])
-def test_alpha_is_laid_on_white(form: str) -> None:
+def test_alpha_is_blended_with_white(form: str) -> None:
     picture = Image.new("RGBA", (30, 10), (255, 0, 0, 255))
     picture.paste((0, 0, 255, 0), (10, 0, 20, 10))
     picture.paste((0, 0, 0, 128), (20, 0, 30, 10))
@@ -108,13 +109,13 @@ def test_alpha_is_laid_on_white(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_grey_with_alpha(form: str) -> None:
+def test_grey_with_alpha_is_blended_with_white(form: str) -> None:
     picture = Image.merge("LA", [Image.new("L", (4, 4), 0), Image.new("L", (4, 4), 0)])
     assert (decode(encode(picture, form)) == 255).all()
 
 
 @pytest.mark.parametrize("form", ["PNG", "GIF"])
-def test_palette_with_a_transparent_colour(form: str) -> None:
+def test_a_transparent_palette_colour_is_white(form: str) -> None:
     picture = Image.new("P", (20, 10), 0)
     picture.putpalette([0, 0, 0, 0, 255, 0])
     picture.paste(1, (10, 0, 20, 10))
@@ -122,7 +123,7 @@ def test_palette_with_a_transparent_colour(form: str) -> None:
     assert (image[:, :10] == 255).all() and (image[:, 10:] == GREEN).all()
 
 
-def test_palette_with_alpha_per_colour() -> None:
+def test_palette_colours_with_alpha_are_blended_with_white() -> None:
     picture = Image.new("P", (2, 1), 0)
     picture.putpalette([0, 0, 0, 0, 255, 0])
     picture.putpixel((1, 0), 1)
@@ -130,7 +131,7 @@ def test_palette_with_alpha_per_colour() -> None:
 
 
 @pytest.mark.parametrize(("mode", "colour"), [("RGB", RED), ("L", 0)])
-def test_colour_key(mode: str, colour: float | tuple[float, ...]) -> None:
+def test_a_transparent_colour_key_is_white(mode: str, colour: float | tuple[float, ...]) -> None:
     assert (decode(encode(Image.new(mode, (3, 3), colour), "PNG", transparency=colour)) == 255).all()
 
 
@@ -143,28 +144,28 @@ def test_sixteen_bit_grey_keeps_its_scale(form: str) -> None:
     assert (image == (RAMP // 257)[:, :, None]).all()
 
 
-def test_big_endian_sixteen_bit_tiff() -> None:
+def test_big_endian_sixteen_bit_tiff_is_decoded() -> None:
     assert (decode(tiff(RAMP.astype(">u2").tobytes(), 16, 16, bits=16, order=">")) == (RAMP // 257)[:, :, None]).all()
 
 
 @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0, 1e6])
-def test_float_tiff(white: float) -> None:
+def test_float_tiff_is_scaled(white: float) -> None:
     levels = (np.arange(256, dtype=np.float32) * (white / 255)).reshape(16, 16)
     assert (decode(encode(Image.fromarray(levels), "TIFF")) == (RAMP // 257)[:, :, None]).all()
 
 
 @pytest.mark.parametrize("factor", [1, 257, 65537])
-def test_integer_tiff(factor: int) -> None:
+def test_integer_tiff_is_scaled(factor: int) -> None:
     levels = (np.arange(256, dtype=np.int32) * factor).reshape(16, 16)
     assert (decode(encode(Image.fromarray(levels), "TIFF")) == (RAMP // 257)[:, :, None]).all()
 
 
-def test_float_tiff_with_numbers_that_are_none() -> None:
+def test_float_tiff_with_nan_and_infinity_is_decoded() -> None:
     levels = np.array([[np.nan, np.inf], [-3.0, 1.0]], dtype=np.float32)
     assert decode(encode(Image.fromarray(levels), "TIFF"))[:, :, 0].tolist() == [[0, 0], [0, 255]]
 
 
-def test_sixteen_bit_colour_png() -> None:
+def test_sixteen_bit_colour_png_is_decoded() -> None:
     row = b"\0" + struct.pack(">6H", 65535, 0, 0x8080, 0x1234, 65535, 0)
     assert decode(png(2, 1, row, bits=16)).tolist() == [[[255, 0, 128], [18, 255, 0]]]
 
@@ -181,25 +182,25 @@ def test_all_eight_orientations_give_the_same_image(form: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damaged_exif_is_no_reason_to_refuse() -> None:
+def test_damaged_exif_is_ignored() -> None:
     data = encode(quarters(), "JPEG")
     damaged = b"Exif\0\0MM\0*\xff\xff\xff\xff"
     assert_quarters(data[:2] + b"\xff\xe1" + struct.pack(">H", len(damaged) + 2) + damaged + data[2:], tolerance=4)
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF"])
-def test_first_frame(form: str) -> None:
+def test_the_first_frame_is_decoded(form: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN)]
     options = {"lossless": True} if form == "WEBP" else {}
     assert (decode(encode(frames[0], form, save_all=True, append_images=frames[1:], **options)) == RED).all()
 
 
-def test_the_array_cannot_be_written_by_mistake() -> None:
+def test_the_array_is_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
         decode(encode(quarters(), "PNG"))[0, 0] = 0
 
 
-def test_no_bytes() -> None:
+def test_no_bytes_are_refused() -> None:
     with pytest.raises(EmptyImage, match="at least one byte"):
         decode(b"")
 
@@ -217,17 +218,17 @@ def test_no_bytes() -> None:
         b"GIF",
     ],
 )
-def test_not_an_image(data: bytes) -> None:
+def test_data_that_is_not_an_image_is_refused(data: bytes) -> None:
     with pytest.raises(NotAnImage, match="one of JPEG, PNG, WebP, GIF, BMP, TIFF, got"):
         decode(data)
 
 
-def test_an_image_of_another_format() -> None:
+def test_an_image_of_another_format_is_refused() -> None:
     with pytest.raises(NotAnImage):
         decode(encode(quarters(), "PPM"))
 
 
-def test_content_that_is_an_image_and_something_else() -> None:
+def test_only_the_beginning_decides_what_a_file_is() -> None:
     """A page behind the picture's end changes nothing; a picture behind a page is a page."""
     data, page = encode(quarters(), "PNG"), b"<html><script>alert(1)</script></html>"
     assert_quarters(data + page)
@@ -235,7 +236,7 @@ def test_content_that_is_an_image_and_something_else() -> None:
         decode(page + data)
 
 
-def test_byte_limit() -> None:
+def test_more_bytes_than_the_limit_are_refused() -> None:
     data = encode(quarters(), "PNG")
     assert_quarters(data + b"\0" * (1000 - len(data)))
     decode(data, Limits(max_bytes=len(data)))
@@ -244,7 +245,7 @@ def test_byte_limit() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_pixel_limit(form: str) -> None:
+def test_more_pixels_than_the_limit_are_refused(form: str) -> None:
     data = encode(quarters(), form)
     decode(data, Limits(max_pixels=48 * 32))
     with pytest.raises(TooManyPixels, match="at most 1535 pixels, got 48 x 32"):
@@ -275,39 +276,49 @@ def test_bombs_are_refused_from_the_header() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
-def test_a_gif_frame_larger_than_its_screen_is_counted() -> None:
+def test_a_gif_frame_larger_than_its_screen_is_counted_in_pixels() -> None:
     with pytest.raises(TooManyPixels):
         decode(gif_claiming(10, 10, frame=(60000, 60000)))
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
-def test_images_without_area(size: tuple[int, int]) -> None:
+def test_images_without_area_are_refused(size: tuple[int, int]) -> None:
     for data in (png(*size, b""), tiff(b"", *size), jpeg_claiming(*size), gif_claiming(*size, frame=size)):
         with pytest.raises(TruncatedImage):
             decode(data)
 
 
 @pytest.mark.parametrize("shape", [(1, 20000), (20000, 1), (1, 1)])
-def test_thin_images(shape: tuple[int, int]) -> None:
+def test_thin_images_are_decoded(shape: tuple[int, int]) -> None:
     image = decode(encode(Image.new("RGB", shape[::-1], RED), "PNG"))
     assert image.shape == (*shape, 3) and (image == RED).all()
     assert (resize_square(image, 8) == RED).all()
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_damaged_image_is_described_in_words_not_as_a_python_error(form: str) -> None:
+    data = encode(quarters(), form)
+    for cut in range(len(data) // 4, len(data) // 2):
+        with pytest.raises(TruncatedImage) as refused:
+            decode(data[:cut])
+        assert re.fullmatch(r"the \w+ image is incomplete or damaged(: .+)?", str(refused.value))
+        assert "Error(" not in str(refused.value)
+
+
 def samples() -> dict[str, bytes]:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
-    found = {form: encode(noise, form) for form in FORMATS}
+    data = {form: encode(noise, form) for form in FORMATS}
     exif = Image.Exif()
     exif[0x0112] = 6
-    found["progressive JPEG with EXIF"] = encode(noise, "JPEG", progressive=True, exif=exif)
-    found["CMYK JPEG"] = encode(noise.convert("CMYK"), "JPEG")
-    found["palette PNG"] = encode(noise.convert("P"), "PNG", transparency=0)
-    found["LZW TIFF"] = encode(noise, "TIFF", compression="tiff_lzw")
-    found["JPEG TIFF"] = encode(noise, "TIFF", compression="jpeg")
+    data["progressive JPEG with EXIF"] = encode(noise, "JPEG", progressive=True, exif=exif)
+    data["CMYK JPEG"] = encode(noise.convert("CMYK"), "JPEG")
+    data["palette PNG"] = encode(noise.convert("P"), "PNG", transparency=0)
+    data["LZW TIFF"] = encode(noise, "TIFF", compression="tiff_lzw")
+    data["JPEG TIFF"] = encode(noise, "TIFF", compression="jpeg")
     header = struct.pack("<IIIIiiHHIIiiII", 0, 0, 62, 40, 8, 8, 1, 8, 1, 0, 0, 0, 2, 0)
-    found["RLE BMP"] = b"BM" + header + b"\1\2\3\0" * 20
-    found["animated WebP"] = encode(noise, "WEBP", save_all=True, append_images=[quarters(40, 40)])
-    return found
+    data["RLE BMP"] = b"BM" + header + b"\1\2\3\0" * 20
+    data["animated WebP"] = encode(noise, "WEBP", save_all=True, append_images=[quarters(40, 40)])
+    return data
 
 
 SAMPLES = samples()
@@ -325,7 +336,7 @@ def outcome(data: bytes) -> str:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SAMPLES)
-def test_cut_off_anywhere(name: str) -> None:
+def test_an_image_cut_off_anywhere_is_refused_or_decoded(name: str) -> None:
     data = SAMPLES[name]
     cuts = [*range(min(len(data), 120)), *range(120, len(data), max(1, len(data) // 500))]
     outcomes = [outcome(data[:cut]) for cut in cuts]
@@ -335,7 +346,7 @@ def test_cut_off_anywhere(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SAMPLES)
-def test_damaged_anywhere(name: str) -> None:
+def test_an_image_damaged_anywhere_is_refused_or_decoded(name: str) -> None:
     chance = random.Random(name)
     data = SAMPLES[name]
     for _ in range(1000):
@@ -347,7 +358,7 @@ def test_damaged_anywhere(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_random_bytes_after_a_known_beginning() -> None:
+def test_random_bytes_after_a_known_beginning_are_refused_or_decoded() -> None:
     chance = random.Random(5)
     for data in SAMPLES.values():
         for _ in range(100):
@@ -401,7 +412,7 @@ COUNTED = np.arange(10 * 20 * 3, dtype=np.uint8).reshape(10, 20, 3)
         ((0.7, 0.7, 0.7000001, 0.7000001), slice(7, 8), slice(14, 15)),
     ],
 )
-def test_crop(box: tuple[float, float, float, float], rows: slice, columns: slice) -> None:
+def test_a_crop_is_the_part_inside_the_box(box: tuple[float, float, float, float], rows: slice, columns: slice) -> None:
     assert np.array_equal(crop(COUNTED, box), COUNTED[rows, columns])
 
 
@@ -430,12 +441,12 @@ def test_crop(box: tuple[float, float, float, float], rows: slice, columns: slic
         {"left": 0},
     ],
 )
-def test_boxes_refused(box: object) -> None:
+def test_boxes_outside_or_malformed_are_refused(box: object) -> None:
     with pytest.raises(InvalidCrop, match=r"a crop .*must.*got"):
         crop(COUNTED, box)  # type: ignore[arg-type]
 
 
-def test_resize_to_a_square() -> None:
+def test_an_image_is_resized_to_a_square() -> None:
     image = np.asarray(quarters(400, 200))
     small = resize_square(image, 64)
     assert small.shape == (64, 64, 3) and small.dtype == np.uint8
@@ -449,7 +460,7 @@ def test_resizing_averages_instead_of_dropping_pixels() -> None:
     assert abs(int(resize_square(stripes, 4).mean()) - 127) <= 2
 
 
-def test_thumbnail() -> None:
+def test_a_thumbnail_is_a_reduced_jpeg() -> None:
     small = decode(thumbnail(np.asarray(quarters(400, 200)), 100))
     assert small.shape == (50, 100, 3)
     assert np.abs(np.subtract(corners(small), (RED, GREEN, BLUE, GREY))).max() < 10

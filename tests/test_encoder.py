@@ -48,14 +48,6 @@ class TestEncode:
         assert encoded.sub_codes.shape == (5, 4)
         assert (encoder.bits, encoder.dims) == (64, DIMS)
 
-    def test_a_documents_fields(self, encoder: Encoder, vectors: Vectors) -> None:
-        encoded = encoder.encode(vectors[:3])
-        fields = encoded.fields(1)
-        assert (fields["embedding"] == encoded.rerank_vectors[1]).all()
-        assert bytes.fromhex(fields["code"]) == encoded.codes[1].tobytes()
-        assert fields["sub_codes"] == list(encoded.sub_codes[1])
-        assert all(type(term) is str for term in fields["sub_codes"])
-
     def test_a_query_is_encoded_as_an_image_is(self, encoder: Encoder, vectors: Vectors) -> None:
         encoded = encoder.encode(vectors[:20])
         for row in range(20):
@@ -353,16 +345,16 @@ class TestDamaged:
     @pytest.mark.parametrize("name", ["manifest.json", "learned.npz"])
     def test_a_missing_file(self, saved: Path, name: str) -> None:
         (saved / name).unlink()
-        self.refused(saved, f"is no complete encoder folder.*{name}")
+        self.refused(saved, f"is not a complete encoder folder.*{name}")
 
     def test_a_missing_folder(self, tmp_path: Path) -> None:
-        self.refused(tmp_path / "nowhere", "is no complete encoder folder")
+        self.refused(tmp_path / "nowhere", "is not a complete encoder folder")
 
     def test_learned_arrays_cut_off_anywhere(self, saved: Path) -> None:
         whole = (saved / "learned.npz").read_bytes()
         for size in range(0, len(whole), 97):
             (saved / "learned.npz").write_bytes(whole[:size])
-            self.refused(saved, "is no complete encoder folder")
+            self.refused(saved, "is not a complete encoder folder")
 
     def test_learned_arrays_with_a_changed_byte_anywhere(self, encoder: Encoder, saved: Path) -> None:
         """Told by the zip's own check sums, by the fingerprint, or harmless: never another error, never other codes."""
@@ -381,7 +373,7 @@ class TestDamaged:
 
     def test_a_pickled_array_is_not_opened(self, saved: Path) -> None:
         np.savez(saved / "learned.npz", allow_pickle=True, **{"binarizer.center_": np.array([object()])})
-        self.refused(saved, "is no complete encoder folder")
+        self.refused(saved, "is not a complete encoder folder")
 
     @pytest.mark.parametrize(
         "change",
@@ -413,12 +405,12 @@ class TestDamaged:
     )
     def test_a_manifest_of_another_format(self, saved: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         change_manifest(saved, change)
-        self.refused(saved, "is no complete encoder folder")
+        self.refused(saved, "is not a complete encoder folder")
 
     @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\udcff"])
     def test_a_manifest_that_is_none(self, saved: Path, content: str) -> None:
         (saved / "manifest.json").write_bytes(content.encode("utf-8", "surrogateescape"))
-        self.refused(saved, "is no complete encoder folder")
+        self.refused(saved, "is not a complete encoder folder")
 
 
 class TestWeights:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from hashsearch.elastic.document import described
 from hashsearch.search.by_keypoints import LocalHit
 from hashsearch.search.by_phash import PerceptualHit
-from hashsearch.search.hits import FoundImage, described
+from hashsearch.search.hits import FoundImage
 from hashsearch.search.searcher import Hit
 
 STORED = ["uri", "title", "category", "attributes", "width", "height"]

@@ -26,22 +26,28 @@ from hashsearch.catalog.reading import Catalog
 from hashsearch.descriptors.phash import STORED
 from hashsearch.elastic import queries
 from hashsearch.elastic.client import connect
+from hashsearch.elastic.document import PHASH
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.embedders import Embedder, Preprocessing
+from hashsearch.embedders.bulk import BATCH
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import CatalogError, HashsearchError, NodeError, StoreUnavailable
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.hashing.vectors import normalised
-from hashsearch.images.decoding import decode
-from hashsearch.indexing.checkpoint import Checkpoint, Summary
-from hashsearch.indexing.pipeline import BATCH, Indexer, index_catalog
+from hashsearch.images.decoding import Limits, decode
+from hashsearch.images.sources import ImageReader
+from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
+from hashsearch.indexing.pipeline import Indexer
+from hashsearch.indexing.runs import index_catalog
+from hashsearch.node.account import process_identity
 from hashsearch.node.jdk import newest_jdk
-from hashsearch.node.node import LocalNode, process_identity
+from hashsearch.node.node import LocalNode
 
 SIDE = 20  # of the network's input
+UNUSABLE = "unusable embedding: zero, NaN, or outside the subspace that the encoder's re-rank vectors keep"
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (20, 24)) -> None:
@@ -114,7 +120,7 @@ def write(tmp_path: Path, rows: list[dict[str, Any]]) -> Catalog:
     return Catalog(tmp_path / "catalog.jsonl")
 
 
-def run(catalog: Catalog, indexer: Indexer, state: Path) -> tuple[Summary, list[dict[str, Any]]]:
+def run(catalog: Catalog, indexer: Indexer, state: Path) -> tuple[IndexingSummary, list[dict[str, Any]]]:
     summary, rejects = index_catalog(catalog, indexer, state)
     return summary, [json.loads(line) for line in rejects.read_text().splitlines()]
 
@@ -134,7 +140,7 @@ class TestNew:
     def test_an_image_becomes_a_document(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder: Encoder
     ) -> None:
-        assert run(write(tmp_path, rows), indexer, tmp_path) == (Summary(indexed=5), [])
+        assert run(write(tmp_path, rows), indexer, tmp_path) == (IndexingSummary(indexed=5), [])
         documents = everything(indexer.index)
         assert documents.keys() == {"p0", "p1", "p2", "p3", "p4"}
         data = (tmp_path / "pictures" / "3.png").read_bytes()
@@ -153,22 +159,24 @@ class TestNew:
         stored = indexer.index.vectors(["p3"])["p3"]
         assert np.allclose(stored.rerank_vector, encoder.embed([decode(data)])[0], atol=1e-6)
         assert stored.phash == STORED.hash([decode(data)]).tobytes().hex()
-        first = queries.sub_codes([f"b00:{stored.phash[:4]}"], queries.PHASH.terms)
+        first = queries.sub_codes([f"b00:{stored.phash[:4]}"], PHASH.terms)
         (found,) = indexer.index.search({"query": first})
         assert "p3" in {hit["_id"] for hit in found["hits"]["hits"]}
 
     def test_a_folder(self, tmp_path: Path, indexer: Indexer) -> None:
         for name in ("a.png", "mugs/b.jpg", "mugs/c.bmp"):
             draw(tmp_path / "pictures" / name, len(name))
-        assert run(Catalog(tmp_path / "pictures"), indexer, tmp_path / "state") == (Summary(indexed=3), [])
+        assert run(Catalog(tmp_path / "pictures"), indexer, tmp_path / "state") == (IndexingSummary(indexed=3), [])
         assert everything(indexer.index)["mugs/b.jpg"]["category"] == "mugs"
 
     def test_an_empty_catalog(self, tmp_path: Path, indexer: Indexer) -> None:
-        assert run(write(tmp_path, []), indexer, tmp_path) == (Summary(), [])
+        assert run(write(tmp_path, []), indexer, tmp_path) == (IndexingSummary(), [])
 
 
 class TestAgain:
-    def again(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path) -> Summary:
+    def again(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
+    ) -> IndexingSummary:
         """What a run does that may not send an image through the network, but for a blank one to warm it up."""
         encoder = Encoder.load(encoder_folder)
         real = encoder.embedder
@@ -187,7 +195,7 @@ class TestAgain:
     ) -> None:
         run(write(tmp_path, rows), indexer, tmp_path)
         before = everything(indexer.index)
-        assert self.again(tmp_path, rows, indexer, encoder_folder) == Summary(unchanged=5)
+        assert self.again(tmp_path, rows, indexer, encoder_folder) == IndexingSummary(unchanged=5)
         assert everything(indexer.index) == before
 
     def test_odd_attributes_are_unchanged_too(
@@ -207,7 +215,7 @@ class TestAgain:
         rows[1]["attributes"] = {"text": "x" * 9000}
         summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
         assert (summary.rejected, rejects) == (0, [])
-        assert self.again(tmp_path, rows, indexer, encoder_folder) == Summary(unchanged=5)
+        assert self.again(tmp_path, rows, indexer, encoder_folder) == IndexingSummary(unchanged=5)
 
     def test_changed_text_is_written_with_the_vectors_there_are(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
@@ -216,7 +224,7 @@ class TestAgain:
         before, codes = indexer.index.vectors(["p2"])["p2"], sub_codes_of(indexer.index)
         rows[2].update(title="New title", colour=None, size=3)
         del rows[2]["category"]
-        assert self.again(tmp_path, rows, indexer, encoder_folder) == Summary(updated=1, unchanged=4)
+        assert self.again(tmp_path, rows, indexer, encoder_folder) == IndexingSummary(updated=1, unchanged=4)
         document = everything(indexer.index)["p2"]
         assert (document["title"], document["attributes"], document["_version"]) == ("New title", {"size": 3}, 2)
         assert "category" not in document
@@ -231,7 +239,7 @@ class TestAgain:
     ) -> None:
         run(write(tmp_path, rows), indexer, tmp_path)
         draw(tmp_path / "pictures" / "2.png", 99, (30, 10))
-        assert run(write(tmp_path, rows), indexer, tmp_path)[0] == Summary(indexed=1, unchanged=4)
+        assert run(write(tmp_path, rows), indexer, tmp_path)[0] == IndexingSummary(indexed=1, unchanged=4)
         document = everything(indexer.index)["p2"]
         assert (document["width"], document["height"], document["_version"]) == (30, 10, 2)
         expected = encoder.embed([decode((tmp_path / "pictures" / "2.png").read_bytes())])[0]
@@ -256,7 +264,7 @@ class TestAgain:
         before, codes = index.vectors(["p0", "p2"]), sub_codes_of(index)
         for title in ("New title", "Newer title"):
             rows[2].update(title=title)
-            assert run(write(tmp_path, rows), indexer, tmp_path)[0] == Summary(updated=1, unchanged=4)
+            assert run(write(tmp_path, rows), indexer, tmp_path)[0] == IndexingSummary(updated=1, unchanged=4)
         assert everything(index)["p2"]["title"] == "Newer title"
         for image_id, after in index.vectors(["p0", "p2"]).items():
             assert (after.rerank_vector == before[image_id].rerank_vector).all()
@@ -285,7 +293,7 @@ class TestRejects:
         }
         mixed = [*rows, *({"id": image_id, "path": path} for image_id, (path, _) in bad.items()), rows[0]]
         summary, rejects = run(write(tmp_path, mixed), indexer, tmp_path)
-        assert summary == Summary(indexed=5, rejected=10)
+        assert summary == IndexingSummary(indexed=5, rejected=10)
         assert everything(indexer.index).keys() == {row["id"] for row in rows}
         told = [(reject["id"], reject["error"]) for reject in rejects]
         assert sorted(told) == sorted(
@@ -295,9 +303,9 @@ class TestRejects:
 
     def test_an_image_over_a_limit(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer) -> None:
         draw(tmp_path / "pictures" / "4.png", 4, (100, 100))
-        limited = replace(indexer, limits=replace(indexer.limits, max_pixels=9_999))
+        limited = replace(indexer, reader=ImageReader(Limits(max_pixels=9_999)))
         summary, rejects = run(write(tmp_path, rows), limited, tmp_path)
-        assert summary == Summary(indexed=4, rejected=1)
+        assert summary == IndexingSummary(indexed=4, rejected=1)
         assert [(reject["id"], reject["error"]) for reject in rejects] == [("p4", "too_many_pixels")]
 
     def test_an_image_that_the_network_makes_nothing_of(
@@ -305,9 +313,9 @@ class TestRejects:
     ) -> None:
         Image.new("RGB", (20, 20)).save(tmp_path / "pictures" / "2.png")
         summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
-        assert summary == Summary(indexed=4, rejected=1)
+        assert summary == IndexingSummary(indexed=4, rejected=1)
         assert [reject["id"] for reject in rejects] == ["p2"]
-        assert "direction" in rejects[0]["reason"]
+        assert rejects[0]["reason"] == UNUSABLE
         assert everything(indexer.index).keys() == {"p0", "p1", "p3", "p4"}
 
     def test_an_image_that_the_re_rank_vectors_hold_nothing_of(
@@ -322,9 +330,9 @@ class TestRejects:
         Image.new("RGB", (20, 20), (0, 200, 0)).save(tmp_path / "pictures" / "2.png")
         indexer = Indexer(narrow, index, BulkWriter(client, index.alias), workers=2)
         summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
-        assert summary == Summary(indexed=4, rejected=1)
+        assert summary == IndexingSummary(indexed=4, rejected=1)
         assert [reject["id"] for reject in rejects] == ["p2"]
-        assert "at right angles" in rejects[0]["reason"]
+        assert rejects[0]["reason"] == UNUSABLE
 
     def test_documents_that_elasticsearch_refuses(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
@@ -338,10 +346,10 @@ class TestRejects:
             row["attributes"] = deep
         rows[2]["title"] = "New"
         summary, rejects = run(write(tmp_path, rows), indexer, tmp_path)
-        assert summary == Summary(indexed=0, updated=1, unchanged=2, rejected=2)
+        assert summary == IndexingSummary(indexed=0, updated=1, unchanged=2, rejected=2)
         assert {(reject["id"], reject["error"]) for reject in rejects} == {("p3", "refused"), ("p4", "refused")}
         assert all("document_parsing_exception" in reject["reason"] for reject in rejects)
-        assert run(write(tmp_path, fine), indexer, tmp_path)[0] == Summary(indexed=1, updated=1, unchanged=3)
+        assert run(write(tmp_path, fine), indexer, tmp_path)[0] == IndexingSummary(indexed=1, updated=1, unchanged=3)
 
 
 def segments(index: ImageIndex) -> int:
@@ -445,11 +453,11 @@ class TestResume:
         proxied = replace(indexer, writer=replace(indexer.writer, alias="hashsearch-no-such-index"))
         with pytest.raises(HashsearchError):
             index_catalog(catalog, proxied, state)
-        assert run(write(tmp_path, rows), indexer, state)[0] == Summary(indexed=5)
+        assert run(write(tmp_path, rows), indexer, state)[0] == IndexingSummary(indexed=5)
         index = indexer.index
         index.client.indices.delete(index=",".join(index.client.indices.get(index=index.alias)))
         new = ImageIndex.create(index.client, fresh_name, encoder)
-        assert run(write(tmp_path, rows), replace(indexer, index=new), state)[0] == Summary(indexed=5)
+        assert run(write(tmp_path, rows), replace(indexer, index=new), state)[0] == IndexingSummary(indexed=5)
 
     def test_an_overloaded_cluster_ends_the_run_but_loses_nothing(
         self, tmp_path: Path, indexer: Indexer, node: SimpleNamespace
@@ -458,7 +466,7 @@ class TestResume:
         with connect(proxy.url) as client:
             through = replace(indexer, writer=replace(indexer.writer, client=client))
             proxy.plan(*[answers(429)] * 9)
-            with pytest.raises(StoreUnavailable, match="were not taken in 3 tries"):
+            with pytest.raises(StoreUnavailable, match="were not accepted in 3 attempts"):
                 index_catalog(catalog, through, tmp_path)
             proxy.planned.clear()
             _, rejects = index_catalog(catalog, through, tmp_path)
@@ -468,7 +476,7 @@ class TestResume:
     def test_only_one_run_at_a_time(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer) -> None:
         with (
             Checkpoint.hold(tmp_path / indexer.index.alias, {}),
-            pytest.raises(CatalogError, match="one run at a time may write an index"),
+            pytest.raises(CatalogError, match="only one run at a time can write to an index"),
         ):
             index_catalog(write(tmp_path, rows), indexer, tmp_path)
 
@@ -535,7 +543,7 @@ class TestKilled:
         assert max(document["_version"] for document in everything(index).values()) <= 3
         code, said = job.finish()
         assert code == 3
-        assert "0 indexed" in said
+        assert "0 new" in said
 
     def test_the_node(self, tmp_path: Path, encoder_folder: Path, encoder: Encoder, own_node: LocalNode) -> None:
         catalog, status = many(tmp_path, 12), own_node.status()

@@ -33,7 +33,7 @@ def test_a_json_line_may_name_several(tmp_path: Path) -> None:
         ("a.csv", "query,relevant\na,b\na,\n", "row 2 of .* must have"),
         ("a.csv", "from,to\na,b\n", "row 1 of .* must have a 'query'"),
         ("a.jsonl", '{"query": "a"}', "row 1 of"),
-        ("a.jsonl", '["a", "b"]', "row 1 of"),
+        ("a.jsonl", '["a", "b"]', r"cannot be read: line 1 must be a JSON object, got \["),
         ("a.jsonl", "{", "cannot be read"),
         ("a.csv", "query,relevant\n\udcff,a\n", "cannot be read"),
     ],

@@ -25,14 +25,14 @@ from hashsearch.errors import EvaluationError, HashsearchError
 from hashsearch.evaluation.live.history import History, Night
 from hashsearch.evaluation.live.nightly import measure
 from hashsearch.hashing.vectors import Vectors
-from hashsearch.indexing.checkpoint import Checkpoint, Summary
+from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
 from hashsearch.search.searcher import Searcher
 
 DIMS = 24
 VECTORS = clustered(300, DIMS)
 TEXTS = [{"category": ("mugs", "pens")[row % 2]} for row in range(299)] + [{"category": "alone"}]
 ENCODER = toy_encoder(VECTORS)
-REJECTING = Summary(indexed=270, rejected=30)
+REJECTING = IndexingSummary(indexed=270, rejected=30)
 WEEK = timedelta(days=7)
 
 
@@ -70,7 +70,7 @@ def tight(count: int) -> Vectors:
 
 
 def test_a_first_night_tells_its_figures(live: Live) -> None:
-    night = live.measure(last_run=Summary(290, 5, 2, 3))
+    night = live.measure(last_run=IndexingSummary(290, 5, 2, 3))
     figures = night["figures"]
     assert figures["recall@10"] == {"value": 1, "low": 1, "high": 1}  # fewer images than candidates
     assert figures["images"]["value"] == 300
@@ -119,8 +119,8 @@ def test_labels_of_nothing_indexed_are_told_and_no_zero(live: Live) -> None:
 
 
 def test_an_unchanged_index_does_not_get_worse(live: Live) -> None:
-    live.measure(last_run=Summary(300))
-    night = live.measure(FIRST + WEEK, last_run=Summary(300))
+    live.measure(last_run=IndexingSummary(300))
+    night = live.measure(FIRST + WEEK, last_run=IndexingSummary(300))
     night["worse"] = [told for told in night["worse"] if " ms " not in told]  # this machine's time is not planted
     assert night["worse"] == night["notes"] == []
     assert night["compared_with"] == FIRST.isoformat()
@@ -223,7 +223,7 @@ class TestCommand:
     ) -> None:
         live = Live(filled(client, fresh_name, ENCODER, VECTORS), tmp_path)
         with Checkpoint.hold(tmp_path / "home" / "jobs" / live.index.alias, {}) as checkpoint:
-            checkpoint.advance(Summary(indexed=298, rejected=2), [])
+            checkpoint.advance(IndexingSummary(indexed=298, rejected=2), [])
             checkpoint.finish()
         labels = tmp_path / "labels.csv"
         labels.write_text("query,relevant\n0001,0002\n")

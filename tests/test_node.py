@@ -98,7 +98,7 @@ def test_the_life_of_a_node(make_node: MakeNode) -> None:
     again = node.start()
     assert again.pid != first.pid and again.url == first.url
     assert ask(again.url, "/kept/_doc/1")["_source"] == {"answer": 42}
-    with pytest.raises(NodeError, match=rf"port 1 is wanted, but the node runs on {node.ports()['http']}: stop it"):
+    with pytest.raises(NodeError, match=rf"the node runs on port {node.ports()['http']}, not on 1: stop it first"):
         make_node("life", port=1).start()
 
     assert node.stop()
@@ -123,7 +123,7 @@ def test_another_program_that_names_the_folder_is_not_the_node(make_node: MakeNo
 
 def test_an_early_end_shows_what_elasticsearch_said(make_node: MakeNode) -> None:
     node = make_node("broken", heap="1x")
-    with pytest.raises(NodeError, match=r"(?s)ended while it started; the end of .*console\.log:.*-Xms1x"):
+    with pytest.raises(NodeError, match=r"(?s)stopped during its start; the end of .*console\.log:.*-Xms1x"):
         node.start()
     assert not node.processes()
 

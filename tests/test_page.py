@@ -1,4 +1,4 @@
-"""The page: as the server renders it, and as a real browser shows it."""
+"""The search page: as the server renders it, and in a real browser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from support.shop import ADDRESS, Shop
 from hashsearch.config import Settings
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.reporting.style import TOKENS, page_style
-from hashsearch.search.searcher import Searcher, SearchOptions
+from hashsearch.search.planner import SearchOptions
+from hashsearch.search.searcher import Searcher
 from hashsearch.web import create_app, server
 from hashsearch.web.pages import Card
 
@@ -42,14 +43,14 @@ def web(shop: Shop, options: Settings) -> FlaskClient:
 
 @pytest.fixture(scope="module")
 def address(shop: Shop, options: Settings) -> Iterator[str]:
-    """Where the page is really served."""
+    """The address of a running server."""
     with serving(create_app({"shop": shop.searcher}, options)) as address:
         yield address
 
 
 @contextmanager
 def serving(app: Flask) -> Iterator[str]:
-    """The address of an application that is really served."""
+    """Runs a server for the application; its address."""
     served = server(app, "127.0.0.1", 0)
     threading.Thread(target=served.run, daemon=True).start()
     yield f"http://127.0.0.1:{served.effective_port}"
@@ -82,26 +83,26 @@ def test_colours_and_fonts_are_those_of_the_reports(web: FlaskClient) -> None:
 
 
 class TestPageWithoutScripts:
-    def test_it_offers_pictures_to_start_from(self, web: FlaskClient, shop: Shop) -> None:
+    def test_the_page_offers_examples_to_start_with(self, web: FlaskClient, shop: Shop) -> None:
         page = web.get("/")
         assert page.status_code == 200
         assert f"<strong>{len(shop.vectors)}</strong> images" in page.text
         assert page.text.count('class="card"') == 12
         assert '<option value="flyers">flyers (6)</option>' in page.text
 
-    def test_it_offers_those_of_a_category(self, web: FlaskClient) -> None:
+    def test_the_examples_are_of_the_chosen_category(self, web: FlaskClient) -> None:
         page = web.get("/?category=mugs")
         assert page.text.count('class="card"') == page.text.count('<span class="category">mugs') == 6
         assert "&amp;category=mugs" in page.text
 
-    def test_a_link_shows_what_is_like_an_image(self, web: FlaskClient) -> None:
+    def test_a_link_shows_images_similar_to_an_indexed_one(self, web: FlaskClient) -> None:
         page = web.get(f"/?id={RED_MUG}&k=12&category=mugs")
         assert page.text.count('class="card"') == 5
         assert "?id=mugs/blue.png&amp;k=12&amp;category=mugs" in page.text
         assert f'src="/images/{RED_MUG}"' in page.text
         assert "64 bits" in page.text
 
-    def test_an_uploaded_image_is_searched_with(self, web: FlaskClient, shop: Shop) -> None:
+    def test_an_upload_shows_images_similar_to_it(self, web: FlaskClient, shop: Shop) -> None:
         form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "my <mug>.png"), "k": "12", "category": ""}
         page = web.post("/", data=form)
         assert page.status_code == 200
@@ -116,9 +117,9 @@ class TestPageWithoutScripts:
         assert (answer.status_code, answer.headers["Location"]) == (303, f"/?id={RED_MUG}&category=mugs")
         assert web.post("/", data={}).headers["Location"] == "/"
 
-    def test_it_leaves_the_strategy_to_the_product_unless_told(self, web: FlaskClient) -> None:
+    def test_the_strategy_is_automatic_unless_chosen(self, web: FlaskClient) -> None:
         page = web.get(f"/?id={RED_MUG}")
-        offered = re.findall(r'<option value="(\w*)"( selected)?>\s*(?:what|every|codes)', page.text)
+        offered = re.findall(r'<option value="(\w*)"( selected)?>\s*(?:Auto|All|Codes)', page.text)
         assert offered == [("", ""), ("scan", ""), ("sub_codes", "")]
         assert "strategy=" not in page.text
         chosen = web.get(f"/?id={RED_MUG}&strategy=scan")
@@ -128,20 +129,20 @@ class TestPageWithoutScripts:
 
     def test_a_hit_without_a_distance_shows_none(self, shop: Shop, options: Settings) -> None:
         app = create_app({"shop": shop.searcher}, options)
-        (told,) = shop.searcher.by_id(RED_MUG, SearchOptions(k=1))
-        silent = replace(told, hamming=None, hamming_rank=None)
+        (hit_with_distance,) = shop.searcher.by_id(RED_MUG, SearchOptions(k=1))
+        hit_without_distance = replace(hit_with_distance, hamming=None, hamming_rank=None)
         with app.app_context():
             parts: Any = app.jinja_env.get_template("parts.html").module
-        for hit, bits in ((told, 1), (silent, 0)):
+        for hit, bits in ((hit_with_distance, 1), (hit_without_distance, 0)):
             shown = parts.card_of(Card(hit.id, "cup", None, "/", None, hit, rank=1), 64)
             assert f"{hit.cosine:.3f}" in shown
             assert (shown.count("64 bits"), shown.count("None")) == (bits, 0)
 
-    def test_names_are_text(self, web: FlaskClient) -> None:
+    def test_names_are_escaped(self, web: FlaskClient) -> None:
         page = web.get("/?id=<b>bold</b>")
         assert "oddity &lt;b&gt;bold" in page.text and "<b>bold" not in page.text
 
-    def test_a_picture_elsewhere_is_never_fetched_here(self, web: FlaskClient) -> None:
+    def test_a_picture_at_an_address_is_left_to_the_browser(self, web: FlaskClient) -> None:
         page = web.get("/?id=remote&category=oddities&k=48")
         assert f'src="{ADDRESS}"' in page.text
         assert "--images" in page.text  # for those that lie outside
@@ -159,17 +160,21 @@ class TestPageWithoutScripts:
             ("/?category=hats", 200, "“hats”"),
         ],
     )
-    def test_what_it_cannot_do_it_says(self, web: FlaskClient, path: str, status: int, words: str) -> None:
+    def test_errors_and_empty_results_are_explained_on_the_page(
+        self, web: FlaskClient, path: str, status: int, words: str
+    ) -> None:
         page = web.get(path)
         assert (page.status_code, page.mimetype) == (status, "text/html")
         assert words in page.text
 
-    def test_an_upload_that_is_no_image(self, web: FlaskClient) -> None:
+    def test_an_upload_that_is_not_an_image_is_refused_on_the_page(self, web: FlaskClient) -> None:
         page = web.post("/", data={"image": (io.BytesIO(b"%PDF-1.7"), "menu.pdf")})
         assert (page.status_code, page.mimetype) == (415, "text/html")
         assert "That is not an image" in page.text
 
-    def test_an_empty_index(self, client: Elasticsearch, shop: Shop, options: Settings) -> None:
+    def test_an_empty_index_is_explained_on_the_page(
+        self, client: Elasticsearch, shop: Shop, options: Settings
+    ) -> None:
         name = f"{shop.searcher.index.alias.removeprefix('hashsearch-')}-empty"
         index = ImageIndex.create(client, name, shop.searcher.encoder)
         page = create_app({"shop": Searcher(shop.searcher.encoder, index)}, options).test_client().get("/")
@@ -183,7 +188,7 @@ PROBLEM = "document.querySelector('.problem h2')?.textContent"
 
 
 class TestInABrowser:
-    def test_an_example_leads_to_its_like(self, browser: Browser, address: str) -> None:
+    def test_a_click_on_an_example_shows_similar_images(self, browser: Browser, address: str) -> None:
         browser.open(f"{address}/?category=mugs&k=12")
         browser.click(".card")
         browser.wait("location.search.includes('id=')")
@@ -201,7 +206,9 @@ class TestInABrowser:
         choose(browser, "category", "flyers")
         browser.wait(f"{CARDS}.length === 6 && {SEARCHED}")
 
-    def test_a_dropped_and_a_pasted_picture_are_too(self, browser: Browser, address: str, shop: Shop) -> None:
+    def test_a_dropped_and_a_pasted_picture_are_searched_at_once(
+        self, browser: Browser, address: str, shop: Shop
+    ) -> None:
         browser.open(f"{address}/?id={RED_MUG}")
         browser.drop_file(".heading", shop.folder / "flyers/blue.png")
         browser.wait(f"{CARDS}[0] === 'flyers/blue.png'")
@@ -216,7 +223,7 @@ class TestInABrowser:
         browser.wait(f"{CARDS}[0] === 'flyers/gold.png'")
         assert browser.ask("document.querySelector('.caption').textContent") == "pasted.jpg"
 
-    def test_what_goes_wrong_is_said_in_place(self, browser: Browser, address: str, shop: Shop) -> None:
+    def test_errors_are_shown_in_place(self, browser: Browser, address: str, shop: Shop) -> None:
         browser.open(address)
         browser.choose_file("#image", shop.folder / "note.png")
         browser.wait(f"{PROBLEM} === 'That is not an image'")
@@ -224,10 +231,23 @@ class TestInABrowser:
         offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
         browser.call("Network.emulateNetworkConditions", **offline)
         browser.choose_file("#image", shop.folder / RED_MUG)
-        browser.wait(f"{PROBLEM} === 'The search did not go through'")
+        browser.wait(f"{PROBLEM} === 'The search failed'")
+        message = "No answer from the search service. Check the connection and try again."
+        assert browser.ask("document.querySelector('.problem p').textContent") == message
         assert browser.ask("document.body.ariaBusy") == "false"
 
-    def test_it_works_without_scripts(self, browser: Browser, address: str, shop: Shop) -> None:
+    def test_a_file_that_the_server_does_not_read_is_too_large(
+        self, browser: Browser, shop: Shop, options: Settings, tmp_path: Path
+    ) -> None:
+        (tmp_path / "large.png").write_bytes(bytes(1_000_000))
+        app = create_app({"shop": shop.searcher}, replace(options, max_bytes=1000))
+        with serving(app) as address:
+            browser.open(address)
+            browser.choose_file("#image", tmp_path / "large.png")
+            browser.wait(f"{PROBLEM} === 'The search failed'")
+            assert browser.ask("document.querySelector('.problem p').textContent") == "That picture is too large."
+
+    def test_the_page_works_without_scripts(self, browser: Browser, address: str, shop: Shop) -> None:
         browser.call("Emulation.setScriptExecutionDisabled", value=True)
         browser.open(address)
         browser.choose_file("#image", shop.folder / "flyers/black.png")
@@ -242,8 +262,8 @@ class TestInABrowser:
         self, browser: Browser, shop: Shop, options: Settings, client: Elasticsearch
     ) -> None:
         """The other one has flyers only, of no category."""
-        rows = [one for one in shop.vectors if one.startswith("flyers/")]
-        vectors = np.stack([shop.vectors[one] for one in rows])
+        rows = [image_id for image_id in shop.vectors if image_id.startswith("flyers/")]
+        vectors = np.stack([shop.vectors[image_id] for image_id in rows])
         with fresh_index_name(client) as name:
             flyers = Searcher(shop.searcher.encoder, filled(client, name, shop.searcher.encoder, vectors))
             app = create_app({"all": shop.searcher, "flyers": flyers}, options)
@@ -264,21 +284,23 @@ class TestInABrowser:
                 assert browser.ask("document.querySelector('[name=category]').value") == ""
                 assert browser.ask("document.activeElement.name") == "model"
 
-    def test_a_keyboard_is_enough(self, browser: Browser, address: str) -> None:
+    def test_the_page_can_be_used_with_the_keyboard_alone(self, browser: Browser, address: str) -> None:
         browser.open(f"{address}/?id={RED_MUG}")
-        seen = []
+        focused = []
         for _ in range(8):
             browser.press("Tab")
-            seen.append(browser.ask("document.activeElement.name || document.activeElement.className"))
+            focused.append(browser.ask("document.activeElement.name || document.activeElement.className"))
             marked = "(e => e.id === 'image' ? e.nextElementSibling : e)(document.activeElement)"
-            assert browser.ask(f"getComputedStyle({marked}).outlineStyle") == "solid", seen[-1]
-        assert seen == ["skip", "brand", "image", "k", "category", "strategy", "card", "card"]
+            assert browser.ask(f"getComputedStyle({marked}).outlineStyle") == "solid", focused[-1]
+        assert focused == ["skip", "brand", "image", "k", "category", "strategy", "card", "card"]
         browser.press("Enter")
         browser.wait(f"!location.search.endsWith('{RED_MUG}')")
 
     @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
     @pytest.mark.parametrize("width", [360, 820, 1600])
-    def test_it_fits_every_screen(self, browser: Browser, address: str, width: int, dark: bool) -> None:
+    def test_the_page_fits_every_screen_in_light_and_dark(
+        self, browser: Browser, address: str, width: int, dark: bool
+    ) -> None:
         browser.look(width, 800, dark=dark, phone=width < 500)
         for path in ("/", f"/?id={RED_MUG}", "/?id=nobody"):
             browser.open(address + path)
@@ -287,10 +309,10 @@ class TestInABrowser:
         ink, paper = (sum(map(int, colour.strip("rgb()").split(","))) for colour in colours)
         assert (ink > paper) == dark
 
-    def test_nothing_is_asked_of_others_and_nothing_is_refused(self, browser: Browser, address: str) -> None:
+    def test_the_page_loads_nothing_from_other_sites(self, browser: Browser, address: str) -> None:
         browser.open(f"{address}/?id={RED_MUG}&category=mugs")
         browser.wait(SHOWN)
-        asked = browser.ask("performance.getEntriesByType('resource').map(entry => entry.name)")
-        assert asked and all(name.startswith(address) for name in asked)
+        requested = browser.ask("performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert requested and all(name.startswith(address) for name in requested)
         named = "[...document.querySelectorAll('img, select, [type=file]')].every(e => e.alt || e.labels?.length)"
         assert browser.ask(named)

@@ -13,6 +13,7 @@ from support.indices import documents_of, filled, filled_both_ways, fresh_index_
 from support.vectors import clustered, cosines, toy_encoder
 
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.maintenance import add_graph, save_tuning
 from hashsearch.elastic.tuned import Tuned
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.encoder import EncodedQuery, Encoder
@@ -226,7 +227,7 @@ class TestCensus:
 
     def test_a_graph_needs_none(self, indices: dict[str, ImageIndex], client: Elasticsearch, fresh_name: str) -> None:
         """Nor does a strategy that was asked for: no request is made of an index that is gone."""
-        gone = ImageIndex.create(client, fresh_name, CELLS).with_graph()
+        gone = add_graph(ImageIndex.create(client, fresh_name, CELLS))
         client.indices.delete(index=",".join(gone.indices))
         assert QueryPlanner(CELLS, gone).strategy(SearchOptions()) == "graph"
         assert QueryPlanner(CELLS, gone).strategy(SearchOptions(strategy="sub_codes")) == "sub_codes"
@@ -314,7 +315,7 @@ class TestTuned:
         assert [int(hit.id) for hit in hits] == best.tolist()
 
     def test_a_search_takes_it_from_the_index_that_was_opened(self, client: Elasticsearch, fresh_name: str) -> None:
-        filled(client, fresh_name, CELLS, VECTORS).save_tuning(tuned("sub_codes", compared=60))
+        save_tuning(filled(client, fresh_name, CELLS, VECTORS), tuned("sub_codes", compared=60))
         searcher = Searcher(CELLS, ImageIndex.open(client, fresh_name, CELLS))
         asked = SearchOptions(strategy="sub_codes", compared=60, candidates=40)
         found, expected = searcher.by_vector(VECTORS[7]), searcher.by_vector(VECTORS[7], asked)

@@ -18,15 +18,15 @@ def test_a_wrong_file_is_refused_and_leaves_nothing_behind(tmp_path: Path, monke
     monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
     folder = tmp_path / "server"
     (folder / "unpacking-killed").mkdir(parents=True)
-    with pytest.raises(NodeError, match=rf"{archive.name}' must have the sha256 {server.SHA256}, not [0-9a-f]{{64}}"):
-        server.install(folder, progress=print)
+    with pytest.raises(NodeError, match=rf"{archive.name}' must have the sha256 {server.SHA256}, got [0-9a-f]{{64}}"):
+        server.install(folder, notify=print)
     assert [path.name for path in folder.iterdir()] == ["lock"]
 
 
 def test_an_unpacked_server_needs_neither_network_nor_archive(
     server_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installed = server.install(server_folder, progress=print)
+    installed = server.install(server_folder, notify=print)
     monkeypatch.setenv("M2_REPO", "/nonexistent")
     reports: list[str] = []
     assert server.install(server_folder, reports.append) == installed
@@ -36,4 +36,4 @@ def test_an_unpacked_server_needs_neither_network_nor_archive(
 def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NodeError, match=r"'.*/file/server' must be writable \(HASHSEARCH_HOME sets it\)"):
-        server.install(tmp_path / "file" / "server", progress=print)
+        server.install(tmp_path / "file" / "server", notify=print)

@@ -26,7 +26,7 @@ def test_an_alias_is_the_name_with_a_prefix(name: str) -> None:
     "name", ["", "A", "-a", "_a", "a b", "a*", "a,b", "a/b", "a.b", "..", "ä", "x" * 101, "a\n", "<a-{now/d}>"]
 )
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"an index is named with 1 to 100 of a-z.*got '{re.escape(name)}'"):
+    with pytest.raises(ConfigError, match=f"an index name must be 1 to 100 of a-z.*got '{re.escape(name)}'"):
         templates.alias_of(name)
 
 

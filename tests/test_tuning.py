@@ -21,6 +21,7 @@ from support.vectors import clustered, cosines, toy_encoder
 
 from hashsearch.cli.jobs.tune_recall import main
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.maintenance import save_tuning
 from hashsearch.elastic.tuned import Tuned
 from hashsearch.errors import EvaluationError, ImageNotFound, IndexNotFound
 from hashsearch.evaluation.live.tradeoff import draw, table
@@ -120,7 +121,7 @@ class TestTune:
         assert (tuning.images, tuning.queries, tuning.k, tuning.target) == (COUNT, 60, 10, TARGET)
 
     def test_it_is_kept_in_the_index(self, client: Elasticsearch, fresh_name: str, tuning: Tuning) -> None:
-        filled(client, fresh_name, ENCODERS["cells"], VECTORS[:50]).save_tuning(tuning.tuned())
+        save_tuning(filled(client, fresh_name, ENCODERS["cells"], VECTORS[:50]), tuning.tuned())
         told = ImageIndex.open(client, fresh_name, ENCODERS["cells"]).tuned
         assert told == tuning.tuned()
         assert isinstance(told, Tuned)

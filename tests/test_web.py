@@ -1,4 +1,4 @@
-"""The API and the page without a browser: answers, refusals, what may be shown to whom."""
+"""The API and the page without a browser: results, refusals, and which pictures may be shown."""
 
 from __future__ import annotations
 
@@ -28,11 +28,22 @@ from werkzeug.test import TestResponse
 
 from hashsearch.config import Settings
 from hashsearch.elastic.client import connect
-from hashsearch.errors import ConfigError
+from hashsearch.elastic.maintenance import add_graph
+from hashsearch.errors import (
+    ConfigError,
+    EncoderMismatch,
+    HashsearchError,
+    IndexNotFound,
+    SearchError,
+    StoreError,
+    StoreUnavailable,
+    WeightsNotFound,
+)
 from hashsearch.hashing.bits import hamming
 from hashsearch.images.decoding import crop, decode
 from hashsearch.search.searcher import Searcher
 from hashsearch.web import create_app, server
+from hashsearch.web.failures import ErrorResponse
 from hashsearch.web.service import Gate
 
 MAX_BYTES, MAX_PIXELS = 200_000, 100_000
@@ -51,7 +62,7 @@ def web(shop: Shop, options: Settings) -> FlaskClient:
 
 @pytest.fixture(scope="module")
 def lonely(shop: Shop, options: Settings) -> Iterator[FlaskClient]:
-    """The same application without its Elasticsearch."""
+    """The same application while Elasticsearch does not answer."""
     with connect("http://127.0.0.1:9") as nobody:
         away = Searcher(shop.searcher.encoder, replace(shop.searcher.index, client=nobody))
         yield create_app({"shop": away}, options).test_client()
@@ -103,7 +114,7 @@ class TestSearch:
 
     def test_an_id_and_its_vector_find_what_cosine_says(self, web: FlaskClient, shop: Shop) -> None:
         query = shop.vectors[RED_MUG]
-        cosines = {one: float(vector @ query) for one, vector in shop.vectors.items()}
+        cosines = {image_id: float(vector @ query) for image_id, vector in shop.vectors.items()}
         by_vector = search(web, vector=[float(value) * 1e30 for value in query], k=8)
         for hit in body(by_vector)["hits"]:
             assert hit["cosine"] == pytest.approx(cosines[hit["id"]], abs=1e-5)
@@ -113,7 +124,7 @@ class TestSearch:
         assert RED_MUG not in ids(by_id)
         assert body(by_id)["query"] == {"by": "id", "id": RED_MUG}
 
-    def test_filters_hold(self, web: FlaskClient) -> None:
+    def test_every_hit_passes_the_filters(self, web: FlaskClient) -> None:
         assert set(ids(search(web, id=RED_MUG, k=50, candidates=50, filters={"category": "flyers"}))) == {
             f"flyers/{colour}.png" for colour in COLOURS
         }
@@ -123,17 +134,17 @@ class TestSearch:
             assert len(ids(search(web, id=RED_MUG, k=50, filters={"attributes": {name: value}}))) == 6
         assert ids(search(web, id=RED_MUG, filters={"category": "hats"})) == []
 
-    def test_min_cosine_strategy_and_explain_hold(self, web: FlaskClient, shop: Shop) -> None:
+    def test_min_cosine_strategy_and_explain_are_respected(self, web: FlaskClient, shop: Shop) -> None:
         cosines = [hit["cosine"] for hit in body(search(web, id=RED_MUG, k=50))["hits"]]
         between = (cosines[1] + cosines[2]) / 2
         hits = body(search(web, id=RED_MUG, k=50, min_cosine=between))["hits"]
         assert [hit["cosine"] for hit in hits] == cosines[:2]
-        told = body(search(web, id=RED_MUG, strategy="sub_codes", probes=50))["hits"]
-        assert told and all(hit["sub_codes"] and hit["hamming_rank"] for hit in told)
+        explanation = body(search(web, id=RED_MUG, strategy="sub_codes", probes=50))["hits"]
+        assert explanation and all(hit["sub_codes"] and hit["hamming_rank"] for hit in explanation)
         plain = body(search(web, id=RED_MUG, strategy="sub_codes", probes=50, explain=False))["hits"]
-        assert plain == [{**hit, "hamming": None, "hamming_rank": None, "sub_codes": []} for hit in told]
+        assert plain == [{**hit, "hamming": None, "hamming_rank": None, "sub_codes": []} for hit in explanation]
 
-    def test_compared_and_graph_hold(
+    def test_compared_and_the_graph_are_respected(
         self, shop: Shop, options: Settings, client: Elasticsearch, fresh_name: str
     ) -> None:
         vectors = np.stack(list(shop.vectors.values()))
@@ -146,7 +157,7 @@ class TestSearch:
         assert set(ids(near)) == {f"{row:04}" for row in np.flatnonzero(cells == cells[0])} - {"0000"}
         every = search(web, id="0000", strategy="sub_codes", compared=10**30, k=50)
         assert len(ids(every)) == len(vectors) - 1
-        web = create_app({"shop": Searcher(encoder, index.with_graph())}, options).test_client()
+        web = create_app({"shop": Searcher(encoder, add_graph(index))}, options).test_client()
         assert ids(search(web, id="0000", k=50)) == ids(search(web, id="0000", strategy="scan", k=50)) == ids(every)
 
     def test_a_crop_is_searched_like_the_part_alone(self, web: FlaskClient, shop: Shop) -> None:
@@ -165,7 +176,7 @@ class TestSearch:
         query = encoder.encode(shop.vectors[RED_MUG][np.newaxis]).codes
         distances = hamming(query, codes)[0]
         radius = int(np.median(distances))
-        near = {one for one, far in zip(shop.vectors, distances, strict=True) if far <= radius}
+        near = {image_id for image_id, far in zip(shop.vectors, distances, strict=True) if far <= radius}
         assert set(ids(search_image(web, shop.picture(RED_MUG), radius=str(radius)))) == near
         assert set(ids(search(web, id=RED_MUG, radius=radius))) == near - {RED_MUG}
 
@@ -176,20 +187,24 @@ class TestSearch:
 
 
 class TestExplain:
-    def test_it_is_told_of_a_search_by_id_and_by_image(self, web: FlaskClient, shop: Shop) -> None:
+    def test_a_search_by_id_image_or_vector_is_explained(self, web: FlaskClient, shop: Shop) -> None:
         for hit in body(search(web, id=RED_MUG, k=50))["hits"]:
-            told = body(web.post(f"/api/explain/{quote(hit['id'])}", json={"id": RED_MUG, "k": 50}))
-            assert (told["id"], told["found"], told["hamming"]) == (hit["id"], True, hit["hamming"])
-            assert told["hamming_rank"] == hit["hamming_rank"]
-            assert told["cosine"] == pytest.approx(hit["cosine"], abs=1e-6)
+            explanation = body(web.post(f"/api/explain/{quote(hit['id'])}", json={"id": RED_MUG, "k": 50}))
+            assert (explanation["id"], explanation["found"], explanation["hamming"]) == (
+                hit["id"],
+                True,
+                hit["hamming"],
+            )
+            assert explanation["hamming_rank"] == hit["hamming_rank"]
+            assert explanation["cosine"] == pytest.approx(hit["cosine"], abs=1e-6)
         form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "query.png"), "k": "1", "filters": '{"category": "mugs"}'}
-        told = body(web.post("/api/explain/flyers/gold.png", data=form))
-        assert (told["found"], told["filtered_by"]) == (False, ["category"])
-        assert told["why"] == "not found: it does not pass the filter on category"
+        explanation = body(web.post("/api/explain/flyers/gold.png", data=form))
+        assert (explanation["found"], explanation["filtered_by"]) == (False, ["category"])
+        assert explanation["why"] == "not found: it does not pass the filter on category"
         vector = [float(value) for value in shop.vectors[RED_MUG]]
-        told = body(web.post(f"/api/explain/{RED_MUG}", json={"vector": vector, "strategy": "sub_codes"}))
-        assert (told["found"], told["cosine_rank"], told["hamming"]) == (True, 1, 0)
-        assert set(told["shared"]) == set(told["sub_codes"])
+        explanation = body(web.post(f"/api/explain/{RED_MUG}", json={"vector": vector, "strategy": "sub_codes"}))
+        assert (explanation["found"], explanation["cosine_rank"], explanation["hamming"]) == (True, 1, 0)
+        assert set(explanation["shared"]) == set(explanation["sub_codes"])
 
     @pytest.mark.parametrize(
         ("image_id", "sent", "status"),
@@ -201,11 +216,13 @@ class TestExplain:
             (RED_MUG, {"id": RED_MUG, "k": 0}, 422),
         ],
     )
-    def test_what_cannot_be_explained(self, web: FlaskClient, image_id: str, sent: dict[str, Any], status: int) -> None:
+    def test_requests_that_cannot_be_explained_are_refused(
+        self, web: FlaskClient, image_id: str, sent: dict[str, Any], status: int
+    ) -> None:
         answer = web.post(f"/api/explain/{image_id}", json=sent)
         assert (answer.status_code, answer.mimetype) == (status, "application/json")
 
-    def test_only_a_search_can_be_sent(self, web: FlaskClient) -> None:
+    def test_only_a_post_from_this_site_is_explained(self, web: FlaskClient) -> None:
         assert web.get(f"/api/explain/{RED_MUG}").status_code == 405
         foreign = {"Sec-Fetch-Site": "cross-site"}
         assert web.post(f"/api/explain/{RED_MUG}", json={"id": RED_MUG}, headers=foreign).status_code == 403
@@ -275,7 +292,9 @@ VALUES = st.recursive(
 
 class TestRefusals:
     @pytest.mark.parametrize(("sent", "status", "word"), REFUSED, ids=[sent[:60] for sent, _, _ in REFUSED])
-    def test_json(self, web: FlaskClient, sent: str, status: int, word: str) -> None:
+    def test_json_requests_that_break_a_rule_are_refused(
+        self, web: FlaskClient, sent: str, status: int, word: str
+    ) -> None:
         answer = web.post("/api/search", data=sent, content_type="application/json")
         assert (answer.status_code, answer.mimetype) == (status, "application/json")
         assert word in body(answer)["error"]["message"]
@@ -292,7 +311,7 @@ class TestRefusals:
             (png(9, 9) + bytes(2 * MAX_BYTES), 413, "request_entity_too_large"),
         ],
     )
-    def test_images(self, web: FlaskClient, data: bytes, status: int, code: str) -> None:
+    def test_unusable_images_are_refused(self, web: FlaskClient, data: bytes, status: int, code: str) -> None:
         answer = search_image(web, data)
         assert (answer.status_code, body(answer)["error"]["code"]) == (status, code)
 
@@ -310,12 +329,14 @@ class TestRefusals:
             ({"k": ["1", "2"]}, 400, "once"),
         ],
     )
-    def test_form_fields(self, web: FlaskClient, shop: Shop, fields: Any, status: int, word: str) -> None:
+    def test_form_fields_that_break_a_rule_are_refused(
+        self, web: FlaskClient, shop: Shop, fields: Any, status: int, word: str
+    ) -> None:
         answer = search_image(web, shop.picture(RED_MUG), **fields)
         assert answer.status_code == status
         assert word in body(answer)["error"]["message"]
 
-    def test_forms_without_one_image(self, web: FlaskClient, shop: Shop) -> None:
+    def test_forms_without_exactly_one_image_are_refused(self, web: FlaskClient, shop: Shop) -> None:
         def file() -> tuple[io.BytesIO, str]:
             return io.BytesIO(shop.picture(RED_MUG)), "a.png"
 
@@ -325,7 +346,7 @@ class TestRefusals:
         broken = web.post("/api/search", data=b"--x\r\nnonsense", content_type="multipart/form-data; boundary=x")
         assert broken.status_code == 400
 
-    def test_content_types_methods_and_places(self, web: FlaskClient) -> None:
+    def test_other_content_types_methods_and_paths_are_refused(self, web: FlaskClient) -> None:
         for kind in ("text/plain", "image/png", "application/x-www-form-urlencoded", None):
             answer = web.post("/api/search", data=b"{}", content_type=kind)
             assert (answer.status_code, body(answer)["error"]["code"]) == (415, "unsupported_media_type")
@@ -338,7 +359,7 @@ class TestRefusals:
 
     @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(fields=st.dictionaries(NAMES, VALUES), query=st.sampled_from([{}, {"id": RED_MUG}]))
-    def test_no_json_breaks_it(self, web: FlaskClient, fields: dict[str, Any], query: dict[str, Any]) -> None:
+    def test_no_json_breaks_the_api(self, web: FlaskClient, fields: dict[str, Any], query: dict[str, Any]) -> None:
         answer = web.post("/api/search", data=json.dumps(fields | query), content_type="application/json")
         assert answer.status_code in (200, 400, 404, 422), (fields, answer.text)
 
@@ -347,13 +368,13 @@ class TestRefusals:
         category=st.text(min_size=1),
         attributes=st.dictionaries(st.text(min_size=1), st.text(min_size=1) | st.integers() | st.booleans()),
     )
-    def test_no_filter_breaks_it(self, web: FlaskClient, category: str, attributes: dict[str, Any]) -> None:
+    def test_no_filter_breaks_the_api(self, web: FlaskClient, category: str, attributes: dict[str, Any]) -> None:
         answer = search(web, id=RED_MUG, filters={"category": category, "attributes": attributes})
         assert answer.status_code in (200, 400), (category, attributes, answer.text)
 
     @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(image_id=st.text(min_size=1))
-    def test_no_id_breaks_it(self, web: FlaskClient, image_id: str) -> None:
+    def test_no_id_breaks_the_api(self, web: FlaskClient, image_id: str) -> None:
         assert search(web, id=image_id).status_code in (200, 400, 404)
         for place in ("/api/images/", "/images/", "/?id="):
             path = quote(image_id.encode("utf-8", "replace"), safe="/")
@@ -361,16 +382,20 @@ class TestRefusals:
 
 
 class TestElasticsearchAway:
-    def test_every_answer_says_so(self, lonely: FlaskClient, shop: Shop) -> None:
+    def test_without_elasticsearch_every_response_is_503_and_names_no_host(
+        self, lonely: FlaskClient, shop: Shop
+    ) -> None:
         answers = [search(lonely, id=RED_MUG), search_image(lonely, shop.picture(RED_MUG)), lonely.get("/healthz")]
         for answer in answers:
             assert (answer.status_code, body(answer)["error"]["code"]) == (503, "store_unavailable")
+            message = "the search index is not available right now; try again in a moment"
+            assert body(answer)["error"]["message"] == message
             assert int(answer.headers["Retry-After"]) > 0
         for answer in (lonely.get("/"), lonely.get(f"/?id={RED_MUG}"), lonely.get(f"/images/{RED_MUG}")):
             assert (answer.status_code, answer.mimetype) == (503, "text/html")
-            assert "not available right now" in answer.text
+            assert "not available right now" in answer.text and "127.0.0.1" not in answer.text
 
-    def test_health_tells_what_is_served(self, web: FlaskClient, shop: Shop) -> None:
+    def test_health_describes_the_models(self, web: FlaskClient, shop: Shop) -> None:
         assert body(web.get("/healthz")) == {
             "status": "ok",
             "index": shop.searcher.index.alias,
@@ -379,14 +404,53 @@ class TestElasticsearchAway:
             "counts": {"shop": len(shop.vectors)},
         }
 
-    def test_an_index_that_is_gone(self, shop: Shop, options: Settings) -> None:
+    def test_a_missing_index_is_503_and_not_named(self, shop: Shop, options: Settings) -> None:
         gone = Searcher(shop.searcher.encoder, replace(shop.searcher.index, alias="hashsearch-never-made"))
         answer = search(create_app({"shop": gone}, options).test_client(), id=RED_MUG)
         assert (answer.status_code, body(answer)["error"]["code"]) == (503, "index_not_found")
+        assert "hashsearch-never-made" not in answer.text
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("kind", "status", "code"),
+        [
+            (StoreUnavailable, 503, "store_unavailable"),
+            (IndexNotFound, 503, "index_not_found"),
+            (StoreError, 502, "store_error"),
+            (ConfigError, 500, "config_error"),
+            (WeightsNotFound, 500, "weights_not_found"),
+            (RuntimeError, 500, "internal_server_error"),
+        ],
+    )
+    def test_a_response_never_names_what_is_behind_the_server(
+        self, kind: type[Exception], status: int, code: str
+    ) -> None:
+        response = ErrorResponse.of(kind("http://10.0.0.5:9200 refused, see /srv/secret"), 1)
+        assert (response.status, response.code) == (status, code)
+        assert "10.0.0.5" not in response.message and "/srv" not in response.message
+
+    def test_a_response_names_the_rule_that_a_request_breaks(self) -> None:
+        assert ErrorResponse.of(SearchError("k must be 1 to 10000, got 0"), 1).message == "k must be 1 to 10000, got 0"
+
+    def test_every_error_has_a_status(self) -> None:
+        def with_subclasses(kind: type[HashsearchError]) -> Iterator[type[HashsearchError]]:
+            yield kind
+            for subclass in kind.__subclasses__():
+                yield from with_subclasses(subclass)
+
+        for kind in with_subclasses(HashsearchError):
+            arguments = ("photos", "a", "b") if kind is EncoderMismatch else ("", None, None)
+            error = kind(*arguments[: 3 if "Mismatch" in kind.__name__ else 1])
+            assert 400 <= ErrorResponse.of(error, 1).status <= 503
+
+    def test_the_log_has_the_reason(self, lonely: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+        lonely.get("/healthz")
+        assert "GET /healthz: Elasticsearch does not answer" in caplog.text
 
 
 class TestPictures:
-    def test_records_by_any_id(self, web: FlaskClient, shop: Shop) -> None:
+    def test_records_are_found_by_any_id(self, web: FlaskClient, shop: Shop) -> None:
         for image_id in shop.vectors:
             answer = web.get(f"/api/images/{quote(image_id)}")
             assert (answer.status_code, body(answer)["id"]) == (200, image_id)
@@ -396,7 +460,7 @@ class TestPictures:
         assert web.get("/api/images/nobody").status_code == 404
 
     @pytest.mark.parametrize("image_id", [RED_MUG, "a//b/%2e%2e/c?d#é", "/leading"])
-    def test_a_picture_is_made_anew(self, web: FlaskClient, shop: Shop, image_id: str) -> None:
+    def test_a_picture_is_decoded_and_encoded_again(self, web: FlaskClient, shop: Shop, image_id: str) -> None:
         answer = web.get(f"/images/{quote(image_id)}")
         assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
         assert answer.data[:3] == b"\xff\xd8\xff"
@@ -406,7 +470,7 @@ class TestPictures:
         assert shown.shape == original.shape
         assert np.abs(shown - original).mean() < 4
 
-    def test_a_large_picture_is_made_small(self, web: FlaskClient, shop: Shop) -> None:
+    def test_a_large_picture_is_reduced(self, web: FlaskClient, shop: Shop) -> None:
         path, before = shop.folder / RED_MUG, shop.picture(RED_MUG)
         path.write_bytes(png(300, 330))
         assert decode(web.get(f"/images/{RED_MUG}").data).shape == (330, 300, 3)
@@ -424,17 +488,21 @@ class TestPictures:
     @pytest.mark.parametrize(
         "image_id", "outside climbing linked gone folder relative damaged remote nobody mugs/../outside".split()
     )
-    def test_nothing_else_is_shown(self, web: FlaskClient, image_id: str) -> None:
-        assert web.get(f"/images/{image_id}").status_code == 404
+    def test_pictures_outside_the_folders_or_damaged_are_404_and_name_no_path(
+        self, web: FlaskClient, shop: Shop, image_id: str
+    ) -> None:
+        answer = web.get(f"/images/{image_id}")
+        assert answer.status_code == 404
+        assert str(shop.folder.parent) not in answer.text
 
     @pytest.mark.parametrize("path", ["..", "%2e%2e", "%252e%252e", "%2fetc%2fpasswd", "mugs%2f..%2f..%2fsecret"])
-    def test_paths_are_ids_and_nothing_more(self, web: FlaskClient, path: str) -> None:
+    def test_a_path_in_an_id_leads_to_no_file(self, web: FlaskClient, path: str) -> None:
         assert web.get(f"/images/{path}/plan.png").status_code == 404
         assert web.get(f"/static/{path}/__init__.py").status_code == 404
 
 
 class TestSecurity:
-    def test_every_answer_has_the_headers(self, web: FlaskClient) -> None:
+    def test_every_response_has_the_security_headers(self, web: FlaskClient) -> None:
         for path in ("/", "/?id=nobody", "/healthz", "/api/search", "/static/page.js", f"/images/{RED_MUG}", "/none"):
             headers = web.get(path).headers
             policy = headers["Content-Security-Policy"]
@@ -445,19 +513,19 @@ class TestSecurity:
             assert not any(name.startswith("Access-Control") for name in dict(headers))
 
     @pytest.mark.parametrize("host", ["localhost", "localhost:5800", "127.0.0.1:5800", "[::1]:5800", "LOCALHOST"])
-    def test_own_names_are_heard(self, web: FlaskClient, host: str) -> None:
+    def test_loopback_host_names_are_accepted(self, web: FlaskClient, host: str) -> None:
         assert web.get("/healthz", headers={"Host": host}).status_code == 200
 
     @pytest.mark.parametrize("host", ["evil.example", "evil.example:5800", "localhost.evil.example", "127.0.0.1.x", ""])
-    def test_other_names_are_not(self, web: FlaskClient, host: str) -> None:
+    def test_other_host_names_are_refused_on_loopback(self, web: FlaskClient, host: str) -> None:
         answer = web.get("/healthz", headers={"Host": host})
         assert (answer.status_code, body(answer)["error"]["code"]) == (400, "bad_request")
 
-    def test_any_name_is_heard_beyond_loopback(self, shop: Shop, options: Settings) -> None:
+    def test_any_host_name_is_accepted_beyond_loopback(self, shop: Shop, options: Settings) -> None:
         open_to_all = create_app({"shop": shop.searcher}, replace(options, host="0.0.0.0")).test_client()
         assert open_to_all.get("/healthz", headers={"Host": "search.example"}).status_code == 200
 
-    def test_other_sites_cannot_search(self, web: FlaskClient) -> None:
+    def test_pages_of_other_sites_cannot_search(self, web: FlaskClient) -> None:
         for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
             answer = web.post("/api/search", json={"id": RED_MUG}, headers={"Sec-Fetch-Site": site})
             assert answer.status_code == status, site
@@ -471,37 +539,39 @@ class TestModels:
     @pytest.fixture
     def two(self, shop: Shop, options: Settings, client: Elasticsearch) -> Iterator[FlaskClient]:
         """The shop, and its flyers alone with codes of 32 bits."""
-        rows = [one for one in shop.vectors if one.startswith("flyers/")]
-        vectors = np.stack([shop.vectors[one] for one in rows])
+        rows = [image_id for image_id in shop.vectors if image_id.startswith("flyers/")]
+        vectors = np.stack([shop.vectors[image_id] for image_id in rows])
         encoder = toy_encoder(np.stack(list(shop.vectors.values())), bits=32)
         encoder.spec = replace(shop.searcher.encoder.spec, classes=classes(encoder.dims))
-        texts = [{"uri": str(shop.folder / one), "title": one, "category": "flyers"} for one in rows]
+        texts = [{"uri": str(shop.folder / image_id), "title": image_id, "category": "flyers"} for image_id in rows]
         with fresh_index_name(client) as name:
             flyers = Searcher(encoder, filled(client, name, encoder, vectors, texts))
             yield create_app({"all": shop.searcher, "flyers": flyers}, options).test_client()
 
-    def test_the_first_answers_unless_another_is_asked(self, two: FlaskClient, web: FlaskClient) -> None:
-        unasked, first = search(two, id=RED_MUG), search(two, id=RED_MUG, model="all")
-        assert ids(unasked) == ids(first) == ids(search(web, id=RED_MUG))
-        assert body(unasked)["model"] == body(first)["model"] == "all"
+    def test_the_first_model_is_the_default(self, two: FlaskClient, web: FlaskClient) -> None:
+        default, first = search(two, id=RED_MUG), search(two, id=RED_MUG, model="all")
+        assert ids(default) == ids(first) == ids(search(web, id=RED_MUG))
+        assert body(default)["model"] == body(first)["model"] == "all"
         assert body(search(web, id=RED_MUG))["model"] == "shop"
 
-    def test_each_searches_its_own_index_with_its_own_encoder(self, two: FlaskClient, shop: Shop) -> None:
-        gold = [one for one in shop.vectors if one.startswith("flyers/")].index("flyers/gold.png")
+    def test_each_model_searches_its_own_index_with_its_own_encoder(self, two: FlaskClient, shop: Shop) -> None:
+        gold = [image_id for image_id in shop.vectors if image_id.startswith("flyers/")].index("flyers/gold.png")
         answer = search_image(two, shop.picture("flyers/gold.png"), k="50", model="flyers")
         assert ids(answer)[0] == f"{gold:04}"
         assert (len(ids(answer)), body(answer)["model"]) == (6, "flyers")
         assert len(ids(search(two, vector=shop.vectors[RED_MUG].tolist(), k=50, model="flyers"))) == 6
-        told = two.post(f"/api/explain/{gold:04}", json={"vector": shop.vectors[RED_MUG].tolist(), "model": "flyers"})
-        assert body(told)["bits"] == 32
+        explanation = two.post(
+            f"/api/explain/{gold:04}", json={"vector": shop.vectors[RED_MUG].tolist(), "model": "flyers"}
+        )
+        assert body(explanation)["bits"] == 32
 
-    def test_records_and_pictures_are_a_models_own(self, two: FlaskClient) -> None:
+    def test_records_and_pictures_belong_to_a_model(self, two: FlaskClient) -> None:
         assert body(two.get("/api/images/0000?model=flyers"))["category"] == "flyers"
         assert two.get("/api/images/0000").status_code == 404
         assert two.get("/images/0000?model=flyers").mimetype == "image/jpeg"
         assert two.get("/images/0000").status_code == 404
 
-    def test_one_that_is_not_served_is_named(self, two: FlaskClient, shop: Shop) -> None:
+    def test_an_unknown_model_is_refused_with_the_known_names(self, two: FlaskClient, shop: Shop) -> None:
         for answer in (
             search(two, id=RED_MUG, model="mugs"),
             search_image(two, shop.picture(RED_MUG), model="mugs"),
@@ -511,7 +581,7 @@ class TestModels:
             assert body(answer)["error"]["message"] == "model must be one of all, flyers, got 'mugs'"
         assert search(two, id=RED_MUG, model=1).status_code == 400
 
-    def test_they_are_listed(self, two: FlaskClient, shop: Shop) -> None:
+    def test_models_are_listed(self, two: FlaskClient, shop: Shop) -> None:
         first, second = body(two.get("/api/models"))["models"]
         assert first == {
             "name": "all",
@@ -527,15 +597,17 @@ class TestModels:
         assert second["classes"] == list(classes(second["dims"]))
         assert body(two.get("/healthz"))["counts"] == {"all": len(shop.vectors), "flyers": 6}
 
-    def test_a_classifier_tells_what_it_takes_an_image_for(self, two: FlaskClient, shop: Shop) -> None:
+    def test_a_classifier_reports_the_likeliest_classes(self, two: FlaskClient, shop: Shop) -> None:
         query = body(search_image(two, shop.picture(RED_MUG), model="flyers"))["query"]
         shares = shop.vectors[RED_MUG] / shop.vectors[RED_MUG].sum()
         best = [classes(len(shares))[place] for place in np.argsort(-shares)[:5]]
-        assert [one["class"] for one in query["classes"]] == best
+        assert [likely["class"] for likely in query["classes"]] == best
         assert query["classes"][0]["confidence"] == pytest.approx(shares.max(), rel=1e-3)
         assert "classes" not in body(search_image(two, shop.picture(RED_MUG)))["query"]
 
-    def test_the_page_offers_them_and_keeps_the_choice(self, two: FlaskClient, web: FlaskClient, shop: Shop) -> None:
+    def test_the_page_offers_the_models_and_keeps_the_choice(
+        self, two: FlaskClient, web: FlaskClient, shop: Shop
+    ) -> None:
         assert "Model" not in web.get("/").text
         assert "<option selected>all</option><option>flyers</option>" in two.get("/").text
         assert "model=" not in two.get(f"/?id={RED_MUG}").text
@@ -546,12 +618,12 @@ class TestModels:
         assert 'src="/images/0000?model=flyers"' in page
         found = two.post("/", data={"image": (io.BytesIO(shop.picture(RED_MUG)), "mug.png"), "model": "flyers"}).text
         assert found.count('class="card"') == 6
-        assert "Taken for class " in found
+        assert "Looks like class " in found
         assert two.get("/?model=mugs").status_code == 422
 
 
 class TestGate:
-    def test_it_holds_back_and_refuses(self) -> None:
+    def test_the_gate_lets_a_few_in_a_few_wait_and_refuses_the_rest(self) -> None:
         gate, release, inside, most = Gate(2, 3), threading.Event(), [], []
 
         def visit() -> None:
@@ -578,7 +650,7 @@ class TestGate:
 
 
 class TestServer:
-    def test_it_answers_over_http_and_holds_its_port(self, shop: Shop, options: Settings) -> None:
+    def test_the_server_answers_over_http_and_a_port_in_use_is_refused(self, shop: Shop, options: Settings) -> None:
         app = create_app({"shop": shop.searcher}, options)
         served = server(app, "127.0.0.1", 0)
         thread = threading.Thread(target=served.run, daemon=True)
@@ -591,7 +663,7 @@ class TestServer:
 
 
 class TestDocumentation:
-    def test_it_names_every_field(self, web: FlaskClient) -> None:
+    def test_the_api_page_documents_every_field(self, web: FlaskClient) -> None:
         text = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
         named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
         known = body(search(web, nonsense=1))["error"]["message"].split("known: ")[1].split(", ")

@@ -167,7 +167,7 @@ class TestOverload:
 
     def test_patience_has_an_end(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
         proxy.plan(*[answers(429)] * 4)
-        with pytest.raises(StoreUnavailable, match=r"20 documents for '.*' were not taken in 4 tries: .*429"):
+        with pytest.raises(StoreUnavailable, match=r"20 documents for '.*' were not accepted in 4 attempts: .*429"):
             writer.write(DOCUMENTS.items())
         assert len(proxy.sent) == 4
         assert held(index) == []
@@ -176,7 +176,9 @@ class TestOverload:
         self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
     ) -> None:
         proxy.plan(*[overloads_items(429, "0007")] * 4)
-        with pytest.raises(StoreUnavailable, match=r"1 documents for '.*' were not taken in 4 tries: es_rejected"):
+        with pytest.raises(
+            StoreUnavailable, match=r"1 documents for '.*' were not accepted in 4 attempts: es_rejected"
+        ):
             writer.write(DOCUMENTS.items())
         assert held(index) == [image_id for image_id in IDS if image_id != "0007"]
 
@@ -185,7 +187,7 @@ class TestOverload:
             port = taken.getsockname()[1]
         with (
             connect(f"http://127.0.0.1:{port}") as client,
-            pytest.raises(StoreUnavailable, match="not taken in 3 tries"),
+            pytest.raises(StoreUnavailable, match="not accepted in 3 attempts"),
         ):
             BulkWriter(client, index.alias, retries=2, base_delay=0.001).write(DOCUMENTS.items())
 

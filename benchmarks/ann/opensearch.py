@@ -28,7 +28,7 @@ from hashsearch.errors import NodeError, StoreError, StoreUnavailable
 from hashsearch.node.account import check_reach, process_identity
 from hashsearch.node.jdk import FOLDERS, newest_jdk
 from hashsearch.node.node import LOOPBACK, NO_GC_LOG, SETTINGS, LocalNode, NodeStatus, quiet
-from hashsearch.node.server import Progress, locked, make_folder
+from hashsearch.node.server import Notify, locked, make_folder
 from hashsearch.overlap import batched, prefetch
 
 VERSION, ANTLR, ASM = "2.19.1", "4.13.1", "9.7"
@@ -72,7 +72,7 @@ grant {
 """
 
 
-def install(folder: Path, progress: Progress = quiet) -> Path:
+def install(folder: Path, notify: Notify = quiet) -> Path:
     """The folder of the unpacked server with Painless, `folder/opensearch-VERSION`; downloads it if it is not there.
 
     Raises `NodeError` when a download fails or is not the expected file.
@@ -85,7 +85,7 @@ def install(folder: Path, progress: Progress = quiet) -> Path:
         if not target.is_dir():
             for leftover in folder.glob("opensearch-unpacking-*"):
                 shutil.rmtree(leftover)
-            progress(f"downloading OpenSearch {VERSION} and its Painless module")
+            notify(f"downloading OpenSearch {VERSION} and its Painless module")
             try:
                 with tempfile.TemporaryDirectory(prefix="opensearch-unpacking-", dir=folder) as scratch:
                     _assemble(Path(scratch)).rename(target)
@@ -159,13 +159,13 @@ class OpenSearchNode(LocalNode):
 
     command, prefix = "opensearch", "OPENSEARCH"
 
-    def start(self, progress: Progress = quiet, timeout: float = 180.0) -> NodeStatus:
+    def start(self, notify: Notify = quiet, timeout: float = 180.0) -> NodeStatus:
         """The status of the running node, which answers; starts it unless it runs. Raises `NodeError`."""
         identity = process_identity()
         make_folder(self.folder)
         with locked(self.folder / "lock"):
             if not self.processes():
-                check_reach(install(self.server_folder, progress), identity)
+                check_reach(install(self.server_folder, notify), identity)
                 check_reach(self.folder, identity)
                 self._choose_ports()
                 launcher = self._launch(newest_java(identity), {"discovery.type": "single-node"}, identity)

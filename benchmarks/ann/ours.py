@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.ann.methods import Method, Place, Setting, Sizes
 from benchmarks.ann.served import BATCH, POSTINGS, Document, Server
+from hashsearch.elastic.document import StoredVectors
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import make_sub_codes
@@ -71,6 +72,7 @@ class Ours:
 
     def build(self, vectors: Vectors) -> Mapping[str, float]:
         from hashsearch.elastic.image_index import ImageIndex
+        from hashsearch.elastic.maintenance import add_graph, merge
 
         began = perf_counter()
         with threadpool_limits(os.cpu_count(), "blas"):  # as jobs.fit_encoder has it; the harness leaves one thread
@@ -79,8 +81,12 @@ class Ours:
         seconds = perf_counter() - began
         self.server.start()
         index = ImageIndex.create(self.server.client, _NAME, encoder)
-        merge = index.with_graph if self.variant.strategy == "graph" else partial(index.merge, self.variant.segments)
-        return {"fit": seconds, **self.server.load(_documents(encoder, vectors), merge)}
+        finish = (
+            partial(add_graph, index)
+            if self.variant.strategy == "graph"
+            else partial(merge, index, self.variant.segments)
+        )
+        return {"fit": seconds, **self.server.load(_documents(encoder, vectors), finish)}
 
     def connect(self) -> None:
         from hashsearch.elastic.image_index import ImageIndex
@@ -125,7 +131,9 @@ def _documents(encoder: Encoder, vectors: Vectors) -> Iterator[list[Document]]:
     """Batches of documents as the product writes them, each named by its row."""
     for start in range(0, len(vectors), BATCH):
         encoded = encoder.encode(np.asarray(vectors[start : start + BATCH]))
-        yield [(str(start + row), encoded.fields(row)) for row in range(len(encoded.codes))]
+        yield [
+            (str(start + row), StoredVectors.from_encoded(encoded, row).fields()) for row in range(len(encoded.codes))
+        ]
 
 
 MAKERS: dict[str, Callable[[Place], Method]] = {name: partial(Ours, name=name) for name in VARIANTS}

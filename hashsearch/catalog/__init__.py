@@ -1,1 +1,1 @@
-"""Catalogs: what is to be indexed, read from dumps."""
+"""Catalogs: the images to index and what is known about them, read from folders and table files."""

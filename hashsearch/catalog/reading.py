@@ -1,21 +1,18 @@
-"""A catalog dump to entries: a folder of images, or CSV, TSV, JSON lines or Parquet, gzipped or not."""
+"""A catalog to entries: a folder of images, or the rows of a table file."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import json
-import random
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
+from hashsearch.catalog.rows import ENDINGS, BadRow, Row, RowFile, format_of
 from hashsearch.errors import CatalogError, ConfigError
 
 _IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
@@ -30,7 +27,21 @@ _MAX_ID_BYTES = 512  # Elasticsearch's limit for an id
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of the catalog. `source` is a path or an http(s) address; `attributes` hold what JSON does."""
+    """One image of a catalog.
+
+    Parameters
+    ----------
+    id : str
+        Identifies the image in the catalog and in the index. At most 512 bytes as UTF-8.
+    source : str
+        Absolute path of the image file, or its http(s) address.
+    title : str, optional
+        Name to show.
+    category : str, optional
+        Category to filter by, and the label to learn from.
+    attributes : mapping of str to JSON value
+        All other columns. Empty values are left out.
+    """
 
     id: str
     source: str
@@ -41,7 +52,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class BadEntry:
-    """A row that is no entry, and the rule it breaks."""
+    """A row or file that cannot be an entry, and the rule it breaks."""
 
     id: str | None
     reason: str
@@ -49,9 +60,26 @@ class BadEntry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Entries in a fixed order, which a checkpoint counts on. `columns` names those for id, image, title, category.
+    """Images to index, read from a folder or from a CSV, TSV, JSON lines or Parquet file, gzipped or not.
 
-    Columns that are not named are looked for under their usual names; all others become attributes.
+    Iterating yields an `Entry` for each image, always in the same order, and a `BadEntry` for each row that cannot be
+    one. In a folder every image file is an entry: its id is its path within the folder, its category the folder it is
+    in. In a file every row is an entry; relative paths start at the folder of the file.
+
+    Parameters
+    ----------
+    path : Path
+        The folder or file.
+    columns : mapping of str to str
+        Names of columns by role: "id", "image", "title", "category". Roles without a name use the first column of a
+        usual name that has a value, such as "sku" for the id. All other columns become attributes.
+
+    Raises
+    ------
+    CatalogError
+        If there is nothing at `path`, or a file of another format; while iterating, if the file is damaged.
+    ConfigError
+        If `columns` has an unknown role; while iterating, if a Parquet file needs pyarrow and it is not installed.
     """
 
     path: Path
@@ -63,10 +91,15 @@ class Catalog:
                 raise ConfigError(f"a column's role must be one of {', '.join(_COLUMNS)}, got '{role}'")
         if not self.path.exists():
             raise CatalogError(f"there is no catalog at '{self.path}'")
+        if not self.path.is_dir() and format_of(self.path) is None:
+            raise CatalogError(f"a catalog is a folder, {ENDINGS}, got '{self.path.name}'")
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes when a file's content, a folder's file names or the columns change: then no checkpoint holds."""
+        """A digest of the file's content or of the folder's file names, and of the columns.
+
+        A checkpoint is valid for the catalog with the fingerprint that it was made with.
+        """
         digest = hashlib.sha256(json.dumps(sorted(self.columns.items())).encode())
         if self.path.is_dir():
             for file in self._files:
@@ -79,22 +112,11 @@ class Catalog:
 
     @cached_property
     def total(self) -> int:
-        """How many entries there are, bad ones included."""
-        return len(self._files) if self.path.is_dir() else sum(1 for _ in self._rows())
+        """Number of entries, bad ones included."""
+        return len(self._files) if self.path.is_dir() else sum(1 for _ in RowFile(self.path).rows())
 
     def __iter__(self) -> Iterator[Entry | BadEntry]:
-        """All entries in order; a row that is none becomes a BadEntry. CatalogError when the file itself is broken."""
-        if self.path.is_dir():
-            yield from map(self._entry_of_file, self._files)
-            return
-        seen: set[int] = set()  # hashes: some 60 bytes an entry
-        for row in self._rows():
-            entry = row if isinstance(row, BadEntry) else self._entry_of_row(row)
-            if isinstance(entry, Entry) and hash(entry.id) in seen:
-                entry = BadEntry(entry.id, "an id may stand in the catalog once, this one came before")
-            if isinstance(entry, Entry):
-                seen.add(hash(entry.id))
-            yield entry
+        return map(self._entry_of_file, self._files) if self.path.is_dir() else self._entries_of_rows()
 
     @cached_property
     def _files(self) -> list[Path]:
@@ -112,58 +134,56 @@ class Catalog:
         title = inside.stem.replace("_", " ").replace("-", " ")
         return _checked(Entry(inside.as_posix(), str(file.absolute()), title, category))
 
-    def _rows(self) -> Iterator[dict[str, Any] | BadEntry]:
-        name = self.path.name.lower().removesuffix(".gz")
-        try:
-            if name.endswith(".parquet"):
-                yield from _parquet_rows(self.path)
-                return
-            with _open_text(self.path) as lines:
-                if name.endswith((".csv", ".tsv")):
-                    yield from _csv_rows(lines, "\t" if name.endswith(".tsv") else ",")
-                elif name.endswith((".jsonl", ".ndjson")):
-                    yield from _json_rows(lines)
-                else:
-                    raise CatalogError(
-                        f"a catalog is a folder, .csv, .tsv, .jsonl, .ndjson (or those with .gz) or .parquet, "
-                        f"got '{self.path.name}'"
-                    )
-        except (OSError, EOFError, zlib.error, csv.Error) as error:
-            raise CatalogError(f"catalog '{self.path}' cannot be read: {error}") from error
+    def _entries_of_rows(self) -> Iterator[Entry | BadEntry]:
+        file = RowFile(self.path)
+        known_ids: set[int] = set()  # hashes, which take 60 bytes each
+        for row in file.rows():
+            if isinstance(row, BadRow):
+                yield BadEntry(None, row.reason)
+                continue
+            entry = self._entry_of_row(row)
+            if isinstance(entry, Entry) and hash(entry.id) in known_ids:
+                entry = BadEntry(entry.id, "an id may occur only once in a catalog, an earlier row has it")
+            if isinstance(entry, BadEntry):
+                yield replace(entry, reason=f"{file.unit} {row.number}: {entry.reason}")
+                continue
+            known_ids.add(hash(entry.id))
+            yield entry
 
-    def _entry_of_row(self, row: dict[str, Any]) -> Entry | BadEntry:
-        named = {role: self._take(row, role) for role in _COLUMNS}
-        image_id = _text(named["id"])
+    def _entry_of_row(self, row: Row) -> Entry | BadEntry:
+        rest = dict(row.values)
+        values = {role: self._take(rest, role) for role in _COLUMNS}
+        image_id = _text(values["id"])
         if image_id is None:
-            return BadEntry(None, f"an entry must have an id, in the column {self._wanted('id')}")
-        source = _text(named["image"])
+            return BadEntry(None, f"an entry must have an id in column {self._column_names('id')}")
+        source = _text(values["image"])
         if source is None:
-            return BadEntry(image_id, f"an entry must have a path or address, in the column {self._wanted('image')}")
+            return BadEntry(image_id, f"an entry must have a path or address in column {self._column_names('image')}")
         if not source.startswith(("http://", "https://")):
             source = str(self.path.absolute().parent / source)
-        extra = row.pop("attributes", None)
-        attributes = {**row, **(extra if isinstance(extra, dict) else {} if extra is None else {"attributes": extra})}
-        return _checked(Entry(image_id, source, _text(named["title"]), _text(named["category"]), attributes))
+        nested = rest.pop("attributes", None)
+        attributes = {**rest, **(nested if isinstance(nested, dict) else {"attributes": nested})}
+        return _checked(Entry(image_id, source, _text(values["title"]), _text(values["category"]), attributes))
 
-    def _take(self, row: dict[str, Any], role: str) -> Any:
-        """Remove and return the value for a role from the row."""
+    def _take(self, values: dict[str, Any], role: str) -> Any:
+        """Remove and return the value of a role."""
         if role in self.columns:
-            return row.pop(self.columns[role], None)
+            return values.pop(self.columns[role], None)
         for name in _COLUMNS[role]:
-            if row.get(name) not in (None, ""):
-                return row.pop(name)
+            if values.get(name) not in (None, ""):
+                return values.pop(name)
         return None
 
-    def _wanted(self, role: str) -> str:
-        return f"'{self.columns[role]}'" if role in self.columns else " or ".join(f"'{n}'" for n in _COLUMNS[role])
+    def _column_names(self, role: str) -> str:
+        return " or ".join(f"'{name}'" for name in ([self.columns[role]] if role in self.columns else _COLUMNS[role]))
 
 
 def _checked(entry: Entry) -> Entry | BadEntry:
-    """The entry with attributes as JSON holds them, those without a name or value left out, if it can be written."""
+    """The entry with its attributes as JSON values, those without a name or value left out, if JSON can hold it."""
     try:
         written = orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError as error:
-        return BadEntry(entry.id, f"an entry must be UTF-8 text and 64-bit numbers, not too deep: {error}")
+        return BadEntry(entry.id, f"an entry must be UTF-8 text and 64-bit numbers, not nested too deeply: {error}")
     if (size := len(entry.id.encode())) > _MAX_ID_BYTES:
         return BadEntry(entry.id, f"an id may have at most {_MAX_ID_BYTES} bytes, got {size}")
     attributes = orjson.loads(written)["attributes"]
@@ -176,59 +196,3 @@ def _empty(value: Any) -> bool:
 
 def _text(value: Any) -> str | None:
     return None if _empty(value) else str(value)
-
-
-def _open_text(path: Path) -> IO[str]:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _csv_rows(lines: Iterable[str], delimiter: str) -> Iterator[dict[str, Any] | BadEntry]:
-    for row in csv.DictReader(lines, delimiter=delimiter):
-        if None in row or None in row.values():
-            yield BadEntry(None, f"a row must have as many fields as the header: {list(row.values())[:3]} ... does not")
-        else:
-            yield row
-
-
-def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any] | BadEntry]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield BadEntry(None, f"line {number} must be a JSON object: {error}")
-            continue
-        yield (
-            row if isinstance(row, dict) else BadEntry(None, f"line {number} must be a JSON object, got {line[:40]}")
-        )
-
-
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError("Parquet catalogs need pyarrow: pip install 'hashsearch[parquet]'") from error
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                yield from batch.to_pylist()
-    except pyarrow.ArrowException as error:
-        raise CatalogError(f"catalog '{path}' cannot be read: {error}") from error
-
-
-def sample_sources(catalogs: Sequence[Catalog], count: int, seed: int) -> list[str]:
-    """Sources of at most `count` entries of all the catalogs, each as likely as the other, in the catalogs' order."""
-    return [source for source, _ in sample_labelled(catalogs, count, seed)]
-
-
-def sample_labelled(catalogs: Sequence[Catalog], count: int, seed: int) -> list[tuple[str, str | None]]:
-    """The same sources, each with its category; CatalogError when there is no entry."""
-    sources = [(entry.source, entry.category) for catalog in catalogs for entry in catalog if isinstance(entry, Entry)]
-    if not sources:
-        raise CatalogError(f"there are no images in {', '.join(str(catalog.path) for catalog in catalogs)}")
-    chosen = random.Random(seed).sample(range(len(sources)), min(count, len(sources)))
-    return [sources[place] for place in sorted(chosen)]

@@ -131,7 +131,8 @@ def embed(
     import numpy as np
 
     from hashsearch import embedders
-    from hashsearch.catalog.reading import Catalog, sample_sources
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_sources
     from hashsearch.embedders.bulk import embed_sources
 
     network = embedders.load(embedder, weights, trained=settings.embedders)
@@ -165,11 +166,10 @@ def match(images: tuple[Path, Path], features: str, keypoints: int, side: int, o
     """Tell whether images A and B show the same, by keypoints that match."""
     from hashsearch.descriptors.keypoints import LocalExtractor
     from hashsearch.descriptors.matching import draw_matches, verdict, verify
-    from hashsearch.images.decoding import decode
-    from hashsearch.images.sources import read_source
+    from hashsearch.images.sources import DEFAULT_READER
 
     extractor = LocalExtractor(features, keypoints, side)
-    first, second = (decode(read_source(str(image))) for image in images)
+    first, second = (DEFAULT_READER.pixels(str(image)) for image in images)
     a, b = extractor.extract(first), extractor.extract(second)
     found = verify(a, b)
     if out is not None:

@@ -38,11 +38,9 @@ class Question:
 
     def pixels(self) -> NDArray[np.uint8]:
         """The picture, or what is wanted of it: `(height, width, 3) uint8`."""
-        from hashsearch.images.decoding import crop, decode
-        from hashsearch.images.sources import read_source
+        from hashsearch.images.decoding import crop
 
-        limits = self.settings.limits
-        pixels = decode(read_source(str(self.image), limits), limits)
+        pixels = self.settings.image_reader.pixels(str(self.image))
         return pixels if self.crop is None else crop(pixels, _sides(self.crop))
 
     def options(self, **others: Any) -> SearchOptions:
@@ -102,7 +100,7 @@ def _by_local_features(question: Question, vocabulary: Path | None, matched: int
     if vocabulary is None:
         raise click.UsageError("--method sift needs the --vocabulary that the index was made with")
     words, (_, index) = Vocabulary.load(vocabulary), open_index(question.settings)
-    searcher = LocalSearcher(index, words, question.settings.limits)
+    searcher = LocalSearcher(index, words, question.settings.image_reader)
     narrowed = filters(question.category, question.attributes)
     if question.image_id is not None:
         hits = searcher.by_id(question.image_id, question.k, candidates=matched, turned=turned, filters=narrowed)
@@ -150,7 +148,7 @@ def _each(
     searcher = open_searcher(settings)
     yield from zip(image_ids, searcher.search_many(image_ids, options))
     sources = list(dict.fromkeys(map(str, images)))
-    for batch in embed_sources(searcher.encoder.embedder, sources, settings.limits):
+    for batch in embed_sources(searcher.encoder.embedder, sources, settings.image_reader):
         found: dict[str, list[Hit] | HashsearchError] = dict(batch.errors)
         found |= zip(batch.sources, searcher.search_many(batch.vectors, options))
         yield from ((source, found[source]) for source in sources if source in found)

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hashsearch.catalog.reading import Catalog, sample_sources
+from hashsearch.catalog.reading import Catalog
+from hashsearch.catalog.sampling import sample_sources
+from hashsearch.cli.jobs.index_catalog import progress_bar
 from hashsearch.config import Settings
 from hashsearch.demo.catalog import draw_catalog, draw_queries
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.encoder import Encoder
-from hashsearch.images.decoding import decode
-from hashsearch.images.sources import read_source
-from hashsearch.indexing.pipeline import Indexer, index_catalog
+from hashsearch.indexing.pipeline import Indexer
+from hashsearch.indexing.runs import index_catalog
 from hashsearch.search.searcher import Searcher, SearchOptions, as_table
 from hashsearch.services import connect_cluster
 from hashsearch.web import create_app, server
@@ -32,11 +33,12 @@ def show(settings: Settings, encoder: Encoder, catalog: Path | None, notify: Cal
     # An index is of one encoder and of one catalog, so both are in its name.
     name = f"demo-{entries.fingerprint[:6]}-{encoder.fingerprint[:6]}"
     index = ImageIndex.open_or_create(client, name, encoder)
-    indexer = Indexer(encoder, index, BulkWriter(client, index.alias), settings.limits)
-    summary, rejects = index_catalog(entries, indexer, settings.home / "jobs")
+    indexer = Indexer(encoder, index, BulkWriter(client, index.alias), settings.image_reader)
+    with progress_bar(index.alias) as progress:
+        summary, rejects = index_catalog(entries, indexer, settings.home / "jobs", progress=progress)
     notify(f"{summary}, listed in {rejects}" if summary.rejected else str(summary))
     searcher = Searcher(encoder, index)
-    image = decode(read_source(str(question), settings.limits), settings.limits)
+    image = settings.image_reader.pixels(str(question))
     notify(f"\na first query, {question}:\n{as_table(searcher.by_image(image, SearchOptions(k=5)))}\n")
     app = create_app({name: searcher}, replace(settings, index=name, image_roots=(*settings.image_roots, root)))
     served = server(app, settings.host, settings.port)

@@ -76,11 +76,5 @@ STORED = HASHES["phash-64"]  # what the index holds of every image
 BLOCKS = Blocks().restore({"permutation_": np.arange(STORED.bits, dtype=np.int32)})  # in the bits' own order
 
 
-def stored_hash(code: Codes) -> dict[str, Any]:
-    """A document's fields for a hash `(8,)`: itself in hex, and its four blocks of 16 bits as terms."""
-    terms = BLOCKS.terms(np.empty((1, 0), np.float32), code[np.newaxis])
-    return {"phash": code.tobytes().hex(), "phash_blocks": terms[0].tolist()}
-
-
 def _grey(image: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(image).convert("L")  # as imagehash would, but once for all variants

@@ -13,6 +13,7 @@ from hashsearch.duplicates.components import Components
 from hashsearch.duplicates.keeping import Keeping, Record
 from hashsearch.duplicates.pairs import EQUAL, directions, similar_pairs
 from hashsearch.duplicates.spool import Rows, Spool
+from hashsearch.elastic.document import SHOWN
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.queries import Body
 from hashsearch.errors import ConfigError, SearchError
@@ -37,8 +38,7 @@ class Member:
 
     def as_dict(self) -> dict[str, Any]:
         """The image as JSON holds it."""
-        told = ("uri", "title", "category", "attributes", "width", "height", "indexed_at")
-        stored = {name: self.record.get(name) for name in told}
+        stored = {name: self.record.get(name) for name in SHOWN}
         return {"id": self.id, "verdict": self.verdict, "cosine": self.cosine, **stored}
 
 

@@ -1,1 +1,1 @@
-"""The search index: Elasticsearch itself, what is stored in it, how it is written and asked."""
+"""The search index: the Elasticsearch client, what is stored in an index, and how it is written and searched."""

@@ -1,4 +1,4 @@
-"""The Elasticsearch client, and its errors as ours."""
+"""The Elasticsearch client, and its errors as StoreErrors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _OVERLOADED = (429, 502, 503, 504)
 def connect(url: str, settings: Settings | None = None, *, connections: int = 10) -> Elasticsearch:
     """A client for one cluster, with the credentials of the settings; no request is sent yet.
 
-    `connections` is how many requests may be under way at once. Retrying is left to those who know what may be resent.
-    ConfigError when the address is none.
+    `connections` is the number of requests that can run at the same time. The client never retries: callers know what
+    is safe to send again. ConfigError when the address is invalid.
     """
     options: dict[str, Any] = {}
     if settings and settings.es_api_key:
@@ -46,23 +46,23 @@ def connect(url: str, settings: Settings | None = None, *, connections: int = 10
 
 @contextmanager
 def store_errors(target: str) -> Iterator[None]:
-    """Turn the client's errors into StoreError's family; `target` is the index or alias asked."""
+    """Turn the client's errors into StoreErrors; `target` is the index or alias of the request."""
     try:
         yield
     except ApiError as error:
-        told = error.body.get("error") if isinstance(error.body, dict) else None
-        raise store_error(target, error.meta.status, told) from error
+        details = error.body.get("error") if isinstance(error.body, dict) else None
+        raise store_error(target, error.meta.status, details) from error
     except (TransportConnectionError, ConnectionTimeout) as error:
         raise StoreUnavailable(f"Elasticsearch does not answer: {error.message}") from error
-    except TransportError as error:  # half an answer, or a proxy's
-        raise StoreUnavailable(f"Elasticsearch gave no usable answer: {str(error)[:200]}") from error
+    except TransportError as error:  # a response that was cut off, or a proxy's
+        raise StoreUnavailable(f"Elasticsearch returned an unusable response: {str(error)[:200]}") from error
 
 
 def store_error(target: str, status: int, error: Any) -> StoreError:
-    """Our error for what Elasticsearch told in an answer's `error`."""
-    told = error if isinstance(error, dict) else {"type": error}
-    if told.get("type") == "index_not_found_exception":
-        return IndexNotFound(f"there is no index '{target}'; `python -m jobs.index_catalog` makes it")
-    cause = next(iter(told.get("root_cause", ())), told)  # "all shards failed" says less
+    """The StoreError for the `error` of a response."""
+    details = error if isinstance(error, dict) else {"type": error}
+    if details.get("type") == "index_not_found_exception":
+        return IndexNotFound(f"there is no index '{target}'; create it with `hashsearch index`")
+    cause = next(iter(details.get("root_cause", ())), details)  # more precise than "all shards failed"
     kind = StoreUnavailable if status in _OVERLOADED else StoreError
     return kind(f"Elasticsearch answered {status} for '{target}': {cause.get('type')}: {cause.get('reason')}")

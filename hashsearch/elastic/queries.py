@@ -1,6 +1,6 @@
-"""Request bodies as values: the one place that knows how recall and re-ranking are said to Elasticsearch.
+"""Request bodies as values: the only place that writes recall and re-ranking in Elasticsearch's query language.
 
-    knn on `embedding` (cosine, exact)         over what its filter lets through: the candidates
+    knn on `embedding` (cosine, exact)         scores the candidates, which its filter selects
       filter: knn on `code` (Hamming)          the `candidates` nearest codes
         filter: terms on `sub_codes`, category and attributes
 
@@ -10,95 +10,96 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from hashsearch.elastic.document import (
+    CATEGORY,
+    CODE,
+    EMBEDDING,
+    PHASH,
+    SHOWN,
+    WORDS,
+    attribute,
+)
 from hashsearch.encoder import EncodedQuery
 from hashsearch.hashing.rerank_vectors import as_json
 
 Body = dict[str, Any]
 
-MAX_CANDIDATES = 10_000  # Elasticsearch's limit for num_candidates and for the hits of one answer
-_MOST_OVERSAMPLE = 10  # Elasticsearch's limit
-_SHOWN = ["uri", "title", "category", "attributes", "width", "height", "indexed_at"]
-
-
-class CodeFields(NamedTuple):
-    """Where an index holds a kind of code of its images, and the terms made of it."""
-
-    code: str
-    terms: str
-
-
-CODE, PHASH = CodeFields("code", "sub_codes"), CodeFields("phash", "phash_blocks")
+MAX_CANDIDATES = 10_000  # Elasticsearch's limit for num_candidates and for the hits of one response
+_MAX_OVERSAMPLE = 10  # Elasticsearch's limit
+_SHOWN = list(SHOWN)
 
 
 def filters(category: Sequence[str], attributes: Mapping[str, Sequence[str]]) -> list[Body]:
-    """Clauses that all must hold: the category is one of those named, and each attribute has one of its values."""
-    clauses: list[Body] = [{"terms": {"category": list(category)}}] if category else []
-    clauses += [{"terms": {f"attributes.{name}": list(values)}} for name, values in attributes.items()]
+    """Clauses that all must match: one of the categories, and for each attribute one of its values."""
+    clauses: list[Body] = [{"terms": {CATEGORY: list(category)}}] if category else []
+    clauses += [{"terms": {attribute(name): list(values)}} for name, values in attributes.items()]
     return clauses
 
 
 def sub_codes(terms: Sequence[str], field: str = CODE.terms) -> Body:
-    """A clause: at least one of the terms is among the image's sub-codes."""
+    """A clause that matches images with at least one of the terms among their sub-codes."""
     return {"terms": {field: list(terms)}}
 
 
 def near_blocks(terms: Sequence[Sequence[str]], required: int, field: str = CODE.terms) -> Body:
-    """A clause: at least `required` of these groups of terms, one a block, have one among the image's sub-codes."""
+    """A clause that matches images with sub-codes from at least `required` of these groups, one group per block."""
     if required == 1:
         return sub_codes([term for group in terms for term in group], field)
     return {"bool": {"should": [sub_codes(group, field) for group in terms], "minimum_should_match": required}}
 
 
 def or_without(field: str, clause: Body) -> Body:
-    """A clause: the other clause holds, or the image does not have the field."""
+    """A clause that matches images that match the other clause or do not have the field."""
     return {"bool": {"should": [clause, none_of({"exists": {"field": field}})]}}
 
 
-def near_hash(hash_hex: str, most: int, clauses: Sequence[Body], radius: int | None = None) -> Body:
-    """The `most` nearest perceptual hashes of each shard, within the Hamming radius if one is given."""
-    knn: Body = {"field": PHASH.code, "query_vector": hash_hex, "k": most, "num_candidates": most}
+def near_hash(hash_hex: str, limit: int, clauses: Sequence[Body], radius: int | None = None) -> Body:
+    """The `limit` nearest perceptual hashes of each shard, within the Hamming radius if one is given."""
+    knn: Body = {"field": PHASH.code, "query_vector": hash_hex, "k": limit, "num_candidates": limit}
     if radius is not None:
         knn["similarity"] = radius
     return {"knn": {**knn, "filter": list(clauses)} if clauses else knn}
 
 
-def nearest_hashes(near: Sequence[Body], most: int) -> Body:
-    """The whole search: the `most` images that are nearest to any one of these hashes, with their own."""
+def nearest_hashes(near: Sequence[Body], limit: int) -> Body:
+    """The whole search: the `limit` images nearest to any of these hashes, with their own hashes."""
     query = {"dis_max": {"queries": list(near)}}
-    return {"query": query, "size": most, "_source": _SHOWN, "docvalue_fields": [PHASH.code]}
+    return {"query": query, "size": limit, "_source": _SHOWN, "docvalue_fields": [PHASH.code]}
 
 
-def by_words(words: Sequence[str], most: int, clauses: Sequence[Body]) -> Body:
-    """The whole search: the `most` images that share most of the visual words, the rare ones above all (BM25)."""
-    shared: Body = {"match": {"words": " ".join(words)}}
+def by_words(words: Sequence[str], limit: int, clauses: Sequence[Body]) -> Body:
+    """The whole search: the `limit` best images by BM25 over their visual words."""
+    shared: Body = {"match": {WORDS: " ".join(words)}}
     query = {"bool": {"must": shared, "filter": list(clauses)}} if clauses else shared
-    return {"query": query, "size": most, "_source": _SHOWN, "track_total_hits": False}
+    return {"query": query, "size": limit, "_source": _SHOWN, "track_total_hits": False}
 
 
 def recall(code_hex: str, candidates: int, clauses: Sequence[Body]) -> Body:
-    """The `candidates` nearest codes by Hamming distance, of each shard."""
-    knn: Body = {"field": "code", "query_vector": code_hex, "k": candidates, "num_candidates": candidates}
+    """The `candidates` nearest codes of each shard by Hamming distance."""
+    knn: Body = {"field": CODE.code, "query_vector": code_hex, "k": candidates, "num_candidates": candidates}
     return {"knn": {**knn, "filter": list(clauses)} if clauses else knn}
 
 
 def rerank(query: EncodedQuery, clauses: Sequence[Body], k: int, candidates: int, min_cosine: float | None) -> Body:
-    """The whole search: the k best by exact cosine among `candidates` that the clauses let through.
+    """The whole search: the k best of `candidates` images that match the clauses, by exact cosine.
 
-    With a clause for recalled codes these are the candidates. `num_candidates` is their number: below it Elasticsearch
-    would walk all vectors instead of scoring just those that the clauses let through. Without one they are what a walk
-    of the embeddings' graph finds by their quantised form. Then all candidates are scored by their floats, which
-    Elasticsearch does for at most ten times its k: so that may have to be larger than ours. Where there is no quantised
-    form it scores by the floats at once. `similarity` would cut by the quantised form; `min_score` does not.
+    With a clause for recalled codes, these are the candidates. `num_candidates` must be their number: below it
+    Elasticsearch would walk all vectors instead of scoring only the images that match the clauses.
+
+    Without such a clause, the candidates are what a walk of the embeddings' graph finds by quantised vectors. All of
+    them are then rescored by their floats; Elasticsearch rescores at most ten times its own k, so its k may have to be
+    larger than ours. An index without quantised vectors is scored by floats at once. `similarity` would cut by the
+    quantised score, `min_score` does not.
     """
-    asked = max(k, -(-candidates // _MOST_OVERSAMPLE))
+    knn_k = max(k, -(-candidates // _MAX_OVERSAMPLE))
     knn: Body = {
-        "field": "embedding",
+        "field": EMBEDDING,
         "query_vector": as_json(query.rerank_vector),
-        "k": asked,
+        "k": knn_k,
         "num_candidates": candidates,
-        "rescore_vector": {"oversample": candidates / asked},
+        "rescore_vector": {"oversample": candidates / knn_k},
     }
     if clauses:
         knn["filter"] = list(clauses)
@@ -108,60 +109,60 @@ def rerank(query: EncodedQuery, clauses: Sequence[Body], k: int, candidates: int
 
 def explained(body: Body) -> Body:
     """The same search, with the code and the sub-codes of each hit."""
-    return {**body, "docvalue_fields": ["code", "sub_codes"]}
+    return {**body, "docvalue_fields": [*CODE]}
 
 
 def recalled_scores(recalled: Body, size: int) -> Body:
-    """Only the candidates' scores, best first: they tell a hit's rank before re-ranking."""
+    """Only the candidates' scores, best first: they give a hit's rank before re-ranking."""
     return {"query": recalled, "size": size, "stored_fields": "_none_"}
 
 
-def within(code_hex: str, radius: int, most: int, clauses: Sequence[Body]) -> Body:
-    """The codes within the Hamming radius, of each shard the `most` nearest, by comparing those of a flat field.
+def within(code_hex: str, radius: int, limit: int, clauses: Sequence[Body]) -> Body:
+    """The codes within the Hamming radius, the `limit` nearest of each shard.
 
-    Elasticsearch compares just the codes that the clauses let through while they are no more than `most`; else it
-    walks past all others too.
+    Elasticsearch compares only the codes of images that match the clauses if these are at most `limit`; otherwise it
+    also iterates over all others.
     """
-    body = recall(code_hex, most, clauses)
+    body = recall(code_hex, limit, clauses)
     body["knn"]["similarity"] = radius
     return body
 
 
 def ids(image_ids: Sequence[str]) -> Body:
-    """A clause: the image is one of these."""
+    """A clause that matches these images."""
     return {"ids": {"values": list(image_ids)}}
 
 
 def none_of(clause: Body) -> Body:
-    """A clause: the other clause does not hold."""
+    """A clause that matches images that do not match the other clause."""
     return {"bool": {"must_not": clause}}
 
 
 def categories(size: int) -> Body:
-    """Only the `size` largest categories and how many images each has."""
-    terms = {"terms": {"field": "category", "size": size}}
+    """Only the `size` largest categories, with the number of images in each."""
+    terms = {"terms": {"field": CATEGORY, "size": size}}
     return {"size": 0, "track_total_hits": False, "aggs": {"categories": terms}}
 
 
 def sub_code_counts(size: int, clauses: Sequence[Body]) -> Body:
-    """Only how many images the clauses let through, and how many of them each of the `size` largest sub-codes has."""
-    terms = {"terms": {"field": "sub_codes", "size": size}}
+    """Only the number of images that match the clauses, and of those with each of the `size` commonest sub-codes."""
+    terms = {"terms": {"field": CODE.terms, "size": size}}
     return {"query": all_of(clauses), "size": 0, "track_total_hits": True, "aggs": {"sub_codes": terms}}
 
 
 def sample(size: int, clauses: Sequence[Body]) -> Body:
-    """Images that the clauses let through, picked at random, others each time."""
+    """Random images that match the clauses, different ones each time."""
     return {"query": {"function_score": {"query": all_of(clauses), "random_score": {}}}, "size": size}
 
 
 def sampled_codes(size: int, field: str = CODE.code) -> Body:
-    """The codes of `size` images picked at random, and how many images have one."""
-    picked = sample(size, [{"exists": {"field": field}}])
-    return {**picked, "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": [field]}
+    """The codes of `size` random images, and the number of images that have one."""
+    images = sample(size, [{"exists": {"field": field}}])
+    return {**images, "track_total_hits": True, "stored_fields": "_none_", "docvalue_fields": [field]}
 
 
 def counted(clauses: Sequence[Body]) -> Body:
-    """How many images the clauses let through."""
+    """The body of a count request: images that match all clauses."""
     return {"query": all_of(clauses)}
 
 
@@ -172,7 +173,7 @@ def page(
     field: str = CODE.code,
     size: int = MAX_CANDIDATES,
 ) -> Body:
-    """One page of every image that the clauses let through, with its code or another vector, in index order."""
+    """One page of all images that match the clauses, each with one vector field, in index order."""
     body: Body = {
         "query": all_of(clauses),
         "size": size,
@@ -186,5 +187,5 @@ def page(
 
 
 def all_of(clauses: Sequence[Body]) -> Body:
-    """A clause: all of the clauses hold."""
+    """A clause that matches images that match all clauses."""
     return {"bool": {"filter": list(clauses)}} if clauses else {"match_all": {}}

@@ -10,6 +10,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from hashsearch.elastic.document import CODE, EMBEDDING
 from hashsearch.errors import ConfigError
 
 _PREFIX = "hashsearch-"
@@ -17,10 +18,10 @@ _SETTINGS, _MAPPINGS = "hashsearch-settings", "hashsearch-mappings"
 
 
 def alias_of(name: str) -> str:
-    """The alias that a catalog is written and read through: `grocery` -> `hashsearch-grocery`."""
+    """The alias for reading and writing a catalog: `grocery` -> `hashsearch-grocery`."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,99}", name):
         raise ConfigError(
-            f"an index is named with 1 to 100 of a-z, 0-9, '_' and '-', not starting with '_' or '-', got '{name}'"
+            f"an index name must be 1 to 100 of a-z, 0-9, '_' and '-', not starting with '_' or '-', got '{name}'"
         )
     return _PREFIX + name
 
@@ -28,25 +29,25 @@ def alias_of(name: str) -> str:
 def dated_index_of(name: str, day: date, fingerprint: str) -> str:
     """The index behind the alias: `grocery` -> `hashsearch-grocery-2026.11.21-fad2c3690a761333`.
 
-    The encoder's fingerprint is part of it, so that every hit tells by its index's name what encoder wrote it.
+    It ends with the encoder's fingerprint: the index name of every hit shows which encoder wrote it.
     """
     return f"{alias_of(name)}-{day:%Y.%m.%d}-{fingerprint}"
 
 
 def template(name: str) -> dict[str, Any]:
-    """One file of `index_templates/`, without its ending."""
+    """The content of one file of `index_templates/`, by its name without `.json`."""
     body: dict[str, Any] = json.loads((files("hashsearch.elastic") / "index_templates" / f"{name}.json").read_text())
     return body
 
 
 def fields() -> dict[str, Any]:
-    """The fields of an image, by name."""
+    """The mapping of each field of a document."""
     properties: dict[str, Any] = template(_MAPPINGS)["template"]["mappings"]["properties"]
     return properties
 
 
 def install(client: Elasticsearch) -> None:
-    """Put the component templates and the index template; settings that are there already are the user's and stay."""
+    """Install the index template and its components; settings that are already installed are the user's and stay."""
     if not client.cluster.exists_component_template(name=_SETTINGS):
         client.cluster.put_component_template(name=_SETTINGS, **_arguments(template(_SETTINGS)))
     client.cluster.put_component_template(name=_MAPPINGS, **_arguments(template(_MAPPINGS)))
@@ -57,20 +58,20 @@ def _arguments(body: dict[str, Any]) -> dict[str, Any]:
     return {name.lstrip("_"): value for name, value in body.items()}
 
 
-# Images of one cell lie together on disk and in memory: comparing them is a walk through memory, not a jump each, and a
-# graph over them is built in less time.
-SORTED = {"sort.field": ["sub_codes"], "sort.order": ["asc"], "sort.mode": ["max"]}
-# One bit a dimension, compared with a query of four: a better guide than the codes, where both sides are bits.
+# Images of one cell lie together on disk and in memory: comparing them reads memory in order, and a graph over them is
+# built in less time.
+SORTED = {"sort.field": [CODE.terms], "sort.order": ["asc"], "sort.mode": ["max"]}
+# One bit per dimension, compared with four bits of the query: more exact than codes, where both sides are single bits.
 GRAPH = {"type": "bbq_hnsw", "m": 16, "ef_construction": 100}
 QUANTISED_FROM = 64  # dims
 
 
 def index_mappings(dims: int, bits: int, fingerprint: str, *, element_type: str = "float") -> dict[str, Any]:
-    """What a new index adds to the template: lengths, and the encoder's fingerprint.
+    """What a new index adds to the template: the lengths of its vectors, and the encoder's fingerprint.
 
-    `dims` and `element_type`, `float` or `byte`, are those of the re-rank vectors.
+    `dims` and `element_type` (`float` or `byte`) are those of the re-rank vectors.
     """
-    known = fields()
-    code = {**known["code"], "dims": bits}
-    embedding = {**known["embedding"], "dims": dims, "element_type": element_type}
-    return {"_meta": {"encoder": fingerprint}, "properties": {"code": code, "embedding": embedding}}
+    template_fields = fields()
+    code = {**template_fields[CODE.code], "dims": bits}
+    embedding = {**template_fields[EMBEDDING], "dims": dims, "element_type": element_type}
+    return {"_meta": {"encoder": fingerprint}, "properties": {CODE.code: code, EMBEDDING: embedding}}

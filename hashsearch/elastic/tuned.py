@@ -1,4 +1,4 @@
-"""What an index was tuned to. It is kept in the index's mapping, in `_meta`, so that it goes with that index alone."""
+"""What an index was tuned to, kept in `_meta` of its mapping, so that it belongs to that index only."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Tuned:
-    """The strategy and its limits that reached a recall of `target` when `jobs.tune_recall` measured them.
+    """The strategy and its limits that reached a recall of `target` when `hashsearch tune` measured them.
 
-    `recall` is the measured recall of the `k` nearest, without filters, in an index of so many `images`; `at` is the
-    time in UTC. `compared` goes with cells, `probes` with blocks, neither with the other strategies.
+    `recall` is the measured recall of the `k` nearest without filters, `images` the size of the index then, `at` the
+    time in UTC. Cells use `compared`, blocks use `probes`, other strategies neither.
     """
 
     strategy: str
@@ -26,13 +26,13 @@ class Tuned:
     at: str
 
     @classmethod
-    def of(cls, behind: Mapping[str, Any]) -> Tuned | None:
-        """What all of these indices were tuned to; None where they were not, or not to the same.
+    def of(cls, descriptions: Mapping[str, Any]) -> Tuned | None:
+        """What all of these indices were tuned to; None if some were not, or if they differ.
 
-        What another version wrote, with other fields, counts as nothing: tuning again writes it anew.
+        Values with other fields, which another version wrote, are ignored until the index is tuned again.
         """
-        found = [description["mappings"]["_meta"].get("search") for description in behind.values()]
-        known = {field.name for field in fields(cls)}
-        if not found[0] or found[0].keys() != known or any(other != found[0] for other in found):
+        saved = [description["mappings"]["_meta"].get("search") for description in descriptions.values()]
+        names = {field.name for field in fields(cls)}
+        if not saved[0] or saved[0].keys() != names or any(other != saved[0] for other in saved):
             return None
-        return cls(**found[0])
+        return cls(**saved[0])

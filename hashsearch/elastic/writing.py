@@ -1,4 +1,4 @@
-"""Bulk writing that loses nothing: what is overloaded is tried again, what cannot be written is told, item by item."""
+"""Bulk writing that loses nothing: it retries while Elasticsearch is overloaded and lists the refused documents."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from elasticsearch import Elasticsearch
 from hashsearch.elastic.client import store_errors
 from hashsearch.errors import IndexNotFound, StoreError, StoreUnavailable
 
-# All that can be wrong with one document under our strict mapping; before 8.8 the first had the second's name. Anything
-# else (a closed index, an alias without a write index, a missing right) is wrong with every document.
+# All errors that a single document can cause under our strict mapping; before 8.8 the first had the second's name. Any
+# other error (a closed index, an alias without a write index, a missing privilege) concerns every document.
 _DOCUMENT_FAULTS = ("document_parsing_exception", "mapper_parsing_exception", "strict_dynamic_mapping_exception")
 
 
 @dataclass(frozen=True)
 class WriteFailure:
-    """A document that Elasticsearch will not take, however often it is sent."""
+    """A document that Elasticsearch refuses for good."""
 
     id: str
     reason: str
@@ -29,10 +29,11 @@ class WriteFailure:
 
 @dataclass(frozen=True)
 class BulkWriter:
-    """Writes whole documents under their own ids through an alias, so that writing twice does no harm.
+    """Writes whole documents with their own ids through an alias; writing them again changes nothing.
 
-    Safe to share between threads. `max_documents` and `max_bytes` bound one request; `retries` and the delays in
-    seconds bound the patience with an overloaded or absent cluster (full jitter: a random part of base * 2^n).
+    Safe to share between threads. `max_documents` and `max_bytes` limit one request. An overloaded or unreachable
+    cluster is retried `retries` times, after delays in seconds with full jitter: uniform in 0 to
+    min(max_delay, base_delay * 2^n).
     """
 
     client: Elasticsearch
@@ -44,10 +45,10 @@ class BulkWriter:
     max_delay: float = 60.0
 
     def write(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> list[WriteFailure]:
-        """Write (id, fields) pairs and return those refused, once all others are confirmed.
+        """Write (id, fields) pairs; returns the refused ones once all others are confirmed.
 
-        StoreUnavailable when the cluster stays away or overloaded, IndexNotFound when the alias is gone, StoreError
-        when it takes no documents, for example because its disk is full.
+        StoreUnavailable when the cluster stays unreachable or overloaded, IndexNotFound when the alias was deleted,
+        StoreError when the index accepts no documents, for example because its disk is full.
         """
         failures: list[WriteFailure] = []
         for chunk in self._chunks(documents):
@@ -89,17 +90,17 @@ class BulkWriter:
             chunk = {image_id: chunk[image_id] for image_id in again}
             cause = next(iter(again.values()))
         raise StoreUnavailable(
-            f"{len(chunk)} documents for '{self.alias}' were not taken in {self.retries + 1} tries: {cause}"
+            f"{len(chunk)} documents for '{self.alias}' were not accepted in {self.retries + 1} attempts: {cause}"
         )
 
     def _send(self, chunk: dict[str, bytes]) -> list[dict[str, Any]]:
         lines: list[Any] = list(chunk.values())
         with store_errors(self.alias):
-            answer = self.client.bulk(index=self.alias, operations=lines, require_alias=True)
-        return [item["index"] for item in answer["items"]]
+            response = self.client.bulk(index=self.alias, operations=lines, require_alias=True)
+        return [item["index"] for item in response["items"]]
 
     def _sort(self, items: list[dict[str, Any]]) -> tuple[list[WriteFailure], dict[str, str]]:
-        """Refused documents, and by id those to send again with the cause."""
+        """The refused documents, and the reason for each id that must be sent again."""
         refused: list[WriteFailure] = []
         again: dict[str, str] = {}
         for item in items:
@@ -109,11 +110,11 @@ class BulkWriter:
             if kind in _DOCUMENT_FAULTS:
                 refused.append(WriteFailure(item["_id"], reason))
             elif kind == "index_not_found_exception":
-                raise IndexNotFound(f"the alias '{self.alias}' went away while it was written: {reason}")
+                raise IndexNotFound(f"the alias '{self.alias}' was deleted during writing: {reason}")
             elif kind == "cluster_block_exception":
-                raise StoreError(f"'{self.alias}' is blocked for writing, often for a full disk: {reason}")
+                raise StoreError(f"'{self.alias}' is blocked for writing, often because a disk is full: {reason}")
             elif item["status"] == 429 or item["status"] >= 500:
                 again[item["_id"]] = reason
             else:
-                raise StoreError(f"'{self.alias}' takes no documents, '{item['_id']}' was the first: {reason}")
+                raise StoreError(f"'{self.alias}' accepts no documents; first refused: '{item['_id']}': {reason}")
         return refused, again

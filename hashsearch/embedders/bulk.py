@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import FetchError, HashsearchError, ImageError
 from hashsearch.hashing.vectors import Vectors
-from hashsearch.images.decoding import DEFAULT, Limits, decode
-from hashsearch.images.sources import read_source
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.overlap import batched, prefetch
 
 if TYPE_CHECKING:
@@ -32,13 +31,13 @@ class EmbeddedSources:
 
 
 def embed_sources(
-    embedder: Embedder, sources: Iterable[str], limits: Limits = DEFAULT, workers: int = 4
+    embedder: Embedder, sources: Iterable[str], reader: ImageReader = DEFAULT_READER, workers: int = 4
 ) -> Iterator[EmbeddedSources]:
     """Vectors of images in batches, in order; the next ones are read and decoded while one passes the network."""
 
     def prepare(source: str) -> NDArray[np.uint8] | HashsearchError:
         try:
-            return embedder.prepare(decode(read_source(source, limits), limits))
+            return embedder.prepare(reader.pixels(source))
         except (FetchError, ImageError) as error:
             return error
 

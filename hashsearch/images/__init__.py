@@ -1,1 +1,1 @@
-"""Image bytes: where they come from, how they become checked RGB arrays."""
+"""Images: read from files and addresses, decoded to checked RGB arrays."""

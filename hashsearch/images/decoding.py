@@ -1,8 +1,8 @@
-"""Image bytes to a checked RGB array, and what is done to such arrays: crop, resize to a square, thumbnail.
+"""Image bytes to a checked RGB array; crop, square resize and thumbnail of such arrays.
 
-An image is a `(height, width, 3) uint8` RGB array everywhere in this package. The bytes decide what an image is, never
-its name. Each Pillow plug-in is called directly, not through `Image.open`: the other forty formats stay out of reach,
-and the size limit is ours alone, whatever `PIL.Image.MAX_IMAGE_PIXELS` says.
+An image is a `(height, width, 3) uint8` RGB array everywhere in this package. Its format is detected from its bytes,
+not from a file name. Each Pillow plug-in is called directly instead of `Image.open`, so that no other format can be
+opened and the pixel limit does not depend on `PIL.Image.MAX_IMAGE_PIXELS`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -38,7 +39,7 @@ from hashsearch.errors import (
 
 @dataclass(frozen=True)
 class Limits:
-    """What an image may cost: bytes as sent, pixels as decoded."""
+    """The largest image that is accepted: bytes of the file, pixels of the decoded image."""
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
@@ -46,7 +47,7 @@ class Limits:
 
 DEFAULT = Limits()
 
-# BM alone would take in any text that begins so; the size of the second header tells a bitmap.
+# Any text may begin with BM; the size of the second header identifies a bitmap.
 _FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
     ("JPEG", re.compile(rb"\xff\xd8\xff"), JpegImagePlugin.JpegImageFile),
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImagePlugin.PngImageFile),
@@ -68,17 +69,42 @@ _TURNS = {
 }
 
 
-def decode(data: bytes, limits: Limits = DEFAULT) -> np.ndarray:
-    """`(height, width, 3) uint8` RGB, read-only, upright by its EXIF orientation, transparency laid on white.
+def decode(data: bytes, limits: Limits = DEFAULT) -> NDArray[np.uint8]:
+    """Decode an image to RGB, upright by its EXIF orientation, transparency blended with white.
 
-    JPEG, PNG, WebP, GIF (first frame), BMP and TIFF. For any bytes whatever, the only errors are EmptyImage,
-    ImageTooLarge, NotAnImage, TooManyPixels (from the header, before any pixel is decoded) and TruncatedImage.
+    The formats are JPEG, PNG, WebP, GIF (first frame), BMP and TIFF. No input whatsoever raises any other error than
+    those below.
+
+    Parameters
+    ----------
+    data : bytes
+        Content of an image file.
+    limits : Limits
+        Largest number of bytes and of pixels.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), dtype uint8
+        RGB pixels, read-only.
+
+    Raises
+    ------
+    EmptyImage
+        If there are no bytes.
+    ImageTooLarge
+        If there are more bytes than `limits.max_bytes`.
+    NotAnImage
+        If the bytes begin like none of the formats.
+    TooManyPixels
+        If the header announces more pixels than `limits.max_pixels`. No pixel is decoded then.
+    TruncatedImage
+        If the data is incomplete or damaged.
     """
     if not data:
         raise EmptyImage("an image must have at least one byte, got none")
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(f"an image may have at most {limits.max_bytes} bytes, got {len(data)}")
-    name, plugin = _sniff(data)
+    name, plugin = _detect_format(data)
     try:
         with plugin(io.BytesIO(data)) as picture:
             _check_pixels(picture.size, limits)
@@ -89,15 +115,21 @@ def decode(data: bytes, limits: Limits = DEFAULT) -> np.ndarray:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"an image may have at most {limits.max_pixels} pixels: {error}") from error
     except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, IndexError and more
-        raise TruncatedImage(f"a {name} image must be complete and undamaged: {error!r}") from error
+        detail = f": {error}" if isinstance(error, (OSError, SyntaxError)) else ""  # messages that Pillow wrote
+        raise TruncatedImage(f"the {name} image is incomplete or damaged{detail}") from error
 
 
-def _sniff(data: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
+def _detect_format(data: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
     for name, magic, plugin in _FORMATS:
         if magic.match(data):
             return name, plugin
     known = ", ".join(name for name, _, _ in _FORMATS)
-    raise NotAnImage(f"an image must be one of {known}, got bytes that start with {data[:12]!r}")
+    raise NotAnImage(f"an image must be one of {known}, got a file that begins with {_preview(data[:12])}")
+
+
+def _preview(data: bytes) -> str:
+    text = data.decode("ascii", "replace")
+    return f"'{text}'" if text.isascii() and text.isprintable() else f"the bytes {data.hex(' ')}"
 
 
 def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
@@ -107,7 +139,7 @@ def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    """RGB picture of any mode."""
+    """The picture as RGB, transparent parts blended with white."""
     if picture.mode[0] in "IF":
         return Image.fromarray(_eight_bits(np.asarray(picture))).convert("RGB")
     if not picture.has_transparency_data:
@@ -118,35 +150,36 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return white
 
 
-def _eight_bits(levels: np.ndarray) -> np.ndarray:
-    """`(height, width) uint8` of 16-bit or 32-bit grey levels, scaled, not clipped.
+def _eight_bits(levels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """`(height, width) uint8` from 16-bit or 32-bit grey levels, scaled instead of clipped.
 
-    16 bits keep their upper byte, as Pillow does for 16-bit colour. 32-bit numbers have no fixed white: it is the first
-    of 1 (floats only), 255 and 65535 that no level exceeds, else the highest level.
+    Of 16 bits the upper byte is kept, as Pillow does for 16-bit colour. 32-bit numbers have no fixed white level: white
+    is the first of 1 (floats only), 255 and 65535 that no level exceeds, else the highest level.
     """
     if levels.dtype.itemsize == 2:
-        return (levels >> 8).astype(np.uint8)
+        return (levels.astype(np.uint16) >> 8).astype(np.uint8)
     whites = (1, 255, 65535) if levels.dtype.kind == "f" else (255, 65535)
-    levels = np.nan_to_num(levels.astype(np.float32), posinf=0, neginf=0)
-    highest = float(levels.max())
+    numbers: NDArray[np.float32] = np.nan_to_num(levels.astype(np.float32), posinf=0, neginf=0)
+    highest = float(numbers.max())
     white = next((white for white in whites if highest <= white), highest)
-    return np.rint(np.clip(levels, 0, white) * (255 / white)).astype(np.uint8)
+    scaled: NDArray[np.float32] = np.rint(np.clip(numbers, 0, white) * (255 / white))
+    return scaled.astype(np.uint8)
 
 
 def _turn_upright(picture: Image.Image, rgb: Image.Image) -> Image.Image:
     try:
         turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a photo with damaged EXIF is still a photo
+    except Exception:  # damaged EXIF data does not make the picture unusable
         turn = None
     return rgb if turn is None else rgb.transpose(turn)
 
 
-def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
-    """The part of the image in `box`, `(left, top, right, bottom)`, as a view.
+def crop(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.uint8]:
+    """The part of the image inside `box`, `(left, top, right, bottom)`, as a view.
 
-    Four integers are pixels; where one of the four is a float all are fractions of the width and height (JSON writes
-    0.0 as 0, so a mixture has to count), widened to whole pixels. InvalidCrop for any other box, and for one that
-    leaves the image or has no area.
+    Four integers are pixels. If one of the four is a float, all are fractions of the width and height, widened to whole
+    pixels; a mixture is allowed since JSON writes 0.0 as 0. InvalidCrop for anything else, and for a box that reaches
+    outside the image or has no area.
     """
     height, width = image.shape[:2]
     numbers = tuple(box) if isinstance(box, (Sequence, np.ndarray)) and not isinstance(box, (str, bytes)) else ()
@@ -160,22 +193,25 @@ def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
         right, bottom = math.ceil(right * width), math.ceil(bottom * height)
     elif not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise InvalidCrop(f"a crop in pixels must lie inside the {width} x {height} image and have area, got {box!r}")
-    return image[top:bottom, left:right]
+    part: NDArray[np.uint8] = image[top:bottom, left:right]
+    return part
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
-def resize_square(image: np.ndarray, size: int, resample: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
-    """`(size, size, 3) uint8`: the image squeezed into a square, antialiased; the same array if it has that size."""
+def resize_square(
+    image: NDArray[np.uint8], size: int, resample: Image.Resampling = Image.Resampling.BILINEAR
+) -> NDArray[np.uint8]:
+    """`(size, size, 3) uint8`: the image stretched to a square, antialiased; the same array if it has that size."""
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), resample))
 
 
-def thumbnail(image: np.ndarray, side: int, quality: int = 85) -> bytes:
-    """JPEG of the image, its longer side at most `side` pixels, never enlarged."""
+def thumbnail(image: NDArray[np.uint8], side: int, quality: int = 85) -> bytes:
+    """A JPEG of the image, reduced to at most `side` pixels on the longer side, never enlarged."""
     picture = Image.fromarray(image)
     picture.thumbnail((side, side))
     out = io.BytesIO()

@@ -1,8 +1,9 @@
-"""The bytes behind an http or https address, fetched so that a catalog cannot use this machine as its arm.
+"""Image bytes from an http or https address, guarded against server-side request forgery (SSRF).
 
-The address is checked where the socket connects, after the name has been resolved, at every redirect anew: a name that
-resolves otherwise a second time, a redirect to a private host, or an odd spelling of 127.0.0.1 gains nothing. Proxy
-settings of the environment are not heeded, they would take the connecting out of our hands.
+The IP address is checked when the socket connects: after the name has been resolved, and again at every redirect. A
+name that resolves differently the second time, a redirect to a private host, or an unusual spelling of 127.0.0.1 cannot
+reach a private network. Proxy settings of the environment are ignored, since a proxy would make the connection instead
+of this process.
 """
 
 from __future__ import annotations
@@ -35,15 +36,16 @@ _NOT_PUBLIC_4 = tuple(
 )
 _PUBLIC_6 = IPv6Network("2000::/3")
 _NOT_PUBLIC_6 = tuple(IPv6Network(block) for block in ("2001:2::/48", "2001:10::/28", "2001:db8::/32", "3fff::/20"))
-_SPELLED_4 = tuple(IPv6Network(block) for block in ("::ffff:0:0/96", "::/96", "64:ff9b::/96"))
-"""IPv6 spellings of an IPv4 address: mapped, compatible, and the prefix of NAT64."""
+_IPV4_IN_IPV6 = tuple(IPv6Network(block) for block in ("::ffff:0:0/96", "::/96", "64:ff9b::/96"))
+"""Blocks whose last 32 bits are an IPv4 address: mapped, compatible, and the prefix of NAT64."""
 
 
 def fetch(url: str, limits: Limits = DEFAULT, allow_private: bool = False) -> bytes:
     """The body at `url`, at most `limits.max_bytes` long.
 
-    3 s to connect, 5 s for a read, 10 s in all, 3 redirects; the size is counted as the bytes come. FetchError for
-    anything else than 200, for an address that is not public (unless `allow_private`), and for each limit passed.
+    Limits: 3 s to connect, 5 s for each read, 10 s in total, 3 redirects; the size is counted while bytes arrive.
+    FetchError if a limit is exceeded, if the status is not 200, and if the address is not public (unless
+    `allow_private`).
     """
     deadline = time.monotonic() + TOTAL_SECONDS
     for _ in range(MAX_REDIRECTS + 1):
@@ -54,25 +56,25 @@ def fetch(url: str, limits: Limits = DEFAULT, allow_private: bool = False) -> by
                     return _body(response, url, limits, deadline)
         except (OSError, HTTPException, ValueError) as error:
             _check_deadline(url, deadline)
-            raise FetchError(f"an image address must answer with an image, {url} failed: {error!r}") from error
+            raise FetchError(f"fetching {url} failed: {type(error).__name__}: {error}") from error
         url = urljoin(url, target)
-    raise FetchError(f"an image address may redirect at most {MAX_REDIRECTS} times, the next would be {url}")
+    raise FetchError(f"an image address may redirect at most {MAX_REDIRECTS} times, the next redirect is to {url}")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet, an IPv4 address inside an IPv6 one included."""
+    """Whether an IP address belongs to the public internet; an IPv4 address inside an IPv6 address is checked too."""
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv4Address):
         return not any(ip in block for block in _NOT_PUBLIC_4)
-    if any(ip in block for block in _SPELLED_4):
+    if any(ip in block for block in _IPV4_IN_IPV6):
         return is_public(str(IPv4Address(int(ip) & 0xFFFFFFFF)))
     if ip not in _PUBLIC_6 or any(ip in block for block in _NOT_PUBLIC_6):
         return False
-    return all(is_public(str(inner)) for inner in _tunnelled(ip))
+    return all(is_public(str(inner)) for inner in _tunnel_endpoints(ip))
 
 
-def _tunnelled(ip: IPv6Address) -> Iterator[IPv4Address]:
-    """The IPv4 addresses that packets to a 6to4, Teredo or ISATAP address are sent on to."""
+def _tunnel_endpoints(ip: IPv6Address) -> Iterator[IPv4Address]:
+    """The IPv4 addresses to which packets for a 6to4, Teredo or ISATAP address are forwarded."""
     if ip.sixtofour:
         yield ip.sixtofour
     if ip.teredo:
@@ -91,7 +93,7 @@ def _response(url: str, deadline: float, allow_private: bool) -> Iterator[HTTPRe
     sock = _connect(parts.hostname, port, deadline, allow_private)
     if parts.scheme == "https":
         sock = _tls().wrap_socket(sock, server_hostname=parts.hostname, do_handshake_on_connect=False)
-    # A read may take its five seconds again and again, a byte each time: the timer ends that, headers included.
+    # The time limit of a read starts anew with every byte; this timer also ends slow bodies and headers.
     timer = threading.Timer(max(0.0, deadline - time.monotonic()), _hang_up, (sock,))
     timer.daemon = True
     timer.start()
@@ -117,7 +119,7 @@ def _connect(host: str, port: int, deadline: float, allow_private: bool) -> sock
     failure = OSError(f"{host} has no address")
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not allow_private and not is_public(str(address[0])):
-            raise FetchError(f"an image address must be a public one, {host} is {address[0]}")
+            raise FetchError(f"an image address must be public, {host} resolves to {address[0]}")
         sock = socket.socket(family, kind, protocol)
         sock.settimeout(max(0.01, min(CONNECT_SECONDS, deadline - time.monotonic())))
         try:
@@ -136,14 +138,15 @@ def _tls() -> ssl.SSLContext:
 
 
 def _hang_up(sock: socket.socket) -> None:
-    # The plain socket's method: that of an SSLSocket takes the TLS state from under the reading thread.
+    # The plain socket's method: SSLSocket.shutdown would remove the TLS state while another thread reads.
     with contextlib.suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _body(response: HTTPResponse, url: str, limits: Limits, deadline: float) -> bytes:
     if response.status != 200:
-        raise FetchError(f"an image address must answer with 200, {url} answered {response.status} {response.reason}")
+        status = f"{response.status} {response.reason}"
+        raise FetchError(f"an image address must answer with status 200, {url} answered {status}")
     body = bytearray()
     while piece := response.read1(65536):
         body += piece
@@ -151,7 +154,7 @@ def _body(response: HTTPResponse, url: str, limits: Limits, deadline: float) -> 
             raise FetchError(f"an image may have at most {limits.max_bytes} bytes, {url} sends more")
     _check_deadline(url, deadline)
     if response.length:
-        raise FetchError(f"an image address must send all it announces, {url} kept back {response.length} bytes")
+        raise FetchError(f"{url} ended early: {response.length} bytes of its announced length are missing")
     return bytes(body)
 
 

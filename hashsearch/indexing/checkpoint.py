@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,54 +10,48 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from hashsearch.errors import CatalogError
+from hashsearch.errors import CatalogError, ConfigError
+from hashsearch.files import exclusive_lock, read_json, write_json
+from hashsearch.indexing.changes import Reject
 
-_UNDER_WAY, _FINISHED = "checkpoint.json", "finished.json"
+_UNFINISHED, _FINISHED = "checkpoint.json", "finished.json"
+_DAMAGE = (OSError, ConfigError, KeyError, TypeError)
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What became of the entries of a run, those before a kill included."""
+class IndexingSummary:
+    """What happened to the entries of a run, including those before an interruption."""
 
     indexed: int = 0
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
 
-    def __add__(self, other: Summary) -> Summary:
-        return Summary(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+    def __add__(self, other: IndexingSummary) -> IndexingSummary:
+        return IndexingSummary(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def __iter__(self) -> Iterator[int]:
         return iter((self.indexed, self.updated, self.unchanged, self.rejected))
 
     def __str__(self) -> str:
         return (
-            f"{self.entries} entries: {self.indexed} indexed, {self.updated} with new text, "
+            f"{self.entries} entries: {self.indexed} new, {self.updated} metadata updated, "
             f"{self.unchanged} unchanged, {self.rejected} rejected"
         )
 
     @property
     def entries(self) -> int:
-        """All entries dealt with."""
+        """Number of all entries."""
         return sum(self)
 
 
-@dataclass(frozen=True)
-class Reject:
-    """An entry that could not be indexed: `error` is the error's code, `reason` the rule it breaks."""
-
-    id: str | None
-    source: str | None
-    error: str
-    reason: str
-
-
-def last_run(folder: Path) -> Summary | None:
-    """What became of the entries of the last run in a folder, as far as it came; None where there was none."""
-    for name in (_UNDER_WAY, _FINISHED):
+def last_run(folder: Path) -> IndexingSummary | None:
+    """What happened to the entries of the last run in a folder, finished or not; None if there was none."""
+    for name in (_UNFINISHED, _FINISHED):
         try:
-            return Summary(**json.loads((folder / name).read_text())["summary"])
-        except (OSError, ValueError, KeyError, TypeError):
+            if saved := read_json(folder / name):
+                return IndexingSummary(**saved["summary"])
+        except _DAMAGE:
             continue
     return None
 
@@ -66,12 +59,12 @@ def last_run(folder: Path) -> Summary | None:
 class Checkpoint:
     """The state of one run in a folder; made by `hold`.
 
-    `identity` says of which catalog, index and encoder it is; the state of another identity is not gone on from, nor
-    one whose rejects are no longer where it left them.
+    `identity` names the catalog, index and encoder. A run starts at the beginning when the saved identity is another
+    one, or when the rejects file is no longer complete.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], rejects: TextIO) -> None:
-        self._path = folder / _UNDER_WAY
+        self._path = folder / _UNFINISHED
         self._identity = {**identity, "rejects": rejects.name}
         self._rejects = rejects
         self.rejects_path = Path(rejects.name)
@@ -81,45 +74,38 @@ class Checkpoint:
     @classmethod
     @contextmanager
     def hold(cls, folder: Path, identity: Mapping[str, Any], rejects: Path | None = None) -> Iterator[Checkpoint]:
-        """The checkpoint in a folder, with its rejects file opened; CatalogError while another run holds it."""
+        """Lock the checkpoint in a folder and open its rejects file; CatalogError while another run holds it."""
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise CatalogError(f"one run at a time may write an index, and another one holds {folder}") from error
-            # A name or row that is no UTF-8 must be told too; "\udce9" is JSON's way to write a single byte E9.
+        busy = CatalogError(f"only one run at a time can write to an index, and another run uses {folder}")
+        with exclusive_lock(folder / "lock", busy):
             path = (rejects or folder / "rejects.jsonl").absolute()
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Names and rows that are not UTF-8 are listed too: a lone byte E9 becomes "\udce9", which JSON can hold.
             with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 yield cls(folder, identity, stream)
 
-    def _read(self) -> tuple[Summary, int]:
+    def _read(self) -> tuple[IndexingSummary, int]:
         try:
-            saved = json.loads(self._path.read_text())
-            summary, rejects_size = Summary(**saved["summary"]), saved["rejects_size"]
-            same = saved["identity"] == self._identity and os.fstat(self._rejects.fileno()).st_size >= rejects_size
-        except (OSError, ValueError, KeyError, TypeError):
-            same = False
-        return (summary, rejects_size) if same else (Summary(), 0)
+            saved = read_json(self._path) or {}
+            summary, rejects_size = IndexingSummary(**saved["summary"]), saved["rejects_size"]
+            complete = os.fstat(self._rejects.fileno()).st_size >= rejects_size
+            if complete and saved["identity"] == self._identity:
+                return summary, rejects_size
+        except _DAMAGE:
+            pass
+        return IndexingSummary(), 0
 
-    def advance(self, batch: Summary, rejects: Iterable[Reject]) -> None:
-        """Move on over a batch that Elasticsearch has confirmed; on disk before it returns."""
+    def advance(self, batch: IndexingSummary, rejects: Iterable[Reject]) -> None:
+        """Move past a batch that Elasticsearch confirmed; saved on disk when this returns."""
         for reject in rejects:
             self._rejects.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
         self._rejects.flush()
         os.fsync(self._rejects.fileno())
         self.summary = self.summary + batch
         size = os.fstat(self._rejects.fileno()).st_size
-        saved = {"identity": self._identity, "summary": asdict(self.summary), "rejects_size": size}
-        draft = self._path.with_suffix(".new")
-        with draft.open("w") as file:
-            json.dump(saved, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+        write_json(self._path, {"identity": self._identity, "summary": asdict(self.summary), "rejects_size": size})
 
     def finish(self) -> None:
-        """The run came to its end: the next one starts from the beginning."""
+        """End the run: the next one starts at the beginning."""
         if self._path.exists():
             self._path.replace(self._path.with_name(_FINISHED))

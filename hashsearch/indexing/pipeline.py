@@ -1,222 +1,177 @@
-"""Catalog entries to documents in the index; decoding, embedding and writing overlap, and a killed run goes on.
+"""Catalog entries to documents in the index; reading, embedding and writing overlap, and a killed run can resume.
 
-What is known of the past lies in two places. The index itself tells which images are unchanged (by sha256) and which
-only changed their text. A checkpoint tells how far the last, unfinished run of the same catalog came; it moves on only
-over batches that Elasticsearch has confirmed. Documents carry the catalog's ids, so that writing one twice is harmless.
+The index shows which images are unchanged (by sha256) and which only have new metadata. A checkpoint shows how far the
+last unfinished run of the same catalog came; it advances only past batches that Elasticsearch confirmed. Documents have
+the catalog's ids, so writing one twice changes nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from hashsearch.catalog.reading import BadEntry, Catalog, Entry
-from hashsearch.descriptors.phash import STORED, stored_hash
+from hashsearch.elastic.document import Fields, StoredVectors, whole_document
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.maintenance import add_fields
 from hashsearch.elastic.writing import BulkWriter, WriteFailure
 from hashsearch.embedders.bulk import BATCH
 from hashsearch.encoder import Encoder
-from hashsearch.errors import EncoderError, FetchError, ImageError
+from hashsearch.errors import EncoderError
 from hashsearch.hashing.vectors import Vectors
-from hashsearch.images.decoding import DEFAULT, Limits, decode
-from hashsearch.images.sources import read_source
-from hashsearch.indexing.checkpoint import Checkpoint, Reject, Summary
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
+from hashsearch.indexing.changes import Change, ChangeFinder, NewImage, Reject, Unchanged, UpdatedMetadata
+from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
 from hashsearch.overlap import batched, prefetch
 
 if TYPE_CHECKING:
     from hashsearch.descriptors.words import Vocabulary
 
-_DECODED_AHEAD = 2  # batches that wait for the network
-_MUCH = 10  # an index of which one image in so many is new is worth merging
-WRITERS, WRITTEN_AHEAD = 3, 6  # batches sent at once, and sent or waiting to be
-
-
-@dataclass(frozen=True)
-class _Fresh:
-    """An image that the index does not hold in this form, ready for the network."""
-
-    entry: Entry
-    document: dict[str, Any]
-    image: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class _Reworded:
-    """An image that the index holds under other text: its stored vectors are used again."""
-
-    entry: Entry
-    document: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Unchanged:
-    """An image that the index holds as it is."""
-
-
-_Looked = _Fresh | _Reworded | _Unchanged | Reject
+WRITERS, WRITTEN_AHEAD = 3, 6  # concurrent bulk requests, and batches being written or waiting for it
+_READ_AHEAD = 2  # batches that wait for the embedder
+_UNUSABLE = "unusable embedding: zero, NaN, or outside the subspace that the encoder's re-rank vectors keep"
 
 
 @dataclass
 class _Batch:
-    """Entries that travel together."""
+    """Entries that are embedded and written together."""
 
-    looked: list[Future[_Looked]]
-    summary: Summary = field(default_factory=Summary)
+    changes: list[Future[Change]]
+    summary: IndexingSummary = field(default_factory=IndexingSummary)
     rejects: list[Reject] = field(default_factory=list)
-    reworded: set[str] = field(default_factory=set)
+    updated_ids: set[str] = field(default_factory=set)
     written: Future[list[WriteFailure]] = field(default_factory=Future)
 
 
 @dataclass
 class Indexer:
-    """Brings catalogs into an index; `workers` threads read and decode. With a vocabulary images have visual words."""
+    """Brings catalogs into an index.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        The encoder that the index is pinned to.
+    index : ImageIndex
+        The index.
+    writer : BulkWriter
+        The writer to the index's alias.
+    limits : Limits
+        Limits on the size of image files and images.
+    workers : int
+        Threads that read images.
+    allow_private : bool
+        Whether to fetch images from private network addresses.
+    vocabulary : Vocabulary, optional
+        With it, images get visual words; it must be the index's.
+    """
 
     encoder: Encoder
     index: ImageIndex
     writer: BulkWriter
-    limits: Limits = DEFAULT
+    reader: ImageReader = DEFAULT_READER
     workers: int = 4
-    allow_private: bool = False
     vocabulary: Vocabulary | None = None
 
-    def run(self, catalog: Catalog, checkpoint: Checkpoint, progress: Callable[[int], object]) -> Summary:
-        """Index what is new, rewrite what changed, pass over what did not; then all of it is findable.
+    def run(self, catalog: Catalog, checkpoint: Checkpoint, progress: Callable[[int], object]) -> IndexingSummary:
+        """Index new images, update changed metadata and skip unchanged images; then all of it is searchable.
 
-        Rejected entries go to the checkpoint's rejects file. Whatever ends the run early leaves the checkpoint to go
-        on from. `progress` hears how many more entries are done.
+        A run that ends early can resume from its checkpoint.
+
+        Parameters
+        ----------
+        catalog : Catalog
+            The entries.
+        checkpoint : Checkpoint
+            Where the run starts, and where rejected entries are listed.
+        progress : callable
+            Called with the number of entries of each finished batch.
+
+        Returns
+        -------
+        IndexingSummary
+            What happened to the entries, including those before the checkpoint.
+
+        Raises
+        ------
+        EncoderMismatch, VocabularyMismatch
+            The index was written with another encoder or vocabulary.
+        StoreError
+            Elasticsearch failed; StoreUnavailable if it was unreachable or overloaded for too long.
         """
         self.index.check_encoder(self.encoder)
         self.index.check_vocabulary(self.vocabulary.fingerprint if self.vocabulary else None)
-        self.index.add_fields()
-        self.encoder.warm()  # loaded once, before many threads ask for it
+        add_fields(self.index)
+        self.encoder.warm()  # load the embedder once, before several threads need it
         self.index.refresh()
         entries = islice(catalog, checkpoint.summary.entries, None)
-        decoders = ThreadPoolExecutor(self.workers, "decode")
+        readers = ThreadPoolExecutor(self.workers, "read")
         writers = ThreadPoolExecutor(WRITERS, "write")
         try:
-            taken = batched(entries, BATCH)
-            looked = prefetch(taken, lambda entries: self._start_looking(entries, decoders), _DECODED_AHEAD)
-            # Left to itself, BLAS takes all cores for each small product and spins on them afterwards.
+            batches = batched(entries, BATCH)
+            reading = prefetch(batches, lambda entries: self._start_reading(entries, readers), _READ_AHEAD)
+            # By default BLAS uses all cores for each small product, and its threads go on spinning.
             with threadpool_limits(1, "blas"):
-                for batch in prefetch(looked, lambda batch: self._start_writing(batch, writers), WRITTEN_AHEAD):
-                    _settle(batch)
+                for batch in prefetch(reading, lambda batch: self._start_writing(batch, writers), WRITTEN_AHEAD):
+                    _finish(batch)
                     checkpoint.advance(batch.summary, batch.rejects)
                     progress(batch.summary.entries)
         finally:
-            for pool in (decoders, writers):
+            for pool in (readers, writers):
                 pool.shutdown(cancel_futures=True)
         self.index.refresh()
         checkpoint.finish()
         return checkpoint.summary
 
-    def _start_looking(self, entries: list[Entry | BadEntry], decoders: ThreadPoolExecutor) -> _Batch:
-        known = decoders.submit(self.index.records, [entry.id for entry in entries if isinstance(entry, Entry)])
-        return _Batch([decoders.submit(self._look, entry, known) for entry in entries])
-
-    def _look(self, entry: Entry | BadEntry, known: Future[dict[str, dict[str, Any]]]) -> _Looked:
-        """Read one image and tell what is to be done with it; runs in a decoder thread."""
-        if isinstance(entry, BadEntry):
-            return Reject(entry.id, None, "bad_entry", entry.reason)
-        try:
-            data = read_source(entry.source, self.limits, allow_private=self.allow_private)
-            sha256 = hashlib.sha256(data).hexdigest()
-            text = _text_fields(entry)
-            before = known.result().get(entry.id)
-            if before and before["sha256"] == sha256:
-                kept = {name: before[name] for name in ("width", "height", "sha256")}
-                same = all(before.get(name) == text.get(name) for name in _TEXT_FIELDS)
-                return _Unchanged() if same else _Reworded(entry, {**text, **kept})
-            image = decode(data, self.limits)
-        except (FetchError, ImageError) as error:
-            return Reject(entry.id, entry.source, error.code, str(error))
-        seen = {"width": image.shape[1], "height": image.shape[0], "sha256": sha256}
-        seen |= stored_hash(STORED.hash([image])[0])
-        if self.vocabulary:
-            seen["words"] = self.vocabulary.terms(self.vocabulary.extractor.extract(image))
-        return _Fresh(entry, {**text, **seen}, self.encoder.embedder.prepare(image))
+    def _start_reading(self, entries: list[Entry | BadEntry], readers: ThreadPoolExecutor) -> _Batch:
+        ids = [entry.id for entry in entries if isinstance(entry, Entry)]
+        records = readers.submit(self.index.records, ids)
+        finder = ChangeFinder(self.encoder, self.reader, self.vocabulary)
+        return _Batch([readers.submit(finder.find, entry, records.result) for entry in entries])
 
     def _start_writing(self, batch: _Batch, writers: ThreadPoolExecutor) -> _Batch:
-        looked = [future.result() for future in batch.looked]
-        fresh, embeddings, blank = self._embed([found for found in looked if isinstance(found, _Fresh)])
-        reworded = [found for found in looked if isinstance(found, _Reworded)]
-        batch.rejects = [*(found for found in looked if isinstance(found, Reject)), *blank]
-        batch.reworded = {found.entry.id for found in reworded}
-        unchanged = len(looked) - len(fresh) - len(reworded) - len(batch.rejects)
-        batch.summary = Summary(len(fresh), len(reworded), unchanged, len(batch.rejects))
-        batch.written = writers.submit(self.writer.write, list(self._documents(fresh, embeddings, reworded)))
+        changes = [future.result() for future in batch.changes]
+        new, embeddings, unusable = self._embed([change for change in changes if isinstance(change, NewImage)])
+        updated = [change for change in changes if isinstance(change, UpdatedMetadata)]
+        batch.rejects = [*(change for change in changes if isinstance(change, Reject)), *unusable]
+        batch.updated_ids = {change.entry.id for change in updated}
+        unchanged = sum(isinstance(change, Unchanged) for change in changes)
+        batch.summary = IndexingSummary(len(new), len(updated), unchanged, len(batch.rejects))
+        batch.written = writers.submit(self.writer.write, list(self._documents(new, embeddings, updated)))
         return batch
 
-    def _embed(self, fresh: list[_Fresh]) -> tuple[list[_Fresh], Vectors, list[Reject]]:
-        """The images of which the network makes a usable vector, these vectors, and the other images as rejects."""
-        if not fresh:
+    def _embed(self, images: list[NewImage]) -> tuple[list[NewImage], Vectors, list[Reject]]:
+        """The images with a usable embedding, these embeddings `(n, dims)`, and the other images as rejects."""
+        if not images:
             return [], np.empty((0, self.encoder.dims), dtype=np.float32), []
-        embeddings = self.encoder.embed([found.image for found in fresh])
+        embeddings = self.encoder.embed([image.pixels for image in images])
         usable = self.encoder.encodable(embeddings)
-        reason = (
-            "the network must give a vector with a direction that the encoder's re-rank vectors keep, but gave zero, "
-            "NaN or one at right angles to them for this image"
-        )
-        blank = [found.entry for found, fine in zip(fresh, usable) if not fine]
-        rejects = [Reject(entry.id, entry.source, EncoderError.code, reason) for entry in blank]
-        return [found for found, fine in zip(fresh, usable) if fine], embeddings[usable], rejects
+        unusable = [image.entry for image, ok in zip(images, usable) if not ok]
+        rejects = [Reject(entry.id, entry.source, EncoderError.code, _UNUSABLE) for entry in unusable]
+        return [image for image, ok in zip(images, usable) if ok], embeddings[usable], rejects
 
     def _documents(
-        self, fresh: Sequence[_Fresh], embeddings: Vectors, reworded: Sequence[_Reworded]
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        self, new: Sequence[NewImage], embeddings: Vectors, updated: Sequence[UpdatedMetadata]
+    ) -> Iterator[tuple[str, Fields]]:
         encoded = self.encoder.encode(embeddings)
-        stored = self.index.vectors([found.entry.id for found in reworded])
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        for row, found in enumerate(fresh):
-            yield found.entry.id, {**found.document, **encoded.fields(row), "indexed_at": now}
-        for reword in reworded:
-            yield reword.entry.id, {**reword.document, **stored[reword.entry.id].fields(), "indexed_at": now}
+        stored = self.index.vectors([change.entry.id for change in updated])
+        now = datetime.now(timezone.utc)
+        for row, image in enumerate(new):
+            vectors = StoredVectors.from_encoded(encoded, row, image.phash, image.words)
+            yield image.entry.id, whole_document(image.metadata, image.image_facts, vectors, now)
+        for change in updated:
+            yield change.entry.id, whole_document(change.metadata, change.image_facts, stored[change.entry.id], now)
 
 
-def index_catalog(
-    catalog: Catalog, indexer: Indexer, state: Path, rejects: Path | None = None, *, graph: bool = False
-) -> tuple[Summary, Path]:
-    """Run the indexer from where the last, unfinished run of the same catalog ended, with a progress bar.
-
-    Returns what became of the entries, and the path of the file that lists the rejected ones. `state` is a folder for
-    the checkpoints of all indices. Where much is new, the index is merged afterwards; with `graph` it has one then.
-    """
-    index = indexer.index
-    if graph:
-        index.check_quantizable()  # before the work, not after it
-    identity = {"catalog": catalog.fingerprint, "index": list(index.uuids), "encoder": indexer.encoder.fingerprint}
-    with Checkpoint.hold(state / index.alias, identity, rejects) as checkpoint:
-        done = checkpoint.summary.entries
-        with tqdm(total=catalog.total, initial=done, unit=" images", desc=index.alias) as bar:
-            summary = indexer.run(catalog, checkpoint, bar.update)
-    if graph and not index.graph:
-        index.with_graph()
-    elif summary.indexed * _MUCH >= index.count() > 0:
-        index.merge()
-    return summary, checkpoint.rejects_path
-
-
-_TEXT_FIELDS = ("uri", "title", "category", "attributes")
-
-
-def _text_fields(entry: Entry) -> dict[str, Any]:
-    values = (entry.source, entry.title, entry.category, dict(entry.attributes))
-    return {name: value for name, value in zip(_TEXT_FIELDS, values, strict=True) if value}
-
-
-def _settle(batch: _Batch) -> None:
-    """Wait until Elasticsearch has taken the batch; documents it refused become rejects."""
+def _finish(batch: _Batch) -> None:
+    """Wait until Elasticsearch has confirmed the batch; refused documents become rejects."""
     refused = batch.written.result()
     batch.rejects += [Reject(failure.id, None, "refused", failure.reason) for failure in refused]
-    updated = sum(failure.id in batch.reworded for failure in refused)
-    batch.summary += Summary(indexed=updated - len(refused), updated=-updated, rejected=len(refused))
+    updated = sum(failure.id in batch.updated_ids for failure in refused)
+    batch.summary += IndexingSummary(indexed=updated - len(refused), updated=-updated, rejected=len(refused))

@@ -13,7 +13,7 @@ ACCOUNT = "nobody"
 
 
 def process_identity() -> dict[str, Any]:
-    """The `subprocess` arguments that make root's node run as an ordinary account; empty for everybody else."""
+    """The `subprocess` arguments that make root's node run as an unprivileged account; empty for other users."""
     if os.geteuid() != 0:
         return {}
     account = pwd.getpwnam(ACCOUNT)
@@ -21,17 +21,17 @@ def process_identity() -> dict[str, Any]:
 
 
 def check_reach(folder: Path, identity: dict[str, Any]) -> None:
-    """Raise `NodeError` if the account that runs the node may not enter the folder or one above it."""
+    """Raise `NodeError` if the account that runs the node cannot enter the folder or one of its parents."""
     for path in [*reversed(folder.resolve().parents), folder] if identity else []:
         if not path.stat().st_mode & 0o001:
             raise NodeError(
-                f"root's node runs as '{ACCOUNT}', who must be able to enter '{path}' and is not (chmod o+x allows it; "
-                "HASHSEARCH_HOME names another data folder)"
+                f"root's node runs as '{ACCOUNT}', which must be able to enter '{path}' but is not: "
+                "use chmod o+x, or set HASHSEARCH_HOME to another data folder"
             )
 
 
 def hand_over(folder: Path, identity: dict[str, Any]) -> None:
-    """Give a folder, made if need be, and what this start wrote into it to the account that runs the node."""
+    """Give a folder and the configuration in it to the account that runs the node; creates it if it is missing."""
     folder.mkdir(exist_ok=True)
     folder.chmod(0o750)
     if identity:

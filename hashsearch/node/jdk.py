@@ -13,7 +13,7 @@ from typing import Any
 from hashsearch.errors import NodeError
 
 OLDEST = 17
-MODULES = frozenset({"jdk.jlink", "jdk.incubator.vector"})  # Elasticsearch's start-up and its vector code need them
+MODULES = frozenset({"jdk.jlink", "jdk.incubator.vector"})  # needed by Elasticsearch's start and its vector code
 FOLDERS = (
     "/usr/lib/jvm/*",
     "/opt/*",
@@ -22,9 +22,9 @@ FOLDERS = (
     "/opt/homebrew/opt/openjdk*/libexec/openjdk.jdk/Contents/Home",
 )
 MISSING = (
-    f"the local Elasticsearch node needs a JDK {OLDEST} or newer with the modules {' and '.join(sorted(MODULES))}, "
-    "and none was found: install one (Debian and Ubuntu: apt-get install openjdk-17-jre-headless), point ES_JAVA_HOME "
-    "at one, or point HASHSEARCH_ES_URL at an existing Elasticsearch cluster"
+    f"no JDK found: the local Elasticsearch node needs a JDK {OLDEST} or newer with the modules "
+    f"{' and '.join(sorted(MODULES))}. Install one (Debian and Ubuntu: apt-get install openjdk-17-jre-headless), "
+    "set ES_JAVA_HOME to one, or set HASHSEARCH_ES_URL to an existing Elasticsearch cluster"
 )
 
 
@@ -33,23 +33,23 @@ def newest_jdk(
     environ: Mapping[str, str] = os.environ,
     folders: Sequence[str] = FOLDERS,
 ) -> Path:
-    """The home folder of the JDK to use: ES_JAVA_HOME where that serves, else the newest that does.
+    """The home folder of the JDK to use: ES_JAVA_HOME if that is suitable, else the newest suitable one.
 
-    `identity` are the `subprocess` arguments (user, group) of the account that will run it: a JDK in a folder
-    which that account may not enter does not serve. Raises `NodeError` when there is none.
+    `identity` are the `subprocess` arguments (user, group) of the account that will run it; a JDK in a folder that
+    this account cannot enter is not suitable. Raises `NodeError` when there is none.
     """
     chosen = environ.get("ES_JAVA_HOME")
     if chosen and _version(Path(chosen), identity):
         return Path(chosen)
     versions = {home: _version(home, identity) for home in _candidates(environ, folders)}
-    serving = {home: version for home, version in versions.items() if version}
-    if not serving:
+    suitable = {home: version for home, version in versions.items() if version}
+    if not suitable:
         raise NodeError(MISSING)
-    return max(serving, key=lambda home: serving[home])
+    return max(suitable, key=lambda home: suitable[home])
 
 
 def _candidates(environ: Mapping[str, str], folders: Sequence[str]) -> set[Path]:
-    """The distinct folders, links resolved, that hold `bin/java`."""
+    """The folders with `bin/java`, each once, with links resolved."""
     java = shutil.which("java", path=environ.get("PATH", ""))
     homes = [Path(environ["JAVA_HOME"])] if environ.get("JAVA_HOME") else []
     homes += [Path(java).resolve().parent.parent] if java else []
@@ -59,14 +59,14 @@ def _candidates(environ: Mapping[str, str], folders: Sequence[str]) -> set[Path]
 
 
 def _version(home: Path, identity: Mapping[str, Any] | None) -> tuple[int, ...]:
-    """The version, `(17, 0, 15)`, of the JDK in `home`; `()` if it does not run, is too old or lacks a module."""
+    """The version of the JDK in `home`, for example `(17, 0, 15)`; `()` if it does not run, is old or incomplete."""
     command = [str(home / "bin" / "java"), "--list-modules"]
     try:
-        answer = subprocess.run(
+        listing = subprocess.run(
             command, check=False, capture_output=True, text=True, timeout=60, cwd="/", **(identity or {})
         )
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    modules = dict(line.strip().partition("@")[::2] for line in answer.stdout.splitlines())
+    modules = dict(line.strip().partition("@")[::2] for line in listing.stdout.splitlines())
     version = tuple(int(number) for number in re.findall(r"\d+", modules.get("java.base", "")))
     return version if modules.keys() >= MODULES and version >= (OLDEST,) else ()

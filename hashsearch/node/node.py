@@ -3,11 +3,11 @@
     home/
       server/elasticsearch-VERSION/   the program, shared by all nodes
       nodes/NAME/
-        node.json                     the ports, remembered from start to start
-        config/ run/                  made anew at every start
+        node.json                     the ports of the latest start, reused by the next one
+        config/ run/                  recreated at every start
         data/ logs/ console.log
 
-No pid file is kept, so none can be stale: a node is the set of processes whose command line carries its mark.
+There is no pid file, which could be stale: the processes of a node are those with its mark in their command line.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from pathlib import Path
 from typing import Any
 
 from hashsearch.errors import NodeError
+from hashsearch.files import read_json, write_json
 from hashsearch.node import server
 from hashsearch.node.account import check_reach, hand_over, process_identity
 from hashsearch.node.jdk import newest_jdk
-from hashsearch.node.server import Progress, locked, make_folder
+from hashsearch.node.server import Notify, locked, make_folder
 
 LOOPBACK = "127.0.0.1"
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ")
@@ -41,11 +42,11 @@ SETTINGS: dict[str, Any] = {
     "cluster.name": "hashsearch",
     "network.host": LOOPBACK,
     "xpack.security.enabled": False,
-    # Writes go through an alias; with this on, a forgotten one would silently become an index of guessed types.
+    # Writes go through an alias; with this on, writing to a missing alias would create an index with guessed types.
     "action.auto_create_index": False,
-    # With it on, each code that a search passes over costs a look at the clock: a third of the time with cells.
+    # With it on, a search reads the clock for each code that it passes: a third of the time with cells.
     "search.low_level_cancellation": False,
-    # The defaults are shares of the disk (85, 90, 95 %) and would stop a laptop that still has many GB free.
+    # The defaults are percentages of the disk (85, 90, 95 %), reached on laptops that still have many GB free.
     "cluster.routing.allocation.disk.watermark.low": "2gb",
     "cluster.routing.allocation.disk.watermark.high": "1gb",
     "cluster.routing.allocation.disk.watermark.flood_stage": "500mb",
@@ -56,12 +57,12 @@ NO_GC_LOG = ("-Xlog:disable", "-Xlog:all=warning:stderr:utctime,level,tags")
 
 
 def quiet(sentence: str) -> None:
-    """Report nothing."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """What is known of a node; `url` and `pid` are None while it is stopped, `health` also while it does not answer."""
+    """State of a node; `url` and `pid` are None while it is stopped, `health` also while it does not answer."""
 
     name: str
     running: bool
@@ -73,10 +74,14 @@ class NodeStatus:
 
 
 class LocalNode:
-    """One node, kept in `home/nodes/name`; `heap` as Java writes it (512m, 1g); `server_folder` if homes share one."""
+    """One node, in the folder `home/nodes/name`.
+
+    `port` is that of HTTP, by default any free one. `heap` is in Java's notation (512m, 1g). `server_folder` is where
+    the program is, if several homes share it.
+    """
 
     command = "elasticsearch"  # in the server's `bin`
-    prefix = "ES"  # of the variables that it reads
+    prefix = "ES"  # of the environment variables that it reads
 
     def __init__(
         self,
@@ -93,12 +98,12 @@ class LocalNode:
         self.server_folder = server_folder or home.absolute() / "server"
         self.mark = "hashsearch.node=" + hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()[:16]
 
-    def start(self, progress: Progress = quiet, timeout: float = 180.0) -> NodeStatus:
-        """The status of the running, healthy node; starts it unless it runs. Raises `NodeError`."""
-        return start_cluster([self], progress, timeout)[0]
+    def start(self, notify: Notify = quiet, timeout: float = 180.0) -> NodeStatus:
+        """Start the node unless it runs, wait until it is healthy, and return its status. Raises `NodeError`."""
+        return start_cluster([self], notify, timeout)[0]
 
     def stop(self, timeout: float = 30.0) -> bool:
-        """True once the node is gone, False if it was not running; killed if it has not ended in `timeout` seconds."""
+        """Stop the node, killing it after `timeout` seconds; False if it was not running."""
         if not (running := self.processes()):
             return False
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -116,11 +121,11 @@ class LocalNode:
             pass
         except PermissionError as error:
             raise NodeError(
-                f"process {pid} of the node '{self.name}' can be stopped only by its own account"
+                f"process {pid} of the node '{self.name}' can only be stopped by the account that started it"
             ) from error
 
     def status(self) -> NodeStatus:
-        """Whether the node runs, where, and how it is."""
+        """Whether the node runs, its address and its health."""
         processes, port = self.processes(), self.ports().get("http")
         running = bool(processes)
         return NodeStatus(
@@ -134,54 +139,48 @@ class LocalNode:
         )
 
     def processes(self) -> list[int]:
-        """The ids of the node's processes: the server's, and while it starts its launcher's.
+        """The ids of the node's processes: the server, and the launcher during a start.
 
-        Looked for more than once before the answer is none: a process has no command line while it becomes another
+        An empty list is checked several times: a process has no command line for a moment while it executes another
         program, as the launcher's script does.
         """
         for _ in range(5):
-            if found := [pid for pid, command in _commands() if self.mark in command]:
-                return found
+            if pids := [pid for pid, command in _commands() if self.mark in command]:
+                return pids
             time.sleep(0.1)
         return []
 
     def ports(self) -> dict[str, int]:
         """The `http` and `transport` ports of the latest start; empty before the first."""
-        try:
-            ports: dict[str, int] = json.loads((self.folder / "node.json").read_text())
-            return ports
-        except FileNotFoundError:
-            return {}
+        return read_json(self.folder / "node.json") or {}
 
     def health(self, query: str = "") -> dict[str, Any]:
-        """Elasticsearch's own health answer; empty while there is none."""
+        """Elasticsearch's response to a health request; empty while it does not answer."""
         connection = http.client.HTTPConnection(LOOPBACK, self.ports().get("http"), timeout=10)
         try:
             connection.request("GET", f"/_cluster/health{query}")
-            answer: dict[str, Any] = json.loads(connection.getresponse().read())
-            return answer if "cluster_name" in answer else {}
+            response: dict[str, Any] = json.loads(connection.getresponse().read())
+            return response if "cluster_name" in response else {}
         except (OSError, http.client.HTTPException, ValueError):
             return {}
         finally:
             connection.close()
 
     def _choose_ports(self) -> None:
-        """Write down free ports: the wanted one, else those of the latest start, else any."""
+        """Save free ports: the configured one, else those of the latest start, else any."""
         if self.port and not _is_free(self.port):
             raise NodeError(f"port {self.port} must be free for the local node, but another program listens on it")
         known = {kind: port for kind, port in self.ports().items() if _is_free(port)}
         ports = {"http": self.port or known.get("http") or _free_port()}
         ports["transport"] = known.get("transport") or _free_port()
-        draft = self.folder / "node.json.new"
-        draft.write_text(json.dumps(ports))
-        draft.replace(self.folder / "node.json")
+        write_json(self.folder / "node.json", ports)
 
     def _program(self) -> Path:
         """The folder of the unpacked server."""
         return self.server_folder / f"elasticsearch-{server.VERSION}"
 
     def _launch(self, java: Path, discovery: dict[str, Any], identity: dict[str, Any]) -> subprocess.Popen[bytes]:
-        """The launcher, which ends once the server, in its own session, is up."""
+        """The launcher, which ends once the server runs in a session of its own."""
         program = self._program()
         self._write_config(program / "config", discovery)
         for name in ("config", "run", "data", "logs"):
@@ -205,7 +204,7 @@ class LocalNode:
             )
 
     def _write_config(self, defaults: Path, discovery: dict[str, Any]) -> None:
-        """Make the folders afresh that hold nothing worth keeping; nothing is written into one that is handed over."""
+        """Recreate the folders that are not kept between starts, before they belong to the node's account."""
         config, ports = self.folder / "config", self.ports()
         for name in ("config", "run"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -226,11 +225,11 @@ class LocalNode:
         (config / "jvm.options.d" / "hashsearch.options").write_text("\n".join(options))
 
 
-def start_cluster(nodes: Sequence[LocalNode], progress: Progress = quiet, timeout: float = 180.0) -> list[NodeStatus]:
-    """The statuses of the running nodes, as one cluster if they are several; starts those that do not run.
+def start_cluster(nodes: Sequence[LocalNode], notify: Notify = quiet, timeout: float = 180.0) -> list[NodeStatus]:
+    """Start the nodes that do not run, several of them as one cluster, and return the statuses of all.
 
-    A second start, in whatever process, waits for the first and returns the same. When a node fails, or the caller
-    is interrupted, the nodes started here are stopped again. Raises `NodeError`.
+    A concurrent start, also from another process, waits and returns the same. If a node fails or the caller is
+    interrupted, the nodes that were started here are stopped again. Raises `NodeError`.
     """
     identity = process_identity()
     launchers: list[subprocess.Popen[bytes]] = []
@@ -240,8 +239,8 @@ def start_cluster(nodes: Sequence[LocalNode], progress: Progress = quiet, timeou
             locks.enter_context(locked(node.folder / "lock"))
         stopped = [node for node in nodes if not node.processes()]
         try:
-            launchers += _launch_all(stopped, nodes, progress, identity)
-            _await(nodes, progress, timeout)
+            launchers += _launch_all(stopped, nodes, notify, identity)
+            _wait(nodes, notify, timeout)
         except BaseException:
             for node in stopped:
                 node.stop()
@@ -253,18 +252,18 @@ def start_cluster(nodes: Sequence[LocalNode], progress: Progress = quiet, timeou
 
 
 def _launch_all(
-    stopped: Sequence[LocalNode], nodes: Sequence[LocalNode], progress: Progress, identity: dict[str, Any]
+    stopped: Sequence[LocalNode], nodes: Sequence[LocalNode], notify: Notify, identity: dict[str, Any]
 ) -> list[subprocess.Popen[bytes]]:
-    """The launchers of the stopped nodes; all of them get their ports first, for each is told the others'."""
+    """The launchers of the stopped nodes; their ports are chosen first, because each node needs those of all others."""
     if stopped:
         java = newest_jdk(identity)
     for node in nodes:
         if node in stopped:
-            check_reach(server.install(node.server_folder, progress), identity)
+            check_reach(server.install(node.server_folder, notify), identity)
             check_reach(node.folder, identity)
             node._choose_ports()
         elif node.port not in (None, node.ports()["http"]):
-            raise NodeError(f"port {node.port} is wanted, but the node runs on {node.ports()['http']}: stop it first")
+            raise NodeError(f"the node runs on port {node.ports()['http']}, not on {node.port}: stop it first")
     discovery: dict[str, Any] = {"discovery.type": "single-node"}
     if len(nodes) > 1:
         seeds = [f"{LOOPBACK}:{node.ports()['transport']}" for node in nodes]
@@ -273,37 +272,37 @@ def _launch_all(
     return [node._launch(java, discovery, identity) for node in stopped]
 
 
-def _await(nodes: Sequence[LocalNode], progress: Progress, timeout: float) -> None:
-    """Return once every node answers with all primaries (in a cluster, all copies) in place and all nodes joined."""
+def _wait(nodes: Sequence[LocalNode], notify: Notify, timeout: float) -> None:
+    """Wait until all nodes joined and all primary shards, in a cluster also all replicas, are active."""
     status = "green" if len(nodes) > 1 else "yellow"
     query = f"?wait_for_status={status}&wait_for_nodes={len(nodes)}&timeout=1s"
-    began, told = time.monotonic(), -1
+    began, notified = time.monotonic(), -1
     for node in nodes:
         while (health := node.health(query)).get("timed_out", True):
             seconds = time.monotonic() - began
             console = node.folder / "console.log"
             if not node.processes():
-                raise NodeError(f"Elasticsearch ended while it started; the end of {console}:\n{_tail(console)}")
+                raise NodeError(f"Elasticsearch stopped during its start; the end of {console}:\n{_tail(console)}")
             if seconds > timeout and health.get("number_of_nodes") == len(nodes):
-                return  # it serves; a damaged index must not keep its owner out
+                return  # it answers; a damaged index must not make all others unreachable
             if seconds > timeout:
                 raise NodeError(
-                    f"Elasticsearch must answer within {timeout:.0f} s; the end of {console}:\n{_tail(console)}"
+                    f"Elasticsearch did not start within {timeout:.0f} s; the end of {console}:\n{_tail(console)}"
                 )
-            if told < int(seconds):
-                told = int(seconds)
-                progress(f"starting Elasticsearch {server.VERSION}: {told} s")
+            if notified < int(seconds):
+                notified = int(seconds)
+                notify(f"starting Elasticsearch {server.VERSION}: {notified} s")
             time.sleep(0.3)
 
 
 def _tail(path: Path, count: int = 15) -> str:
-    """The last lines of a log without Java's stack frames, which push the causes out of sight."""
+    """The last lines of a log without Java's stack frames, which would hide the causes."""
     lines = [line for line in path.read_text(errors="replace").splitlines() if not line.startswith("\tat ")]
     return "\n".join(lines[-count:])
 
 
 def _commands() -> Iterator[tuple[int, str]]:
-    """Id and command line of every process; a zombie has none."""
+    """Id and command line of every process; that of a zombie is empty."""
     if sys.platform == "linux":
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():

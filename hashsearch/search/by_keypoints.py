@@ -19,12 +19,12 @@ from hashsearch.descriptors.keypoints import LocalExtractor, LocalFeatures, mirr
 from hashsearch.descriptors.matching import Match, verdict, verify
 from hashsearch.descriptors.words import Vocabulary
 from hashsearch.elastic import queries
+from hashsearch.elastic.document import described
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.errors import FetchError, HashsearchError, ImageError, SearchError, Unreadable
-from hashsearch.images.decoding import DEFAULT, Limits, decode
-from hashsearch.images.sources import read_source
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.overlap import prefetch
-from hashsearch.search.hits import FoundImage, described
+from hashsearch.search.hits import FoundImage
 
 MOST_CANDIDATES = 1000  # pictures read and matched for one query
 _WORKERS = 4
@@ -67,14 +67,11 @@ class LocalSearcher:
     VocabularyMismatch unless the index was written with the vocabulary.
     """
 
-    def __init__(
-        self, index: ImageIndex, vocabulary: Vocabulary, limits: Limits = DEFAULT, *, allow_private: bool = False
-    ) -> None:
+    def __init__(self, index: ImageIndex, vocabulary: Vocabulary, reader: ImageReader = DEFAULT_READER) -> None:
         index.check_vocabulary(vocabulary.fingerprint)
         self.index = index
         self.vocabulary = vocabulary
-        self.limits = limits
-        self.allow_private = allow_private
+        self.reader = reader
 
     def by_id(
         self,
@@ -90,7 +87,7 @@ class LocalSearcher:
         ImageNotFound when it is not there, an ImageError or FetchError when its picture cannot be read again.
         """
         uri = self.index.record(image_id).get("uri", "")
-        image = decode(read_source(uri, self.limits, allow_private=self.allow_private), self.limits)
+        image = self.reader.pixels(uri)
         others = [*filters, queries.none_of(queries.ids([image_id]))]
         return self.by_image(image, k, candidates=candidates, turned=turned, filters=others)
 
@@ -132,7 +129,7 @@ class LocalSearcher:
 
     def _matched(self, sought: Sequence[LocalFeatures], recalled: Sequence[dict[str, Any]]) -> Iterator[LocalHit]:
         sources = [hit["_source"].get("uri", "") for hit in recalled]
-        found = features_of(self.vocabulary.extractor, sources, self.limits, allow_private=self.allow_private)
+        found = features_of(self.vocabulary.extractor, sources, self.reader)
         for rank, (hit, seen) in enumerate(zip(recalled, found), start=1):
             unread = f"{seen.code}: {seen}" if isinstance(seen, HashsearchError) else None
             match = Match() if isinstance(seen, HashsearchError) else _best(sought, seen)
@@ -153,7 +150,7 @@ def _best(sought: Sequence[LocalFeatures], seen: LocalFeatures) -> Match:
 
 
 def features_of(
-    extractor: LocalExtractor, sources: Iterable[str], limits: Limits = DEFAULT, *, allow_private: bool = False
+    extractor: LocalExtractor, sources: Iterable[str], reader: ImageReader = DEFAULT_READER
 ) -> Iterator[LocalFeatures | HashsearchError]:
     """Local features of files and addresses, in order, some read ahead; the error of one that cannot be read."""
 
@@ -161,7 +158,7 @@ def features_of(
         if not source:
             return Unreadable("the index does not hold where the image is")
         try:
-            return extractor.extract(decode(read_source(source, limits, allow_private=allow_private), limits))
+            return extractor.extract(reader.pixels(source))
         except (FetchError, ImageError) as error:
             return error
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from hashsearch.descriptors.phash import BLOCKS, STORED, TURNS
 from hashsearch.elastic import queries
-from hashsearch.elastic.image_index import ImageIndex, code_of
-from hashsearch.elastic.queries import MAX_CANDIDATES, PHASH
+from hashsearch.elastic.document import PHASH, code_of, described
+from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.queries import MAX_CANDIDATES
 from hashsearch.errors import SearchError
 from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.hashing.sub_codes import Blocks
-from hashsearch.search.hits import FoundImage, described
+from hashsearch.search.hits import FoundImage
 from hashsearch.search.radius import MEASURED, Costs, Radius
 
 

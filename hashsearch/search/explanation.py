@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.elastic import queries
-from hashsearch.elastic.image_index import ImageIndex, StoredVectors
+from hashsearch.elastic.document import StoredVectors
+from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.queries import MAX_CANDIDATES
 from hashsearch.search.planner import Plan
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-_STORED = ("uri", "title", "category", "attributes", "width", "height")
+from hashsearch.elastic.document import DESCRIBED
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,5 @@ class FoundImage:
     def as_dict(self) -> dict[str, Any]:
         """The hit as JSON holds it: its id, how it was found, what is stored of it."""
         told = asdict(self)
-        stored = {name: told.pop(name) for name in _STORED}
+        stored = {name: told.pop(name) for name in DESCRIBED}
         return {**told, **stored}
-
-
-def described(hit: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a FoundImage, of a hit as Elasticsearch gives it."""
-    source = hit["_source"]
-    told = {name: source.get(name) for name in _STORED}
-    return {"id": hit["_id"], **told, "attributes": source.get("attributes", {})}

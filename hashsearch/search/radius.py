@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.elastic import queries
+from hashsearch.elastic.document import CODE, CodeFields
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.queries import MAX_CANDIDATES
 from hashsearch.hashing.bits import Codes
@@ -111,9 +112,7 @@ class Coding(Protocol):
 class Radius:
     """Plans searches within a radius on one index; what it knows of the index's codes is at most ten minutes old."""
 
-    def __init__(
-        self, encoder: Coding, index: ImageIndex, costs: Costs = MEASURED, fields: queries.CodeFields = queries.CODE
-    ) -> None:
+    def __init__(self, encoder: Coding, index: ImageIndex, costs: Costs = MEASURED, fields: CodeFields = CODE) -> None:
         self.encoder = encoder
         self.index = index
         self.costs = costs

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.elastic import queries
-from hashsearch.elastic.image_index import ImageIndex, StoredVectors, code_of
+from hashsearch.elastic.document import StoredVectors, code_of, described
+from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.queries import MAX_CANDIDATES
 from hashsearch.embedders.bulk import BATCH
 from hashsearch.encoder import EncodedQuery, Encoder
@@ -20,7 +21,7 @@ from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.hashing.vectors import Vectors
 from hashsearch.overlap import batched
 from hashsearch.search.explanation import Explanation, explain
-from hashsearch.search.hits import FoundImage, described
+from hashsearch.search.hits import FoundImage
 from hashsearch.search.planner import Plan, Query, QueryPlanner, SearchOptions
 from hashsearch.search.radius import Radius
 

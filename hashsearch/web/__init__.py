@@ -1,4 +1,4 @@
-"""The search page and the JSON API: `create_app` makes them, `server` serves them."""
+"""The search page and the JSON API: `create_app` makes the application, `server` the server that runs it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from hashsearch.config import Settings
     from hashsearch.search.searcher import Searcher
 
-THREADS = AT_ONCE + WAITING + 4  # the last four go on answering what needs no network while images queue
-_FORM_BYTES = 64 * 1024  # what a form may hold besides the image
+THREADS = AT_ONCE + WAITING + 4  # four remain for requests without an image while images wait
+_FORM_BYTES = 64 * 1024  # allowed in a form besides the image
 
 
 def create_app(searchers: Mapping[str, Searcher], settings: Settings) -> Flask:
-    """The application over models by name, the first unless asked for another.
+    """The application that serves models by name; the first is the default.
 
-    Their networks are loaded and have seen a first image when this returns.
+    Their networks are loaded and have embedded a first image when this returns.
     """
     for searcher in searchers.values():
         searcher.encoder.warm()
@@ -31,26 +31,27 @@ def create_app(searchers: Mapping[str, Searcher], settings: Settings) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=settings.max_bytes + _FORM_BYTES, MAX_FORM_PARTS=20)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.url_map.merge_slashes = False  # an id may hold two slashes in a row
+    app.url_map.merge_slashes = False  # an id may contain two slashes in a row
     app.url_map.converters["id"] = pictures.IdConverter
-    answerer, shown = SearchService(searchers, settings.limits), pictures.Pictures(settings)
+    service = SearchService(searchers, settings.image_reader)
+    thumbnails = pictures.Thumbnails(settings.image_roots, settings.image_reader)
     app.add_url_rule("/static/tokens.css", "tokens", lambda: send_file(TOKENS, conditional=True))
     failures.handle(app)
     security.guard(app, settings.host)
-    app.register_blueprint(api.blueprint(answerer))
-    app.register_blueprint(pictures.blueprint(answerer, shown))
-    app.register_blueprint(pages.blueprint(answerer, shown))
+    app.register_blueprint(api.blueprint(service))
+    app.register_blueprint(pictures.blueprint(service, thumbnails))
+    app.register_blueprint(pages.blueprint(service, thumbnails))
     return app
 
 
 def server(app: Flask, host: str, port: int) -> Any:
-    """A waitress server that holds the port and answers once `run()` is called; ConfigError when it cannot."""
+    """A waitress server bound to the port, which answers once `run()` is called; ConfigError if it cannot bind."""
     from waitress import create_server
 
-    # Waitress takes a whole body in before the application sees it. Twice the limit lets most uploads that are too
-    # large be refused by the application, in its own words.
-    most = 2 * app.config["MAX_CONTENT_LENGTH"]
+    # Waitress reads a whole body before the application gets it. With twice the limit, most uploads that are too large
+    # are refused by the application, with its own message.
+    max_body = 2 * app.config["MAX_CONTENT_LENGTH"]
     try:
-        return create_server(app, host=host, port=port, threads=THREADS, max_request_body_size=most, ident=None)
+        return create_server(app, host=host, port=port, threads=THREADS, max_request_body_size=max_body, ident=None)
     except OSError as error:
-        raise ConfigError(f"the page cannot be served at {host}:{port}: {error}") from error
+        raise ConfigError(f"cannot listen on {host}:{port}: {error}") from error

@@ -10,46 +10,51 @@ from werkzeug.exceptions import BadRequest
 
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.search.searcher import Searcher
-from hashsearch.web.request import read
+from hashsearch.web.request import read_request
 from hashsearch.web.service import SearchService
 
 _HEALTH_SECONDS = 3
 
 
-def blueprint(answerer: SearchService) -> Blueprint:
+def blueprint(service: SearchService) -> Blueprint:
     """`POST /api/search`, `POST /api/explain/<id>`, `GET /api/images/<id>`, `GET /api/models`, `GET /healthz`."""
     routes = Blueprint("api", __name__)
 
     @routes.post("/api/search")
     def search() -> Response:
         """Hits for an image, an id or a vector."""
-        return jsonify(answerer.answer(read(request)).as_dict())
+        return jsonify(service.search(read_request(request)).as_dict())
 
     @routes.post("/api/explain/<id:image_id>")
     def explain(image_id: str) -> Response:
         """Why the same search finds one image, or why it does not."""
-        asked = read(request)
-        if asked.radius is not None:
-            raise BadRequest("radius answers every image within it, so there is nothing to explain")
-        return jsonify(answerer.explain(asked, image_id).as_dict())
+        search_request = read_request(request)
+        if search_request.radius is not None:
+            raise BadRequest("radius cannot be explained: every image within it is a hit")
+        return jsonify(service.explain(search_request, image_id).as_dict())
 
     @routes.get("/api/images/<id:image_id>")
     def record(image_id: str) -> Response:
-        """What is stored of one image."""
-        return jsonify(id=image_id, **answerer.searcher(request.args.get("model")).index.record(image_id))
+        """The stored fields of one image."""
+        return jsonify(id=image_id, **service.searcher(request.args.get("model")).index.record(image_id))
 
     @routes.get("/api/models")
     def models() -> Response:
-        """The models that can be asked, the one that answers unless told otherwise first."""
-        return jsonify(models=[_described(name, searcher) for name, searcher in answerer.searchers.items()])
+        """The models that can be searched, the default first."""
+        return jsonify(models=[_described(name, searcher) for name, searcher in service.searchers.items()])
 
     @routes.get("/healthz")
     def health() -> Response:
-        """Whether a search would be answered now, by each of the models."""
-        counts = {name: _hurried(searcher.index).count() for name, searcher in answerer.searchers.items()}
-        first = answerer.searcher(None)
-        told = {"index": first.index.alias, "count": counts[answerer.default], "encoder": first.encoder.fingerprint}
-        return jsonify(status="ok", **told, counts=counts)
+        """Whether every model can be searched now."""
+        counts = {name: _with_short_timeout(searcher.index).count() for name, searcher in service.searchers.items()}
+        default = service.searcher(None)
+        return jsonify(
+            status="ok",
+            index=default.index.alias,
+            count=counts[service.default],
+            encoder=default.encoder.fingerprint,
+            counts=counts,
+        )
 
     return routes
 
@@ -68,5 +73,5 @@ def _described(name: str, searcher: Searcher) -> dict[str, Any]:
     }
 
 
-def _hurried(index: ImageIndex) -> ImageIndex:
+def _with_short_timeout(index: ImageIndex) -> ImageIndex:
     return replace(index, client=index.client.options(request_timeout=_HEALTH_SECONDS))

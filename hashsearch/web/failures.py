@@ -1,4 +1,7 @@
-"""Errors as answers: the one place that knows which error has which status. JSON for programs, a page for people."""
+"""Errors as responses: the one place that maps errors to statuses. JSON for programs, a page for people.
+
+A message may name what the client sent, never what is behind the server: hosts, paths and stack traces go to the log.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +30,27 @@ STATUS: dict[type[errors.HashsearchError], int] = {
     errors.StoreError: 502,
     errors.HashsearchError: 500,
 }
-_RETRY_AFTER = "5"  # seconds, for Elasticsearch to come back
+_PUBLIC_MESSAGES = {
+    500: "something went wrong on the server; its log has the details",
+    502: "the search index could not process the request; the server's log has the details",
+    503: "the search index is not available right now; try again in a moment",
+}
+_RETRY_AFTER = "5"  # seconds
 
 _HEADLINES = {
-    400: "That request makes no sense",
+    400: "The request is not valid",
     404: "Not found",
     413: "That image is too large",
     415: "That is not an image",
-    422: "That cannot be searched with",
+    422: "The search is not possible",
     502: "The search is not available right now",
     503: "The search is not available right now",
 }
 
 
 @dataclass(frozen=True)
-class Problem:
-    """An error as it is answered."""
+class ErrorResponse:
+    """An error as clients get it."""
 
     status: int
     code: str
@@ -50,17 +58,18 @@ class Problem:
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, error: Exception, max_bytes: int) -> Problem:
-        """The problem that an error is; one that nobody foresaw keeps its words to itself."""
+    def of(cls, error: Exception, max_bytes: int) -> ErrorResponse:
+        """The response to an error; `max_bytes` is the limit of a request."""
         if isinstance(error, errors.HashsearchError):
             status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-            return cls(status, error.code, str(error), {"Retry-After": _RETRY_AFTER} if status == 503 else {})
+            message = _PUBLIC_MESSAGES.get(status, str(error))
+            return cls(status, error.code, message, {"Retry-After": _RETRY_AFTER} if status == 503 else {})
         if isinstance(error, RequestEntityTooLarge):
             return cls(413, _snake(error), f"a request may have at most {max_bytes} bytes and 20 parts")
         if isinstance(error, HTTPException):
             headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
             return cls(error.code or 500, _snake(error), error.description or error.name, headers)
-        return cls(500, "internal_server_error", "something went wrong here, and was written to the log")
+        return cls(500, "internal_server_error", _PUBLIC_MESSAGES[500])
 
     @property
     def headline(self) -> str:
@@ -69,21 +78,22 @@ class Problem:
 
 
 def handle(app: Flask) -> None:
-    """Answer every error of the application."""
+    """Respond to every error of the application."""
 
-    def answer(error: Exception) -> Response | HTTPException | tuple[Response | str, int, dict[str, str]]:
+    def respond(error: Exception) -> Response | HTTPException | tuple[Response | str, int, dict[str, str]]:
         if isinstance(error, HTTPException) and (error.code or 500) < 400:
             return error  # a redirect
-        problem = Problem.of(error, app.config["MAX_CONTENT_LENGTH"])
-        if problem.status == 500:
-            app.logger.error("%s %s", request.method, request.path, exc_info=error)
+        problem = ErrorResponse.of(error, app.config["MAX_CONTENT_LENGTH"])
+        if problem.status >= 500 and not isinstance(error, HTTPException):
+            trace = error if problem.status == 500 else None
+            app.logger.error("%s %s: %s", request.method, request.path, error, exc_info=trace)
         if request.path.startswith("/api/") or request.path == "/healthz":
             body: Response | str = jsonify(error={"code": problem.code, "message": problem.message})
         else:
             body = render_template("page.html", problem=problem)
         return body, problem.status, problem.headers
 
-    app.register_error_handler(Exception, answer)
+    app.register_error_handler(Exception, respond)
 
 
 def _snake(error: Exception) -> str:

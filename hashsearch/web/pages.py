@@ -1,4 +1,4 @@
-"""The search page: rendered here whole, so that it works without JavaScript; page.js adds drag, paste and waiting."""
+"""The search page, rendered here as a whole so that it works without JavaScript; page.js adds drag, drop and paste."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from werkzeug.exceptions import BadRequest
 
 from hashsearch.images.decoding import thumbnail
 from hashsearch.search.searcher import Hit
-from hashsearch.web.pictures import SIDE, Pictures
-from hashsearch.web.request import asked
-from hashsearch.web.service import Answer, SearchService
+from hashsearch.web.pictures import SIDE, Thumbnails
+from hashsearch.web.request import parse_request
+from hashsearch.web.service import SearchResults, SearchService
 
 COUNTS = (12, 24, 48, 96)
 _DEFAULT_COUNT = 24
-_STARTERS = 12
+_EXAMPLES = 12  # shown before a search
+
+Controls = Mapping[str, str]  # the values of the page's controls by name; those at their default are missing
 
 
 @dataclass(frozen=True)
 class Card:
-    """An indexed image as the page shows it; `hit` and `rank` where it was found by a search."""
+    """An indexed image as the page shows it; `hit` and `rank` if a search found it."""
 
     id: str
     title: str
@@ -37,36 +39,66 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Query:
-    """What was searched with, as the page shows it."""
+class QueryPicture:
+    """The picture searched with; `id` if it is an indexed image, `picture` is its address if it can be shown."""
 
     title: str
     picture: str | None
     id: str | None = None
 
 
-def blueprint(answerer: SearchService, pictures: Pictures) -> Blueprint:
-    """`GET /`: the page, with hits where it has `?id=`. `POST /`: hits for an uploaded image."""
-    routes = Blueprint("pages", __name__)
+class SearchPage:
+    """Renders the page: with examples to start from, or with results."""
 
-    def card(image_id: str, shown: Mapping[str, Any], controls: Mapping[str, Any], **found: Any) -> Card:
+    def __init__(self, service: SearchService, thumbnails: Thumbnails) -> None:
+        self._service = service
+        self._thumbnails = thumbnails
+
+    def examples(self, controls: Controls) -> str:
+        """The page with some indexed images to start from."""
+        category = [controls["category"]] if "category" in controls else []
+        records = self._service.searcher(controls.get("model")).index.sample(_EXAMPLES, category)
+        return self._render(controls, [self._card(image_id, record, controls) for image_id, record in records.items()])
+
+    def similar_to_indexed(self, image_id: str, controls: Controls) -> str:
+        """The page with the images most similar to an indexed one."""
+        record = self._service.searcher(controls.get("model")).index.record(image_id)
+        results = self._service.search(parse_request({"id": image_id, **_options(controls)}))
+        card = self._card(image_id, record, controls)
+        return self._render_results(controls, QueryPicture(card.title, card.picture, image_id), results)
+
+    def similar_to_upload(self, name: str, image: bytes, controls: Controls) -> str:
+        """The page with the indexed images most similar to an uploaded file."""
+        results = self._service.search(parse_request(_options(controls), image))
+        assert results.image is not None
+        picture = f"data:image/jpeg;base64,{b64encode(thumbnail(results.image, SIDE)).decode()}"
+        return self._render_results(controls, QueryPicture(name, picture), results)
+
+    def _card(self, image_id: str, record: Mapping[str, Any], controls: Controls, **result: Any) -> Card:
         return Card(
             id=image_id,
-            title=shown.get("title") or PurePath(image_id).name or image_id,
-            category=shown.get("category"),
-            link=url_for("pages.page", id=image_id, **controls),
-            picture=pictures.address(image_id, shown.get("uri"), controls.get("model")),
-            **found,
+            title=record.get("title") or PurePath(image_id).name or image_id,
+            category=record.get("category"),
+            link=url_for("pages.page", id=image_id, **controls),  # type: ignore[arg-type]
+            picture=self._thumbnails.address(image_id, record.get("uri"), controls.get("model")),
+            **result,
         )
 
-    def render(controls: Mapping[str, Any], cards: list[Card], **parts: Any) -> str:
-        searcher = answerer.searcher(controls.get("model"))
+    def _render_results(self, controls: Controls, query: QueryPicture, results: SearchResults) -> str:
+        cards = [
+            self._card(hit.id, hit.as_dict(), controls, hit=hit, rank=rank)
+            for rank, hit in enumerate(results.hits, start=1)
+        ]
+        return self._render(controls, cards, query=query, results=results)
+
+    def _render(self, controls: Controls, cards: list[Card], **parts: Any) -> str:
+        searcher = self._service.searcher(controls.get("model"))
         return render_template(
             "page.html",
             cards=cards,
             controls=controls,
-            models=list(answerer.searchers),
-            strategies=["", "scan", "sub_codes", *(["graph"] if searcher.index.graph else [])],  # "": what suits it
+            models=list(self._service.searchers),
+            strategies=["", "scan", "sub_codes", *(["graph"] if searcher.index.graph else [])],  # "": automatic
             count=searcher.index.count(),
             categories=searcher.index.categories(),
             bits=searcher.encoder.bits,
@@ -75,57 +107,47 @@ def blueprint(answerer: SearchService, pictures: Pictures) -> Blueprint:
             **parts,
         )
 
-    def render_answer(controls: Mapping[str, Any], query: Query, answer: Answer) -> str:
-        cards = [
-            card(hit.id, hit.as_dict(), controls, hit=hit, rank=rank) for rank, hit in enumerate(answer.hits, start=1)
-        ]
-        return render(controls, cards, query=query, answer=answer)
+
+def blueprint(service: SearchService, thumbnails: Thumbnails) -> Blueprint:
+    """`GET /`: the page, with results if it has `?id=`. `POST /`: results for an uploaded image."""
+    routes = Blueprint("pages", __name__)
+    search_page = SearchPage(service, thumbnails)
 
     @routes.get("/")
     def page() -> str:
-        """The page; with `?id=` the images most like that one, else a few to start from."""
-        controls = _controls(request.args, answerer.default)
-        index = answerer.searcher(controls.get("model")).index
-        image_id = request.args.get("id")
-        if not image_id:
-            category = [controls["category"]] if "category" in controls else []
-            records = index.sample(_STARTERS, category)
-            return render(controls, [card(one, record, controls) for one, record in records.items()])
-        record = index.record(image_id)
-        answer = answerer.answer(asked({"id": image_id, **_options(controls)}))
-        chosen = card(image_id, record, controls)
-        return render_answer(controls, Query(chosen.title, chosen.picture, image_id), answer)
+        """The page; with `?id=` the images most similar to that one, else some examples."""
+        controls = _controls(request.args, service.default)
+        if image_id := request.args.get("id"):
+            return search_page.similar_to_indexed(image_id, controls)
+        return search_page.examples(controls)
 
     @routes.post("/")
     def search() -> str | Response:
-        """The images most like the uploaded one; without one, on to the page that the other fields ask for."""
-        controls = _controls(request.form, answerer.default)
+        """Results for the uploaded image; without an upload, a redirect to the page for the other fields."""
+        controls = _controls(request.form, service.default)
         upload = request.files.get("image")
-        if not upload or not upload.filename:
-            return redirect(url_for("pages.page", **_given(request.form, ("id",)), **controls), code=303)
-        answer = answerer.answer(asked(_options(controls), upload.read()))
-        assert answer.image is not None
-        picture = f"data:image/jpeg;base64,{b64encode(thumbnail(answer.image, SIDE)).decode()}"
-        return render_answer(controls, Query(upload.filename, picture), answer)
+        if upload and upload.filename:
+            return search_page.similar_to_upload(upload.filename, upload.read(), controls)
+        return redirect(url_for("pages.page", **_nonempty(request.form, ("id",)), **controls), code=303)
 
     return routes
 
 
-def _given(fields: Mapping[str, str], names: tuple[str, ...]) -> dict[str, Any]:
+def _nonempty(fields: Mapping[str, str], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: fields[name] for name in names if fields.get(name)}
 
 
-def _controls(fields: Mapping[str, str], model: str) -> dict[str, Any]:
-    """What the page's controls are set to; those left at their default are missing, so that links stay short."""
-    controls = _given(fields, ("model", "k", "category", "strategy"))
-    defaults = {"model": model, "k": str(_DEFAULT_COUNT)}
+def _controls(fields: Mapping[str, str], default_model: str) -> dict[str, Any]:
+    """The values of the page's controls; those at their default are left out, so that links stay short."""
+    controls = _nonempty(fields, ("model", "k", "category", "strategy"))
+    defaults = {"model": default_model, "k": str(_DEFAULT_COUNT)}
     return {name: value for name, value in controls.items() if value != defaults.get(name)}
 
 
-def _options(controls: Mapping[str, Any]) -> dict[str, Any]:
+def _options(controls: Controls) -> dict[str, Any]:
     """The controls as fields of a search request."""
     options: dict[str, Any] = {"k": _whole(controls.get("k", str(_DEFAULT_COUNT)))}
-    options |= _given(controls, ("model", "strategy"))
+    options |= _nonempty(controls, ("model", "strategy"))
     if "category" in controls:
         options["filters"] = {"category": controls["category"]}
     return options

@@ -1,4 +1,4 @@
-"""Who may ask, and what a browser may do with the answer."""
+"""Which requests are accepted, and what a browser may do with the responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, Forbidden
 
 _HEADERS = {
-    # Catalogs may hold pictures by address; the browser gets those itself, for this server fetches nothing.
+    # Images of a catalog may be http(s) addresses; the browser fetches those itself, this server does not.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
         "img-src 'self' data: blob: http: https:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -24,16 +24,16 @@ _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 
 
 def guard(app: Flask, host: str) -> None:
-    """Refuse requests that come by way of another site, and send every answer with the headers above."""
+    """Refuse requests that another site sends, and add the headers above to every response."""
     names = _LOOPBACK_NAMES | {host.lower()} if _is_loopback(host) else None
 
     @app.before_request
     def refuse_foreign() -> None:
         name = re.sub(r":\d*$", "", request.headers.get("Host", "")).lower()
-        if names is not None and name not in names:  # another site's name, led here by its DNS
-            raise BadRequest(f"this server listens on loopback only and is called by no other name, got '{name}'")
+        if names is not None and name not in names:  # DNS rebinding: another site's name that resolves to this host
+            raise BadRequest(f"this server only answers to {', '.join(sorted(names))}, got the host name '{name}'")
         if request.method == "POST" and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
-            raise Forbidden("a search is asked from this server's own page or by a program, not by another site")
+            raise Forbidden("searches from pages of other sites are not allowed")
 
     @app.after_request
     def add_headers(response: Response) -> Response:

@@ -1,4 +1,4 @@
-"""What was asked to an answer. Images pass one gate: a few at once, a few more waiting, all others refused."""
+"""Search requests to results. Images pass a gate: a few at once, a few more wait, all others are refused."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from hashsearch.encoder import Encoder
 from hashsearch.errors import SearchError
-from hashsearch.images.decoding import Limits, crop, decode
+from hashsearch.images.decoding import crop
+from hashsearch.images.sources import ImageReader
 from hashsearch.search.explanation import Explanation
 from hashsearch.search.searcher import Hit, Searcher
 from hashsearch.web.request import SearchRequest
 
-AT_ONCE = min(4, os.cpu_count() or 1)  # a pass uses several cores, an image of 50 million pixels 150 MB
+AT_ONCE = min(4, os.cpu_count() or 1)  # the network uses several cores, an image of 50 million pixels 150 MB
 WAITING = 8
-_CLASSES = 5  # told of a classifier's answer
+_TOP_CLASSES = 5
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Milliseconds of an image's decoding, crop and resizing; of the network's pass; of the search."""
+    """Milliseconds of decoding, cropping and resizing an image; of the network; of the search."""
 
     decode_ms: float = 0.0
     embed_ms: float = 0.0
@@ -37,8 +38,8 @@ class Timings:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Hits of a model, best first. `query` tells what they were searched with, `image` is that part of the upload."""
+class SearchResults:
+    """Hits of a model, best first. `query` describes the request, `image` is the part of the upload searched with."""
 
     model: str
     query: dict[str, Any]
@@ -48,7 +49,7 @@ class Answer:
     image: NDArray[np.uint8] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The answer as JSON holds it."""
+        """The results as JSON holds them."""
         return {
             "model": self.model,
             "query": self.query,
@@ -59,8 +60,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """An uploaded image after its way through the network."""
+class _EmbeddedUpload:
+    """An uploaded image and its vector; `confidences` of a classifier by class."""
 
     image: NDArray[np.uint8]
     vector: NDArray[np.float32]
@@ -70,98 +71,99 @@ class _Seen:
 
 
 class SearchService:
-    """Answers what was asked with the searcher of a model, within the limits of an image."""
+    """Runs search requests with the searcher of the model that they name."""
 
-    def __init__(self, searchers: Mapping[str, Searcher], limits: Limits) -> None:
+    def __init__(self, searchers: Mapping[str, Searcher], reader: ImageReader) -> None:
         self.searchers = searchers
-        self.limits = limits
+        self.reader = reader
         self.default = next(iter(searchers))
         self._gate = Gate(AT_ONCE, WAITING)
 
     def searcher(self, model: str | None) -> Searcher:
-        """That of a model, None for the first; SearchError for one that is not served."""
+        """The searcher of a model, of the default for None; SearchError for an unknown model."""
         try:
             return self.searchers[model or self.default]
         except KeyError:
             raise SearchError(f"model must be one of {', '.join(self.searchers)}, got '{model}'") from None
 
-    def answer(self, asked: SearchRequest) -> Answer:
-        """ImageError, SearchError, HashingError, StoreError; ServiceUnavailable when too many images wait."""
+    def search(self, request: SearchRequest) -> SearchResults:
+        """Raises ImageError, SearchError, HashingError, StoreError; ServiceUnavailable if too many images wait."""
         started = perf_counter()
-        searcher = self.searcher(asked.model)
-        seen = None if asked.image is None else self._see(searcher.encoder, asked.image, asked.crop)
+        searcher = self.searcher(request.model)
+        upload = None if request.image is None else self._embed(searcher.encoder, request.image, request.crop)
         searching = perf_counter()
-        hits = _search(searcher, asked, asked.vector if seen is None else seen.vector)
+        hits = _search(searcher, request, request.vector if upload is None else upload.vector)
         ended = perf_counter()
-        decode_ms, embed_ms = (seen.decode_ms, seen.embed_ms) if seen else (0.0, 0.0)
-        return Answer(
-            model=asked.model or self.default,
-            query=_query(asked, seen),
+        decode_ms, embed_ms = (upload.decode_ms, upload.embed_ms) if upload else (0.0, 0.0)
+        return SearchResults(
+            model=request.model or self.default,
+            query=_description(request, upload),
             hits=hits,
             timings=Timings(decode_ms, embed_ms, _ms(searching, ended)),
             took_ms=_ms(started, ended),
-            image=seen.image if seen else None,
+            image=upload.image if upload else None,
         )
 
-    def explain(self, asked: SearchRequest, image_id: str) -> Explanation:
-        """Why what was asked finds an indexed image, or why not; the same errors, ImageNotFound for another id."""
-        searcher = self.searcher(asked.model)
-        query: str | NDArray[np.float32] | None = asked.vector if asked.id is None else asked.id
-        if asked.image is not None:
-            query = self._see(searcher.encoder, asked.image, asked.crop).vector
-        assert query is not None  # one of image, id and vector was given
-        return searcher.explain(query, image_id, asked.options)
+    def explain(self, request: SearchRequest, image_id: str) -> Explanation:
+        """Why the request finds an indexed image, or why not; the same errors, ImageNotFound for an unknown id."""
+        searcher = self.searcher(request.model)
+        query: str | NDArray[np.float32] | None = request.vector if request.id is None else request.id
+        if request.image is not None:
+            query = self._embed(searcher.encoder, request.image, request.crop).vector
+        assert query is not None  # a request has an image, an id or a vector
+        return searcher.explain(query, image_id, request.options)
 
-    def _see(self, encoder: Encoder, data: bytes, box: list[float] | None) -> _Seen:
+    def _embed(self, encoder: Encoder, data: bytes, box: list[float] | None) -> _EmbeddedUpload:
         with self._gate.passing():
             started = perf_counter()
-            image = decode(data, self.limits)
+            image = self.reader.decode(data)
             if box is not None:
                 image = crop(image, box)
             prepared = encoder.embedder.prepare(image)
             decoded = perf_counter()
             vector = encoder.embed([prepared])[0]
             timings = _ms(started, decoded), _ms(decoded, perf_counter())
-            return _Seen(image, vector, *timings, encoder.confidences(vector))
+            return _EmbeddedUpload(image, vector, *timings, encoder.confidences(vector))
 
 
 class Gate:
-    """Lets `at_once` callers through at a time and `waiting` more wait; ServiceUnavailable for any other."""
+    """Lets `at_once` callers in at a time while `waiting` more wait; ServiceUnavailable for all others."""
 
     def __init__(self, at_once: int, waiting: int) -> None:
-        self._room = threading.Semaphore(at_once + waiting)
-        self._open = threading.Semaphore(at_once)
+        self._places = threading.Semaphore(at_once + waiting)
+        self._slots = threading.Semaphore(at_once)
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        """The time spent inside."""
-        if not self._room.acquire(blocking=False):
-            raise ServiceUnavailable("too many images are being searched with, try again in a moment", retry_after=1)
+        """Wait for a slot and keep it within the `with` block."""
+        if not self._places.acquire(blocking=False):
+            raise ServiceUnavailable("too many searches with images at once; try again in a moment", retry_after=1)
         try:
-            with self._open:
+            with self._slots:
                 yield
         finally:
-            self._room.release()
+            self._places.release()
 
 
-def _search(searcher: Searcher, asked: SearchRequest, vector: NDArray[np.float32] | None) -> list[Hit]:
-    if asked.id is not None:
-        if asked.radius is None:
-            return searcher.by_id(asked.id, asked.options)
-        return searcher.within_radius_of(asked.id, asked.radius, asked.options)
-    assert vector is not None  # one of image, id and vector was given
-    if asked.radius is None:
-        return searcher.by_vector(vector, asked.options)
-    return searcher.within_radius(vector, asked.radius, asked.options)
+def _search(searcher: Searcher, request: SearchRequest, vector: NDArray[np.float32] | None) -> list[Hit]:
+    if request.id is not None:
+        if request.radius is None:
+            return searcher.by_id(request.id, request.options)
+        return searcher.within_radius_of(request.id, request.radius, request.options)
+    assert vector is not None  # a request has an image, an id or a vector
+    if request.radius is None:
+        return searcher.by_vector(vector, request.options)
+    return searcher.within_radius(vector, request.radius, request.options)
 
 
-def _query(asked: SearchRequest, seen: _Seen | None) -> dict[str, Any]:
-    if seen is not None:
-        height, width = seen.image.shape[:2]
-        told = {"by": "image", "width": width, "height": height}
-        likely = [{"class": name, "confidence": share} for name, share in islice(seen.confidences.items(), _CLASSES)]
-        return {**told, "classes": likely} if likely else told
-    return {"by": "vector"} if asked.id is None else {"by": "id", "id": asked.id}
+def _description(request: SearchRequest, upload: _EmbeddedUpload | None) -> dict[str, Any]:
+    if upload is None:
+        return {"by": "vector"} if request.id is None else {"by": "id", "id": request.id}
+    height, width = upload.image.shape[:2]
+    size = {"by": "image", "width": width, "height": height}
+    likeliest = islice(upload.confidences.items(), _TOP_CLASSES)
+    classes = [{"class": name, "confidence": confidence} for name, confidence in likeliest]
+    return {**size, "classes": classes} if classes else size
 
 
 def _ms(start: float, end: float) -> float:

@@ -9,7 +9,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from hashsearch.elastic.document import StoredVectors
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.maintenance import add_graph
 from hashsearch.elastic.templates import alias_of, fields, index_mappings
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.encoder import Encoder
@@ -33,7 +35,10 @@ def documents_of(
     encoded = encoder.encode(vectors)
     for row in range(len(vectors)):
         seen = {"uri": f"/{row:04}.jpg", "sha256": f"{row:064x}", "phash": f"{row:016x}"}
-        yield f"{row:04}", {**seen, **(texts[row] if texts else {}), **encoded.fields(row)}
+        yield (
+            f"{row:04}",
+            {**seen, **(texts[row] if texts else {}), **StoredVectors.from_encoded(encoded, row).fields()},
+        )
 
 
 def filled(
@@ -49,7 +54,7 @@ def filled(
     index = ImageIndex.create(client, name, encoder)
     assert BulkWriter(client, index.alias).write(documents_of(encoder, vectors, texts)) == []
     index.refresh()
-    return index.with_graph() if graph else index
+    return add_graph(index) if graph else index
 
 
 def older(client: Elasticsearch, name: str, encoder: Encoder, without: Sequence[str]) -> ImageIndex:

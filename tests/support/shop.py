@@ -16,6 +16,7 @@ from elasticsearch import Elasticsearch
 from PIL import Image, ImageDraw
 
 from hashsearch import embedders
+from hashsearch.elastic.document import StoredVectors
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.encoder import EmbedderSpec, Encoder
@@ -99,19 +100,32 @@ def _draw_all(parent: Path) -> tuple[Path, Path, dict[str, str]]:
 
 
 def _index(client: Elasticsearch, name: str, folder: Path, secret: Path, uris: Mapping[str, str]) -> Shop:
-    data = {one: (folder / one).read_bytes() if (folder / one).is_file() else draw("grey", "mugs") for one in uris}
+    files = {image_id: folder / image_id for image_id in uris}
+    data = {image_id: file.read_bytes() if file.is_file() else draw("grey", "mugs") for image_id, file in files.items()}
     embedder = embedders.load("bit-tiny")
-    vectors = embedder.embed([decode(one) for one in data.values()])
+    vectors = embedder.embed([decode(picture) for picture in data.values()])
     encoder = fit_encoder(vectors)
     encoded = encoder.encode(vectors)
     index = ImageIndex.create(client, name, encoder)
     documents = [
-        (one, {**encoded.fields(row), **_text(one), "uri": uris[one], "sha256": hashlib.sha256(data[one]).hexdigest()})
-        for row, one in enumerate(data)
+        (
+            image_id,
+            {
+                **StoredVectors.from_encoded(encoded, row).fields(),
+                **_text(image_id),
+                "uri": uris[image_id],
+                "sha256": _sha256(picture),
+            },
+        )
+        for row, (image_id, picture) in enumerate(data.items())
     ]
     assert BulkWriter(client, index.alias).write(documents) == []
     index.refresh()
     return Shop(folder, secret, Searcher(encoder, index), dict(zip(data, vectors)))
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _text(image_id: str) -> dict[str, Any]:

@@ -64,7 +64,8 @@ def main(
     from tqdm import tqdm
 
     from hashsearch import embedders
-    from hashsearch.catalog.reading import Catalog, sample_labelled
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_labelled
     from hashsearch.embedders.bulk import embed_sources
     from hashsearch.encoder import EmbedderSpec, Encoder
     from hashsearch.hashing.binarizers import make_binarizer

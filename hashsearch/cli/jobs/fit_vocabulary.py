@@ -27,7 +27,8 @@ def main(
     """
     from tqdm import tqdm
 
-    from hashsearch.catalog.reading import Catalog, sample_sources
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_sources
     from hashsearch.descriptors.keypoints import LocalExtractor, LocalFeatures
     from hashsearch.descriptors.words import Vocabulary
     from hashsearch.errors import VocabularyError

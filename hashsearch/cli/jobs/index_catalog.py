@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,8 +54,10 @@ def main(
     """
     from hashsearch.catalog.reading import Catalog
     from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.maintenance import set_vocabulary
     from hashsearch.elastic.writing import BulkWriter
-    from hashsearch.indexing.pipeline import Indexer, index_catalog
+    from hashsearch.indexing.pipeline import Indexer
+    from hashsearch.indexing.runs import index_catalog
     from hashsearch.services import connect_cluster
 
     source = Catalog(catalog, dict(_role_and_column(text) for text in columns))
@@ -60,14 +65,32 @@ def main(
     encoder = load_encoder(settings)
     encoder.warm()  # before an index of it is made: the network may be missing
     index = ImageIndex.open_or_create(connect_cluster(settings, notify), settings.index, encoder)
-    index = index.with_vocabulary(words.fingerprint if words else None)
+    index = set_vocabulary(index, words.fingerprint if words else None)
     writer = BulkWriter(index.client, index.alias)
-    indexer = Indexer(encoder, index, writer, settings.limits, workers, allow_private, words)
-    summary, rejects = index_catalog(source, indexer, settings.home / "jobs", rejects, graph=graph)
+    reader = replace(settings.image_reader, allow_private=allow_private)
+    indexer = Indexer(encoder, index, writer, reader, workers, words)
+    with progress_bar(index.alias) as progress:
+        summary, rejects = index_catalog(
+            source, indexer, settings.home / "jobs", rejects, graph=graph, progress=progress
+        )
     notify(f"{summary}; '{settings.index}' holds {index.count()} images")
     if summary.rejected:
         notify(f"rejected entries: {rejects}")
         sys.exit(EXIT_REJECTS)
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback that shows the finished and all images of an index in a progress bar."""
+    from tqdm import tqdm
+
+    with tqdm(unit=" images", desc=name) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.n, bar.total = done, total
+            bar.refresh()
+
+        yield show
 
 
 def _load_vocabulary(file: Path) -> Vocabulary:

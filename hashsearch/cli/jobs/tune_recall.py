@@ -47,6 +47,7 @@ def main(
     Exit code: 0 done, 1 the run failed or no setting reaches the target, so nothing was kept, 2 wrong options, 3 done,
     but some of the --queries could not be read.
     """
+    from hashsearch.elastic.maintenance import save_tuning
     from hashsearch.evaluation.live.tradeoff import draw, table
     from hashsearch.evaluation.live.tuning import of_index, of_vectors, tune
     from hashsearch.files import write_json
@@ -65,7 +66,7 @@ def main(
         (out / "curve.svg").write_text(draw(tuning), encoding="utf-8")
     tuned = tuning.tuned()
     if not dry_run:
-        searcher.index.save_tuning(tuned)
+        save_tuning(searcher.index, tuned)
         notify(f"'{settings.index}' is searched so from now on, where nothing else is asked for")
     sys.exit(EXIT_REJECTS if rejects else 0)
 
@@ -74,7 +75,8 @@ def _embedded(encoder: Encoder, catalog: Path, most: int) -> tuple[Vectors, int]
     """Vectors of at most so many of a catalog's images, and how many could not be read or compared."""
     import numpy as np
 
-    from hashsearch.catalog.reading import Catalog, sample_sources
+    from hashsearch.catalog.reading import Catalog
+    from hashsearch.catalog.sampling import sample_sources
     from hashsearch.embedders.bulk import embed_sources
 
     batches = list(embed_sources(encoder.embedder, sample_sources([Catalog(catalog)], most, seed=0)))

@@ -5,7 +5,6 @@ Each layout is made of its options and reads a folder (or catalog file) to the p
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hashsearch.catalog.reading import BadEntry, Catalog, Entry
+from hashsearch.catalog.rows import RowFile
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.data.pictures import Picture, Problem
 
@@ -148,14 +148,9 @@ def _parts(folder: Path, names: str | Sequence[str], ending: str = "") -> list[P
     return there
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Numbers and columns of the lines that are not blank; EvaluationError for a file that is not readable as text."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, skipinitialspace=True)
-            return [(reader.line_num, [field.strip() for field in row]) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(f"the list '{path}' must be readable as UTF-8 text: {error}") from error
+    return RowFile(path, "the list", EvaluationError).lists()
 
 
 def _names(folder: Path, where: Sequence[str | int]) -> dict[str, str]:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.evaluation.data.distortions import Distortion
-from hashsearch.images.decoding import decode
-from hashsearch.images.sources import read_source
+from hashsearch.images.sources import DEFAULT_READER
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Picture:
 
     def read(self) -> NDArray[np.uint8]:
         """`(height, width, 3) uint8` RGB, distorted if it is to be; raises Unreadable and the errors of `decode`."""
-        image = decode(read_source(str(self.path)))
+        image = DEFAULT_READER.pixels(str(self.path))
         return image if self.distortion is None else self.distortion.apply(image)
 
 

@@ -25,8 +25,8 @@ from hashsearch.evaluation.labelling.clusters import ALONE, Clustering, Clusters
 from hashsearch.evaluation.labelling.tables import write_table
 from hashsearch.evaluation.metrics.projection import components, placed, sampled
 from hashsearch.hashing.vectors import Vectors, is_normalizable
-from hashsearch.images.decoding import decode, thumbnail
-from hashsearch.images.sources import read_source
+from hashsearch.images.decoding import thumbnail
+from hashsearch.images.sources import DEFAULT_READER
 from hashsearch.overlap import prefetch
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _thumbnails(entries: Iterable[Entry]) -> Iterator[bytes | None]:
 
 def _thumbnail(source: str) -> bytes | None:
     try:
-        return thumbnail(decode(read_source(source)), SIDE)
+        return thumbnail(DEFAULT_READER.pixels(source), SIDE)
     except HashsearchError:
         return None  # it was there when it was embedded: its row can be labelled without
 

@@ -7,12 +7,12 @@ are a picture, and so is a path where there is one. Strings are plain, not dicti
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hashsearch.catalog.rows import RowFile
 from hashsearch.errors import ConfigError, EvaluationError
 from hashsearch.overlap import batched
 
@@ -51,11 +51,11 @@ def read_table(path: Path, needed: Sequence[str], wanted: Sequence[str] = ()) ->
 
     EvaluationError for a file that is no such table, or lacks a column that is needed.
     """
-    kinds = {".parquet": _parquet_rows, ".csv": _csv_rows}
-    rows = kinds.get(path.suffix.lower())
-    if rows is None:
+    if path.suffix.lower() not in (".parquet", ".csv"):
         raise EvaluationError(f"a table is a .parquet or .csv file, got '{path.name}'")
-    yield from rows(path, needed, wanted)
+    file = RowFile(path, "the table", EvaluationError)
+    for row in file.valid_rows(_columns(path, file.columns(), needed, wanted)):
+        yield row.values
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -63,30 +63,6 @@ def read_about(path: Path) -> dict[str, Any]:
     with _opened(path) as file:
         found = json.loads((file.schema_arrow.metadata or {}).get(_ABOUT, b"{}"))
     return dict(found)
-
-
-def _parquet_rows(path: Path, needed: Sequence[str], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
-    arrow = _arrow()
-    with _opened(path) as file:
-        columns = _columns(path, file.schema_arrow.names, needed, wanted)
-        try:
-            for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
-                yield from batch.to_pylist()
-        except (arrow.ArrowException, OSError) as error:
-            raise EvaluationError(f"the table '{path}' cannot be read: {error}") from error
-
-
-def _csv_rows(path: Path, needed: Sequence[str], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            columns = _columns(path, reader.fieldnames or (), needed, wanted)
-            for row in reader:
-                if None in row or None in row.values():
-                    raise EvaluationError(f"a row of '{path}' must have as many fields as its header, not {row!r:.200}")
-                yield {name: row[name] for name in columns}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(f"the table '{path}' cannot be read: {error}") from error
 
 
 def _columns(path: Path, there: Sequence[str], needed: Sequence[str], wanted: Sequence[str]) -> list[str]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.elastic.image_index import ImageIndex, StoredVectors
+from hashsearch.elastic.document import StoredVectors
+from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.hashing.vectors import Vectors, normalised
 
 PAGE = 500

@@ -19,14 +19,15 @@ from tqdm import tqdm
 
 from hashsearch import __version__
 from hashsearch.elastic.client import store_errors
-from hashsearch.elastic.image_index import ImageIndex, StoredVectors
+from hashsearch.elastic.document import StoredVectors
+from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.errors import EvaluationError, ImageNotFound
 from hashsearch.evaluation.live.exact import PAGE, nearest, share_found, stored_vectors
 from hashsearch.evaluation.live.history import History, Night, summary, worse
 from hashsearch.evaluation.live.probes import SEED, K, compared
 from hashsearch.evaluation.metrics import ranking as metrics
 from hashsearch.evaluation.metrics.statistics import Figure, intervals, quantile_interval, share_interval
-from hashsearch.indexing.checkpoint import Summary
+from hashsearch.indexing.checkpoint import IndexingSummary
 from hashsearch.search.searcher import Hit, Searcher, SearchOptions
 
 SAMPLED = 2000  # images whose embeddings are compared with another night's
@@ -50,7 +51,7 @@ def measure(
     *,
     queries: int = 200,
     labels: Mapping[str, set[str]] | None = None,
-    last_run: Summary | None = None,
+    last_run: IndexingSummary | None = None,
     now: datetime | None = None,
 ) -> Night:
     """A night's figures, appended to the history. EvaluationError for an index of fewer than two images.
@@ -160,7 +161,9 @@ def _labelled(searcher: Searcher, labels: Mapping[str, set[str]], most: int, not
     return intervals(per_query, SEED) if answers else {}
 
 
-def _others(images: int, last_run: Summary | None, answers: Sequence[Answer], notes: list[str]) -> dict[str, Figure]:
+def _others(
+    images: int, last_run: IndexingSummary | None, answers: Sequence[Answer], notes: list[str]
+) -> dict[str, Figure]:
     """Latency of the live searches, images, and the share of rejects."""
     milliseconds = [answer.seconds * 1e3 for answer in answers]
     figures = {"images": Figure(value=images, low=images, high=images)}

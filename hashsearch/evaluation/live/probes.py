@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.elastic.image_index import ImageIndex, StoredVectors
+from hashsearch.elastic.document import StoredVectors
+from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.evaluation.live.drift import Spread, distance, mean_cosine, noise
 from hashsearch.evaluation.live.exact import directions, stored_vectors
 from hashsearch.evaluation.live.history import History, Night

@@ -48,6 +48,7 @@ class Codes:
 
     def index(self, features: Sequence[Feature]) -> None:
         from hashsearch.elastic.image_index import ImageIndex
+        from hashsearch.elastic.maintenance import add_graph, merge
         from hashsearch.elastic.writing import BulkWriter
         from hashsearch.search.searcher import Searcher
 
@@ -56,17 +57,19 @@ class Codes:
         if refused:
             raise EvaluationError(f"an index must take every vector, but refused {len(refused)}: {refused[0].reason}")
         if self.strategy == "graph":
-            index = index.with_graph()
+            index = add_graph(index)
         else:
-            index.merge()
+            merge(index)
         self._searcher = Searcher(self._encoder, index)
         self._images = len(features)
 
     def _documents(self, vectors: Vectors) -> Iterator[tuple[str, dict[str, Any]]]:
+        from hashsearch.elastic.document import StoredVectors
+
         for start in range(0, len(vectors), _BATCH):
             encoded = self._encoder.encode(vectors[start : start + _BATCH])
             for row in range(len(encoded.codes)):
-                yield str(start + row), encoded.fields(row)
+                yield str(start + row), StoredVectors.from_encoded(encoded, row).fields()
 
     def search(self, feature: Feature, k: int) -> Ranking:
         from hashsearch.search.searcher import SearchOptions

@@ -1,4 +1,4 @@
-// Drag, drop and paste; a preview and a waiting state; the results of an upload without leaving the page.
+// Drag, drop and paste; a preview; the results of an upload without leaving the page.
 "use strict";
 
 const form = document.querySelector("form.query");
@@ -15,53 +15,63 @@ function search(files) {
 }
 
 function preview(file) {
-  const place = form.querySelector(".preview");
+  const frame = form.querySelector(".preview");
   const picture = new Image();
   picture.src = URL.createObjectURL(file);
-  picture.alt = `the picture searched with: ${file.name}`;
+  picture.alt = `query picture: ${file.name}`;
   picture.onload = () => URL.revokeObjectURL(picture.src);
-  picture.onerror = () => (place.hidden = true);
-  place.replaceChildren(picture);
-  place.hidden = false;
+  picture.onerror = () => (frame.hidden = true);
+  frame.replaceChildren(picture);
+  frame.hidden = false;
   form.querySelector(".caption").textContent = file.name;
   form.querySelector(".invitation b").textContent = "Another picture";
 }
 
-// The newest upload counts; one still under way is dropped.
+// Only the latest upload counts; one that is still running is aborted.
 let pending = new AbortController();
 
 async function upload() {
   pending.abort();
-  const mine = (pending = new AbortController());
-  main.className = "found";
+  const current = (pending = new AbortController());
+  main.className = "with-results";
   document.body.ariaBusy = "true";
+  let status;
   try {
-    const answer = await fetch(form.action, { method: "POST", body: new FormData(form), signal: mine.signal });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const response = await fetch(form.action, { method: "POST", body: new FormData(form), signal: current.signal });
+    status = response.status;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const results = page.querySelector("#results");
-    if (!results) throw new Error(`the server answered ${answer.status} ${answer.statusText}`);
+    if (!results) throw new Error(`no page in the response, status ${status}`);
     document.querySelector("#results").replaceChildren(...results.childNodes);
     for (const part of [".stock", ".controls"]) refresh(part, page);
     document.title = page.title;
     document.querySelector("[role=status]").textContent = results.querySelector("h2")?.textContent;
     if (location.search) history.pushState(null, "", location.pathname);
   } catch (error) {
-    if (mine.signal.aborted) return;
-    tell("The search did not go through", `${error.message}. Is the server still running?`);
+    if (current.signal.aborted) return;
+    console.error(error);
+    showProblem("The search failed", explanation(status));
   }
   document.body.ariaBusy = "false";
 }
 
-// Each model has a stock and categories of its own; beside a problem there are none.
+// Why there are no results; without a status nothing answered, and a 413 without a page is the HTTP server's.
+function explanation(status) {
+  if (status === 413) return "That picture is too large.";
+  if (status) return "The search is not available right now. Try again in a moment.";
+  return "No answer from the search service. Check the connection and try again.";
+}
+
+// Each model has its own number of images and categories; an error page has neither.
 function refresh(part, page) {
-  const [shown, found] = [document, page].map((place) => place.querySelector(part));
-  if (!shown || !found) return;
+  const [before, after] = [document, page].map((source) => source.querySelector(part));
+  if (!before || !after) return;
   const name = document.activeElement.name;
-  shown.innerHTML = found.innerHTML;
+  before.innerHTML = after.innerHTML;
   form.elements[name]?.focus();
 }
 
-function tell(headline, message) {
+function showProblem(headline, message) {
   const problem = document.createElement("div");
   problem.className = "problem";
   problem.role = "alert";
@@ -99,7 +109,7 @@ addEventListener("drop", (event) => {
 addEventListener("paste", (event) => {
   if (event.clipboardData.files.length) search(first(event.clipboardData.files));
 });
-addEventListener("error", ({ target }) => target.tagName === "IMG" && target.remove(), true); // an empty frame is neater
+addEventListener("error", ({ target }) => target.tagName === "IMG" && target.remove(), true); // an empty frame looks better
 addEventListener("popstate", () => location.reload());
 
 function first(files) {
