@@ -72,12 +72,13 @@ class EncodedQuery:
     @cached_property
     def margins(self) -> NDArray[np.float32]:
         """The margin of each bit `(bits,)`; a bit is 1 if its margin is positive."""
-        margins = self.binarizer.margins(self.embedding[np.newaxis])[0]
+        margins: NDArray[np.float32] = self.binarizer.margins(self.embedding[np.newaxis])[0]
         if self.stored_code is None:
             return margins
         signs = np.unpackbits(self.stored_code).astype(np.float32) * 2 - 1
         # The margin of a bit that differs is near zero; it gets the sign of the stored bit.
-        return np.abs(margins) * signs
+        signed: NDArray[np.float32] = np.abs(margins) * signs
+        return signed
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ class Encoder:
     def encodable(self, embeddings: Vectors) -> NDArray[np.bool_]:
         """Which of the vectors `(n, dims)` can be encoded: `(n,) bool`."""
         usable = is_normalizable(embeddings)
-        usable[usable] = self.rerank_vectors.held(normalised(embeddings[usable], self.dims))
+        usable[usable] = self.rerank_vectors.representable(normalised(embeddings[usable], self.dims))
         return usable
 
     def encode_query(self, embedding: Vectors) -> EncodedQuery:
@@ -299,8 +300,7 @@ class Encoder:
         EncoderError
             The folder exists or cannot be written.
         """
-        if folder.exists():
-            raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
+        check_new(folder)
         try:
             with atomic_folder(folder) as draft:
                 self._write(draft)
@@ -390,6 +390,12 @@ class Encoder:
             "rerank_vectors": self.rerank_vectors.arrays(),
         }
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+
+
+def check_new(folder: Path) -> None:
+    """EncoderError if the folder exists: an encoder is never overwritten."""
+    if folder.exists():
+        raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:

@@ -1,107 +1,130 @@
-"""Every error this package raises on purpose.
+"""Every error that this package raises on purpose.
 
     HashsearchError
-    ├── ConfigError             a setting or option is wrong, or a part it names is not installed
-    ├── ImageError              bytes that are no usable image
-    │   ├── Unreadable          a file that cannot be opened
+    ├── ConfigError             invalid setting or option, or a component that is not installed
+    ├── ImageError              image bytes that cannot be used
+    │   ├── Unreadable          the file cannot be opened
     │   ├── EmptyImage          zero bytes
-    │   ├── NotAnImage          no known image format
-    │   ├── TruncatedImage      the format is known, the data ends early or is damaged
-    │   ├── ImageTooLarge       over the byte limit
-    │   ├── TooManyPixels       over the pixel limit, told from the header
-    │   └── InvalidCrop         a box outside the image or without area
-    ├── FetchError              an image address that may not be, or could not be, fetched
-    ├── EmbedderError           a network that cannot be made
-    │   ├── UnknownEmbedder     a name that is not in the table
-    │   ├── WeightsNotFound     the weights are not where they were said to be
-    │   └── WeightsMismatch     parameter names or shapes that do not fit the network
-    ├── HashingError            vectors, bits or sub-codes that do not fit
+    │   ├── NotAnImage          unknown image format
+    │   ├── TruncatedImage      the image data is incomplete or damaged
+    │   ├── ImageTooLarge       more bytes than the limit
+    │   ├── TooManyPixels       more pixels than the limit, according to the header
+    │   └── InvalidCrop         the box is outside the image or has no area
+    ├── FetchError              an image URL that is not allowed or could not be fetched
+    ├── EmbedderError           the network cannot be built
+    │   ├── UnknownEmbedder     no embedder of that name
+    │   ├── WeightsNotFound     the weights do not exist at the given path
+    │   └── WeightsMismatch     parameter names or shapes do not fit the network
+    ├── HashingError            vectors, codes or sub-codes that cannot be used
     ├── EncoderError            a saved encoder that cannot be used
-    │   └── EncoderMismatch     the index was written by another encoder
+    │   └── EncoderMismatch     the index was written with another encoder
     ├── VocabularyError         visual words that cannot be learned, loaded or used
-    │   └── VocabularyMismatch  the index was written with other words, or with none
-    ├── CatalogError            a catalog that cannot be read as one
-    ├── SearchError             a query or search option outside its range
-    ├── EvaluationError         a measurement that cannot be made of what was given
+    │   └── VocabularyMismatch  the index was written with another vocabulary, or with none
+    ├── CatalogError            a catalog that cannot be read
+    ├── SearchError             a query or search option out of range
+    ├── EvaluationError         a measurement that is not possible with the data given
     ├── TrainingError           a recipe or training data that cannot be used
-    ├── NodeError               the local Elasticsearch node
-    └── StoreError              Elasticsearch answered otherwise than needed
-        ├── StoreUnavailable    it does not answer, or is overloaded
-        ├── IndexNotFound       no such index or alias
+    ├── NodeError               the local Elasticsearch node cannot be started, found or stopped
+    └── StoreError              an unexpected response from Elasticsearch
+        ├── StoreUnavailable    Elasticsearch does not respond or is overloaded
+        ├── IndexNotFound       no index or alias of that name
         └── ImageNotFound       no image with that id in the index
 
-The message states the rule and the value got; `code` is the name that JSON answers and rejects files carry.
+A message states the rule and the value got. `code` is the error's name in JSON responses and rejects files; it never
+changes.
 """
 
 from __future__ import annotations
 
-import re
-
 
 class HashsearchError(Exception):
-    """Base of all errors here. `code` is the class name in snake case: `ImageTooLarge` -> `image_too_large`."""
+    """Base of all errors of this package."""
 
     code = "hashsearch_error"
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
-
 
 class ConfigError(HashsearchError):
-    """A setting or option is wrong, or a part it names is not installed."""
+    """Invalid setting or option, or a component that is not installed."""
+
+    code = "config_error"
 
 
 class ImageError(HashsearchError):
-    """Bytes that are no usable image."""
+    """Image bytes that cannot be used."""
+
+    code = "image_error"
 
 
 class Unreadable(ImageError):
-    """A file that cannot be opened."""
+    """The file cannot be opened."""
+
+    code = "unreadable"
 
 
 class EmptyImage(ImageError):
     """Zero bytes."""
 
+    code = "empty_image"
+
 
 class NotAnImage(ImageError):
-    """No known image format."""
+    """Unknown image format."""
+
+    code = "not_an_image"
 
 
 class TruncatedImage(ImageError):
-    """The format is known, the data ends early or is damaged."""
+    """The image data is incomplete or damaged."""
+
+    code = "truncated_image"
 
 
 class ImageTooLarge(ImageError):
-    """Over the byte limit."""
+    """More bytes than the limit."""
+
+    code = "image_too_large"
 
 
 class TooManyPixels(ImageError):
-    """Over the pixel limit, told from the header before decoding."""
+    """More pixels than the limit, according to the header."""
+
+    code = "too_many_pixels"
 
 
 class InvalidCrop(ImageError):
-    """A box outside the image or without area."""
+    """The box is outside the image or has no area."""
+
+    code = "invalid_crop"
 
 
 class FetchError(HashsearchError):
-    """An image address that may not be, or could not be, fetched."""
+    """An image URL that is not allowed or could not be fetched."""
+
+    code = "fetch_error"
 
 
 class EmbedderError(HashsearchError):
-    """A network that cannot be made."""
+    """The network cannot be built."""
+
+    code = "embedder_error"
 
 
 class UnknownEmbedder(EmbedderError):
-    """A name that is not in the table."""
+    """No embedder of that name."""
+
+    code = "unknown_embedder"
 
 
 class WeightsNotFound(EmbedderError):
-    """The weights are not where they were said to be."""
+    """The weights do not exist at the given path."""
+
+    code = "weights_not_found"
 
 
 class WeightsMismatch(EmbedderError):
-    """Parameter names or shapes that do not fit the network; `missing` and `extra` list the names."""
+    """Parameter names or shapes do not fit the network; `missing` and `extra` list the names."""
+
+    code = "weights_mismatch"
 
     def __init__(self, message: str, missing: tuple[str, ...] = (), extra: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -110,19 +133,25 @@ class WeightsMismatch(EmbedderError):
 
 
 class HashingError(HashsearchError):
-    """Vectors, bits or sub-codes that do not fit."""
+    """Vectors, codes or sub-codes that cannot be used."""
+
+    code = "hashing_error"
 
 
 class EncoderError(HashsearchError):
     """A saved encoder that cannot be used."""
 
+    code = "encoder_error"
+
 
 class EncoderMismatch(EncoderError):
-    """The index was written by another encoder; carries both fingerprints."""
+    """The index was written with another encoder; carries both fingerprints."""
+
+    code = "encoder_mismatch"
 
     def __init__(self, index: str, indexed_with: str, encoder: str) -> None:
         super().__init__(
-            f"index '{index}' was written with encoder {indexed_with} and must be read and written with it, "
+            f"index '{index}' was written with encoder {indexed_with} and can only be used with it, "
             f"but the encoder in use is {encoder}"
         )
         self.index = index
@@ -133,18 +162,21 @@ class EncoderMismatch(EncoderError):
 class VocabularyError(HashsearchError):
     """Visual words that cannot be learned, loaded or used."""
 
+    code = "vocabulary_error"
+
 
 class VocabularyMismatch(VocabularyError):
-    """The index was written with other visual words, or with none; carries both fingerprints."""
+    """The index was written with another vocabulary, or with none; carries both fingerprints."""
+
+    code = "vocabulary_mismatch"
 
     def __init__(self, index: str, indexed_with: str | None, vocabulary: str | None) -> None:
         used = f"the one in use is {vocabulary}" if vocabulary else "none was given"
         super().__init__(
-            f"index '{index}' was written with visual words of vocabulary {indexed_with} and must be read and written "
-            f"with it, but {used}"
+            f"index '{index}' was written with vocabulary {indexed_with} and can only be used with it, but {used}"
             if indexed_with
-            else f"index '{index}' has images without visual words: index them again under another name, "
-            "with `python -m jobs.index_catalog --vocabulary FILE`"
+            else f"index '{index}' has images without visual words: index the catalog again into a new index, "
+            "with `hashsearch index CATALOG --vocabulary FILE`"
         )
         self.index = index
         self.indexed_with = indexed_with
@@ -152,36 +184,54 @@ class VocabularyMismatch(VocabularyError):
 
 
 class CatalogError(HashsearchError):
-    """A catalog that cannot be read as one."""
+    """A catalog that cannot be read."""
+
+    code = "catalog_error"
 
 
 class SearchError(HashsearchError):
-    """A query or search option outside its range."""
+    """A query or search option out of range."""
+
+    code = "search_error"
 
 
 class EvaluationError(HashsearchError):
-    """A measurement that cannot be made of what was given."""
+    """A measurement that is not possible with the data given."""
+
+    code = "evaluation_error"
 
 
 class TrainingError(HashsearchError):
     """A recipe or training data that cannot be used."""
 
+    code = "training_error"
+
 
 class NodeError(HashsearchError):
-    """The local Elasticsearch node."""
+    """The local Elasticsearch node cannot be started, found or stopped."""
+
+    code = "node_error"
 
 
 class StoreError(HashsearchError):
-    """Elasticsearch answered otherwise than needed."""
+    """An unexpected response from Elasticsearch."""
+
+    code = "store_error"
 
 
 class StoreUnavailable(StoreError):
-    """It does not answer, or is overloaded."""
+    """Elasticsearch does not respond or is overloaded."""
+
+    code = "store_unavailable"
 
 
 class IndexNotFound(StoreError):
-    """No such index or alias."""
+    """No index or alias of that name."""
+
+    code = "index_not_found"
 
 
 class ImageNotFound(StoreError):
     """No image with that id in the index."""
+
+    code = "image_not_found"

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, locks that one process holds, and names that are safe in a path."""
+"""Atomic files and folders, exclusive locks between processes, and names that are safe in a path."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hashsearch.errors import ConfigError, HashsearchError
 
 @contextmanager
 def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
-    """A file to write that replaces `path` once it is complete and on disk; after an error `path` is as before.
+    """A file to write that replaces `path` when it is complete and on disk; after an error `path` is unchanged.
 
-    `mode` is "wb" or "w", `options` are those of `open`. Parent folders are made. A draft that a killed process leaves
-    behind is `path` with `.new` added, and the next write replaces it.
+    `mode` is "wb" or "w", `options` are those of `open`. Parent folders are created. A killed process leaves its draft
+    behind as `path` with the suffix `.new`; the next write overwrites it.
     """
     with atomic_files([path], mode, **options) as (file,):
         yield file
@@ -49,11 +49,29 @@ def atomic_files(paths: Sequence[Path], mode: str = "wb", **options: Any) -> Ite
 
 
 @contextmanager
-def atomic_folder(folder: Path, prefix: str = ".") -> Iterator[Path]:
-    """An empty folder to fill that becomes `folder` at the end; after an error there is none.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A path for a library that writes by name; it replaces `path` when complete; after an error `path` is unchanged.
 
-    `folder` must not exist, or be empty. The draft is beside it, in a folder whose name starts with `prefix`; a killed
-    process leaves it behind. OSError when it cannot be made.
+    The draft is `path` with the prefix `.new-`, so that it keeps the ending. A killed process leaves it behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".new-{path.name}")
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(folder: Path, prefix: str = ".") -> Iterator[Path]:
+    """An empty folder to fill, which becomes `folder` at the end; after an error `folder` does not exist.
+
+    `folder` must not exist or must be empty, else OSError. A killed process leaves its draft behind, in a folder beside
+    it whose name starts with `prefix`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as scratch:
@@ -64,30 +82,30 @@ def atomic_folder(folder: Path, prefix: str = ".") -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically; ValueError for NaN or infinity, which JSON does not have."""
+    """Write a JSON file atomically; ValueError for NaN or infinity, which JSON cannot represent."""
     with atomic_file(path, "w", encoding="utf-8", errors="backslashreplace") as file:
         json.dump(content, file, allow_nan=False, ensure_ascii=False)
         file.write("\n")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file, None when there is no file. ConfigError when it holds anything else."""
+    """The object in a JSON file, None if the file does not exist. ConfigError if it is not one JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise ConfigError(f"a result file must be JSON, and {path} is not: {error}") from error
+        raise ConfigError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"a result file must hold one JSON object, and {path} holds a {type(content).__name__}")
+        raise ConfigError(f"{path} must contain one JSON object, got a {type(content).__name__}")
     return content
 
 
 @contextmanager
 def exclusive_lock(path: Path, busy: HashsearchError | None = None) -> Iterator[None]:
-    """Hold the lock file `path`, in a folder that exists; the lock ends with the process, also by kill -9.
+    """Hold an exclusive lock on the file `path`, whose folder must exist. It is released even by kill -9.
 
-    While another process holds it, raise `busy`; without one, wait.
+    If another process holds the lock, raise `busy`, or wait if `busy` is None.
     """
     with path.open("w") as file:
         try:
@@ -99,7 +117,7 @@ def exclusive_lock(path: Path, busy: HashsearchError | None = None) -> Iterator[
 
 
 def safe_name(name: str) -> str:
-    """The name itself where it is safe in a path, else its safe characters and a digest that keeps it apart."""
+    """The name if it is safe in a path, else its safe characters and a digest that keeps names distinct."""
     if re.fullmatch(r"[a-zA-Z0-9_+][a-zA-Z0-9 ._+-]{0,99}", name):
         return name
     digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""Work begun ahead of its turn, so that reading, computing and writing go on at the same time."""
+"""Batches and prefetching, so that reading, computing and writing overlap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def prefetch(items: Iterable[Item], start: Callable[[Item], Started], ahead: int) -> Iterator[Started]:
-    """What `start` returns of each item, in order; it is called for up to `ahead` items before theirs is taken."""
+    """The results of `start` for each item, in order; it is called up to `ahead` items before a result is taken."""
     started: deque[Started] = deque()
     for item in items:
         started.append(start(item))

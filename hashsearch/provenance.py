@@ -1,4 +1,4 @@
-"""When, on what machine and with which versions a result was made."""
+"""The time, machine and versions that a report records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIBRARIES = "elasticsearch imagehash keras numpy opencv-python-headless pillow 
 
 
 def machine() -> dict[str, Any]:
-    """What this runs on."""
+    """The processor, memory, system and current load."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -28,23 +28,23 @@ def machine() -> dict[str, Any]:
 
 def _cpu() -> str:
     try:
-        told = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+        model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     except OSError:
-        told = None
-    return told[1].strip() if told else platform.processor()
+        model = None
+    return model[1].strip() if model else platform.processor()
 
 
 def versions() -> dict[str, str]:
-    """Of this package, of Python and of the libraries that change a figure, those that are installed."""
-    found = {"hashsearch": hashsearch.__version__, "python": platform.python_version()}
+    """Versions of this package, of Python and of the installed libraries that affect results."""
+    installed = {"hashsearch": hashsearch.__version__, "python": platform.python_version()}
     for library in _LIBRARIES.split():
         try:
-            found[library] = version(library)
+            installed[library] = version(library)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def now() -> str:
-    """The time in UTC; results of the same second must differ, for fusions tell by it what they are of."""
+    """The time in UTC, with microseconds: fusions identify their members' results by it."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")

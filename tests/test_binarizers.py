@@ -1,4 +1,4 @@
-"""A contract that every binarizer keeps, and what each variant promises beyond it."""
+"""A contract for every binarizer, and further properties of each."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from hashsearch.hashing.binarizers import (
 )
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.vectors import Vectors
+from hashsearch.training import hash_head
+from hashsearch.training.hash_head import TrainableHashHead
 
 DIMS, BITS = 48, 32
 LABELS = labelled(600, DIMS)[1]
@@ -35,7 +37,7 @@ def vectors() -> Vectors:
 
 
 class BinarizerContract:
-    """What holds for every binarizer; a variant names its class."""
+    """What holds for every binarizer; a subclass names its class."""
 
     kind: type[Binarizer]
 
@@ -86,7 +88,7 @@ class BinarizerContract:
         assert (restored.transform(vectors) == binarizer.transform(vectors)).all()
         assert restored.parameters() == binarizer.parameters()
 
-    def test_learned_arrays_are_float32_of_the_shapes_said(self, vectors: Vectors) -> None:
+    def test_learned_arrays_are_float32_of_the_documented_shapes(self, vectors: Vectors) -> None:
         arrays = self.fitted(vectors).arrays()
         assert {name: (array.shape, array.dtype.name) for name, array in arrays.items()} == {
             "center_": ((DIMS,), "float32"),
@@ -99,8 +101,8 @@ class BinarizerContract:
         nearest = np.argsort(-(unit[:50] @ unit.T), axis=1)[:, 1:11]
         codes = binarizer.transform(vectors)
         candidates = np.argsort(hamming(codes[:50], codes), axis=1, kind="stable")[:, :60]
-        found = np.mean([np.isin(near, some).mean() for near, some in zip(nearest, candidates, strict=True)])
-        assert found > 0.7, "60 of 600 are 0.1 by chance"
+        recall = np.mean([np.isin(near, some).mean() for near, some in zip(nearest, candidates, strict=True)])
+        assert recall > 0.7, "60 of 600 are 0.1 by chance"
 
     def test_features_that_are_never_negative_do_not_set_every_bit(self, vectors: Vectors) -> None:
         assert (vectors >= 0).all()
@@ -129,7 +131,7 @@ class BinarizerContract:
             self.fitted(vectors).transform(spoilt)
 
     def test_half_a_byte_is_refused(self) -> None:
-        with pytest.raises(HashingError, match="multiple of 8 bits, got 12"):
+        with pytest.raises(HashingError, match="bits must be a positive multiple of 8, got 12"):
             self.make(bits=12)
 
 
@@ -148,7 +150,7 @@ class TestRandomRotation(BinarizerContract):
             assert np.allclose(block.T @ block, np.eye(block.shape[1]), atol=1e-5)
         assert np.abs(directions[:, :48].T @ directions[:, 48:96]).max() < 0.9, "the second is another rotation"
 
-    def test_fewer_vectors_than_dims_will_do(self, vectors: Vectors) -> None:
+    def test_fewer_vectors_than_dims_are_enough(self, vectors: Vectors) -> None:
         assert self.make().fit(vectors[:5]).transform(vectors[:5]).shape == (5, BITS // 8)
 
     def test_it_keeps_the_axes_of_largest_variance(self) -> None:
@@ -180,7 +182,7 @@ class TestITQ(BinarizerContract):
         assert np.mean((np.sign(turned) - turned) ** 2) < np.mean((np.sign(unrotated) - unrotated) ** 2)
 
     @pytest.mark.parametrize(("bits", "count"), [(56, 600), (32, 20)])
-    def test_it_gives_at_most_one_bit_a_dimension(self, vectors: Vectors, bits: int, count: int) -> None:
+    def test_it_has_at_most_one_bit_per_dimension(self, vectors: Vectors, bits: int, count: int) -> None:
         with pytest.raises(HashingError, match=rf"at most min\(n, dims\) = {min(count, DIMS)} bits, got {bits}"):
             self.make(bits=bits).fit(vectors[:count])
 
@@ -188,7 +190,7 @@ class TestITQ(BinarizerContract):
 class TestRandomHyperplanes(BinarizerContract):
     kind = RandomHyperplanes
 
-    def test_the_share_of_differing_bits_tells_the_angle(self, vectors: Vectors) -> None:
+    def test_the_share_of_differing_bits_is_proportional_to_the_angle(self, vectors: Vectors) -> None:
         binarizer = self.make(bits=8192).fit(vectors)
         pair = binarizer.center_ + np.random.default_rng(1).standard_normal((2, DIMS)).astype(np.float32)
         one, other = pair - binarizer.center_
@@ -200,8 +202,8 @@ class TestRandomHyperplanes(BinarizerContract):
 class ThresholdContract(BinarizerContract):
     """One bit per dimension."""
 
-    def test_it_gives_at_most_one_bit_a_dimension(self, vectors: Vectors) -> None:
-        with pytest.raises(HashingError, match=f"56 bits asked of {DIMS} dims"):
+    def test_it_has_at_most_one_bit_per_dimension(self, vectors: Vectors) -> None:
+        with pytest.raises(HashingError, match=f"at most one bit per dimension, {DIMS}, got 56"):
             self.make(bits=56).fit(vectors)
 
     def test_it_keeps_the_dimensions_of_largest_variance_in_their_order(self) -> None:
@@ -228,18 +230,21 @@ class TestMeanThreshold(ThresholdContract):
 class TestHashHead(BinarizerContract):
     kind = HashHead
 
+    def make(self, **changed: Any) -> Binarizer:
+        return TrainableHashHead(**{"bits": BITS, **changed})
+
     def test_it_tells_classes_apart_by_what_varies_little(self) -> None:
         vectors, labels = nuisance(900)
-        head = HashHead(bits=16).fit(vectors[:600], labels[:600])
+        head = TrainableHashHead(bits=16).fit(vectors[:600], labels[:600])
         itq = ITQ(bits=16).fit(vectors[:600])
         assert precision_at_10(itq, vectors, labels) < 0.4, "all its bits went to what varies most"
         assert precision_at_10(head, vectors, labels) > 0.8
 
-    def test_without_a_round_it_is_its_start(self, vectors: Vectors) -> None:
+    def test_without_a_round_it_equals_its_start(self, vectors: Vectors) -> None:
         codes = self.fitted(vectors, rounds=0).transform(vectors)
         assert (codes == ITQ(bits=BITS).fit(vectors).transform(vectors)).all()
 
-    def test_labels_that_say_nothing_leave_it_as_good_as_its_start(self) -> None:
+    def test_uninformative_labels_do_not_make_it_worse_than_its_start(self) -> None:
         vectors, labels = labelled(900, DIMS)
         nonsense = np.random.default_rng(0).integers(10, size=600)
         head, itq = self.make().fit(vectors[:600], nonsense), ITQ(bits=BITS).fit(vectors[:600])
@@ -255,18 +260,26 @@ class TestHashHead(BinarizerContract):
         labels = ["mug", None, "cup", "mug", "", "lamp", "cup"]
         assert self.make().learns_from(labels).tolist() == [True, False, True, True, False, False, True]
 
-    def test_images_of_no_class_do_not_hinder_it(self) -> None:
+    def test_images_without_a_class_are_ignored(self) -> None:
         vectors, labels = nuisance(900)
         names = [None if row % 3 == 0 else f"class {label}" for row, label in enumerate(labels[:600])]
-        head = HashHead(bits=16).fit(vectors[:600], names)
+        head = TrainableHashHead(bits=16).fit(vectors[:600], names)
         assert precision_at_10(head, vectors, labels) > 0.7
+
+    def test_restored_it_is_the_same_head_but_cannot_be_fitted(self, vectors: Vectors) -> None:
+        fitted = self.fitted(vectors)
+        restored = make_binarizer("head", **fitted.parameters()).restore(fitted.arrays())
+        assert type(restored) is HashHead and type(hash_head.make_binarizer("head")) is TrainableHashHead
+        assert (restored.transform(vectors) == fitted.transform(vectors)).all()
+        with pytest.raises(HashingError, match="'head' is fitted with TensorFlow: make it with hashsearch.training"):
+            restored.fit(vectors, LABELS)
 
     def test_it_needs_labels(self, vectors: Vectors) -> None:
         with pytest.raises(HashingError, match="'head' learns from labels, got none"):
             self.make().fit(vectors)
 
-    def test_it_needs_one_label_a_vector(self, vectors: Vectors) -> None:
-        with pytest.raises(HashingError, match="one label for each vector, got 599 for 600"):
+    def test_it_needs_one_label_per_vector(self, vectors: Vectors) -> None:
+        with pytest.raises(HashingError, match="one label per vector, got 599 labels for 600 vectors"):
             self.make().fit(vectors, LABELS[1:])
 
     @pytest.mark.parametrize(
@@ -281,12 +294,12 @@ class TestHashHead(BinarizerContract):
         codes = self.make().fit(vectors, np.arange(40) % 2).transform(vectors)
         assert (codes == codes[0]).all()
 
-    def test_two_classes_of_two_will_do(self, vectors: Vectors) -> None:
+    def test_two_classes_of_two_images_are_enough(self, vectors: Vectors) -> None:
         assert self.make(bits=8).fit(vectors[:4], ["a", "b", "a", "b"]).transform(vectors).shape == (600, 1)
 
 
 def nuisance(count: int) -> tuple[Vectors, NDArray[np.int64]]:
-    """Vectors `(count, 40)` whose class shows in 8 dims of small variance; the other 32 vary widely, for no reason."""
+    """Vectors `(count, 40)` whose class shows in 8 dims of small variance; the other 32 are noise of large variance."""
     vectors, labels = labelled(count, 40, clusters=10)
     generator = np.random.default_rng(1)
     vectors[:, 8:] = 4 * generator.standard_normal((count, 32))
@@ -294,14 +307,14 @@ def nuisance(count: int) -> tuple[Vectors, NDArray[np.int64]]:
 
 
 def precision_at_10(binarizer: Binarizer, vectors: Vectors, labels: NDArray[np.int64]) -> float:
-    """How many of the ten codes nearest to those of vectors 600 to 900 are of their class, among those up to 600."""
+    """Share of the ten nearest codes, among those of the first 600 vectors, of the same class as the query."""
     codes = binarizer.transform(vectors)
     nearest = np.argsort(hamming(codes[600:], codes[:600]), axis=1, kind="stable")[:, :10]
     return float((labels[nearest] == labels[600:, np.newaxis]).mean())
 
 
 @pytest.mark.parametrize("name", sorted(BINARIZERS.keys() - {"head"}))
-def test_the_others_pass_labels_over(vectors: Vectors, name: str) -> None:
+def test_other_binarizers_ignore_labels(vectors: Vectors, name: str) -> None:
     one, other = (make_binarizer(name, bits=BITS).fit(vectors, labels) for labels in (None, LABELS))
     assert (one.directions_ == other.directions_).all()
     assert one.learns_from(["a", None]).all()

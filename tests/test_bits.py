@@ -44,8 +44,8 @@ def test_flip_masks_are_all_ways_once_fewest_first(width: int, flips: int) -> No
 
 
 @pytest.mark.parametrize("bits", [0, -8, 1, 12, 1023])
-def test_a_code_is_a_positive_number_of_bytes(bits: int) -> None:
-    with pytest.raises(HashingError, match=f"positive multiple of 8 bits, got {bits}"):
+def test_bits_that_are_not_whole_bytes_are_refused(bits: int) -> None:
+    with pytest.raises(HashingError, match=f"bits must be a positive multiple of 8, got {bits}"):
         check_bits(bits)
 
 
@@ -57,7 +57,7 @@ def test_vectors_become_contiguous_float32() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_vectors_are_finite(value: float) -> None:
+def test_vectors_that_are_not_finite_are_refused(value: float) -> None:
     vectors = np.ones((2, 3), np.float32)
     vectors[1, 2] = value
     with pytest.raises(HashingError, match="must be finite"):
@@ -65,6 +65,6 @@ def test_vectors_are_finite(value: float) -> None:
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 3), (1, 2, 4)])
-def test_vectors_have_the_shape_asked(shape: tuple[int, ...]) -> None:
+def test_vectors_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(HashingError, match=r"must have the shape \(n, 4\), got"):
         check_vectors(np.ones(shape, np.float32), 4)

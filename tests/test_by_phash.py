@@ -29,7 +29,7 @@ from hashsearch.search.radius import MEASURED
 COUNT = 400
 VECTORS = clustered(COUNT, 64)
 ENCODER = toy_encoder(VECTORS, bits=64)
-ALWAYS_BLOCKS = replace(MEASURED, code=1e12, planning=0.0)  # any sieve is cheaper than a scan
+ALWAYS_BLOCKS = replace(MEASURED, code=1e12, planning=0.0)  # any prefilter is cheaper than a scan
 RADII = (0, 1, 3, 4, 7, 8, 12, 16, 20, 26, 64)
 
 
@@ -89,12 +89,12 @@ def searcher(request: pytest.FixtureRequest, index: ImageIndex) -> PerceptualSea
 
 
 def rows(hits: list[PerceptualHit]) -> set[int]:
-    assert len({hit.id for hit in hits}) == len(hits), "nothing is told twice"
+    assert len({hit.id for hit in hits}) == len(hits), "no image is returned twice"
     return {int(hit.id) for hit in hits}
 
 
 class TestNearest:
-    def test_by_image(self, index: ImageIndex) -> None:
+    def test_the_k_nearest_hashes_to_an_image(self, index: ImageIndex) -> None:
         hits = PerceptualSearcher(index).by_image(QUERY, 30)
         assert [hit.hamming for hit in hits] == np.sort(DISTANCES)[:30].tolist()
         assert [hit.hamming for hit in hits] == [DISTANCES[int(hit.id)] for hit in hits]
@@ -108,72 +108,74 @@ class TestNearest:
         assert [hit.hamming for hit in hits] == np.sort(np.delete(distances, 9))[:20].tolist()
         assert "0009" not in {hit.id for hit in hits}
 
-    def test_filters(self, index: ImageIndex) -> None:
+    def test_filters_apply(self, index: ImageIndex) -> None:
         filters = queries.filters(["pens"], {"third": ["2"]})
         hits = PerceptualSearcher(index).by_image(QUERY, COUNT, filters=filters)
         assert rows(hits) == {row for row in range(COUNT) if row % 2 and row % 3 == 2}
         hits = PerceptualSearcher(index).by_id("0005", COUNT, filters=filters)
         assert rows(hits) == {row for row in range(COUNT) if row % 2 and row % 3 == 2} - {5}
 
-    def test_of_an_image_that_is_not_there_or_has_no_hash(self, index: ImageIndex) -> None:
+    def test_an_unknown_id_is_refused(self, index: ImageIndex) -> None:
         with pytest.raises(ImageNotFound, match="no image with id 'nothing'"):
             PerceptualSearcher(index).by_id("nothing")
 
     @pytest.mark.parametrize("k", [0, MAX_CANDIDATES + 1])
-    def test_wrong_k(self, index: ImageIndex, k: int) -> None:
+    def test_k_out_of_range_is_refused(self, index: ImageIndex, k: int) -> None:
         with pytest.raises(SearchError, match=f"k must be 1 to {MAX_CANDIDATES}, got {k}"):
             PerceptualSearcher(index).by_image(QUERY, k)
 
 
 class TestWithinARadius:
     @pytest.mark.parametrize("radius", RADII)
-    def test_none_is_missed(self, searcher: PerceptualSearcher, radius: int) -> None:
+    def test_radius_search_misses_no_image_within_the_radius(self, searcher: PerceptualSearcher, radius: int) -> None:
         hits = searcher.within_radius(QUERY, radius)
         assert rows(hits) == near(radius)
         assert [hit.hamming for hit in hits] == np.sort(DISTANCES)[: len(hits)].tolist()
 
     @pytest.mark.parametrize("radius", RADII)
-    def test_nor_of_the_eight_variants(self, searcher: PerceptualSearcher, radius: int) -> None:
+    def test_radius_search_misses_none_of_the_eight_orientations(
+        self, searcher: PerceptualSearcher, radius: int
+    ) -> None:
         distances = hamming(STORED.variants(QUERY), HASHES)
         hits = searcher.within_radius(QUERY, radius, turned=True)
         assert rows(hits) == set(np.flatnonzero(distances.min(axis=0) <= radius).tolist())
         nearest = [(hit.hamming, list(TURNS).index(hit.turn)) for hit in hits]
-        found = [int(hit.id) for hit in hits]
-        assert nearest == list(zip(distances[:, found].min(axis=0), distances[:, found].argmin(axis=0), strict=True))
+        listed = [int(hit.id) for hit in hits]
+        assert nearest == list(zip(distances[:, listed].min(axis=0), distances[:, listed].argmin(axis=0), strict=True))
 
-    def test_blocks_are_asked_where_they_cost_less(self, index: ImageIndex) -> None:
-        assert PerceptualSearcher(index, ALWAYS_BLOCKS).radius.clauses(HASH, 16)
-        assert PerceptualSearcher(index).radius.clauses(HASH, 16) == [], (
+    def test_blocks_are_used_if_they_cost_less_than_a_scan(self, index: ImageIndex) -> None:
+        assert PerceptualSearcher(index, ALWAYS_BLOCKS).radius_planner.clauses(HASH, 16)
+        assert PerceptualSearcher(index).radius_planner.clauses(HASH, 16) == [], (
             "few images: comparing all costs next to nothing"
         )
 
-    def test_of_an_indexed_image(self, searcher: PerceptualSearcher) -> None:
+    def test_within_a_radius_of_an_indexed_image(self, searcher: PerceptualSearcher) -> None:
         inside = np.flatnonzero(hamming(HASHES[9:10], HASHES)[0] <= 16)
         assert rows(searcher.within_radius_of("0009", 16)) == set(inside.tolist()) - {9}
 
-    def test_filters(self, searcher: PerceptualSearcher) -> None:
+    def test_filters_apply(self, searcher: PerceptualSearcher) -> None:
         hits = searcher.within_radius(QUERY, 16, filters=queries.filters(["pens"], {}))
         assert rows(hits) == {row for row in near(16) if row % 2}
 
     @pytest.mark.parametrize("radius", [-1, 65])
-    def test_a_wrong_radius(self, index: ImageIndex, radius: int) -> None:
+    def test_a_radius_out_of_range_is_refused(self, index: ImageIndex, radius: int) -> None:
         with pytest.raises(SearchError, match=f"radius must be 0 to 64, the bits of a hash, got {radius}"):
             PerceptualSearcher(index).within_radius(QUERY, radius)
 
-    def test_more_than_one_answer_holds(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_more_images_than_one_answer_holds_are_refused(self, client: Elasticsearch, fresh_name: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER)
         (vector,) = documents_of(ENCODER, VECTORS[:1])
         same = {**vector[1], **hash_fields(HASH)}
         BulkWriter(client, index.alias).write((f"{row}", same) for row in range(MAX_CANDIDATES))
         index.refresh()
-        with pytest.raises(SearchError, match="10000 or more images lie within radius 3: ask for a smaller one"):
+        with pytest.raises(SearchError, match="10000 or more images are within radius 3: use a smaller radius"):
             PerceptualSearcher(index).within_radius(QUERY, 3)
 
 
 class TestTurned:
     @pytest.fixture
     def turns(self, client: Elasticsearch, fresh_name: str) -> PerceptualSearcher:
-        """An index of other pictures, and of the query in every turn, under the turn's name."""
+        """An index of other pictures, and of the query in every orientation, with the orientation as id."""
         pictures = {f"other {seed}": picture(seed) for seed in range(1, 40)}
         pictures |= {turn: turned(QUERY, turn) for turn in TURNS}
         hashes = [hash_fields(code) for code in STORED.hash(list(pictures.values()))]
@@ -184,12 +186,12 @@ class TestTurned:
         index.refresh()
         return PerceptualSearcher(index)
 
-    def test_a_turned_picture_is_found_only_by_asking_for_it(self, turns: PerceptualSearcher) -> None:
+    def test_a_turned_picture_is_found_only_with_turned(self, turns: PerceptualSearcher) -> None:
         assert {hit.id for hit in turns.within_radius(QUERY, 8)} == {"upright"}
         every = turns.within_radius(QUERY, 8, turned=True)
         assert {(hit.id, hit.hamming, hit.turn) for hit in every} == {(turn, 0, turn) for turn in TURNS}
 
-    def test_the_nearest_of_eight(self, turns: PerceptualSearcher) -> None:
+    def test_the_nearest_of_the_eight_orientations_counts(self, turns: PerceptualSearcher) -> None:
         hits = turns.by_image(QUERY, 9, turned=True)
         assert {hit.id for hit in hits[:8]} == set(TURNS)
         assert hits[8].hamming > 8
@@ -197,8 +199,8 @@ class TestTurned:
         assert upright[0].id == "upright"
         assert upright[1].hamming > 8
 
-    def test_whichever_turn_is_asked_with(self, turns: PerceptualSearcher) -> None:
-        """A photo of the picture upside down, smaller: the turn told leads from the query to what was found."""
+    def test_the_query_may_have_any_orientation(self, turns: PerceptualSearcher) -> None:
+        """A photo of the picture upside down, smaller: the hit's turn leads from the query to the indexed picture."""
         small = np.asarray(Image.fromarray(QUERY).resize((45, 30), Image.Resampling.BICUBIC))
         for turn in TURNS:
             hits = turns.within_radius(turned(small, turn), 6, turned=True)
@@ -208,7 +210,7 @@ class TestTurned:
 
 
 class TestAnOlderIndex:
-    def test_is_searched_as_it_is_and_while_images_with_and_without_blocks_mix(
+    def test_an_older_index_can_be_searched_with_and_without_blocks(
         self, client: Elasticsearch, fresh_name: str
     ) -> None:
         index = older(client, fresh_name, ENCODER, ["phash_blocks"])
@@ -233,7 +235,7 @@ class TestAnOlderIndex:
         del fields["phash"]
         client.index(index=index.alias, id="bare", document=fields, refresh=True)
         assert rows(PerceptualSearcher(index).by_image(QUERY)) == {0, 1, 2}
-        with pytest.raises(SearchError, match=r"image 'bare' of .* was written without a perceptual hash"):
+        with pytest.raises(SearchError, match=r"image 'bare' of .* has no perceptual hash: index it again"):
             PerceptualSearcher(index).by_id("bare")
 
 

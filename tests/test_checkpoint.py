@@ -1,4 +1,4 @@
-"""A checkpoint across runs: held once, gone on from, never doubling a reject."""
+"""A checkpoint across runs: locked by one, resumed by the next, with every reject listed once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hashsearch.errors import CatalogError
-from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary, Reject, last_run
+from hashsearch.indexing.changes import Reject
+from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary, last_run
 
 IDENTITY = {"catalog": "c1", "index": ["i1"], "encoder": "e1"}
 MISSING = Reject("7", "/7.jpg", "unreadable", "there is no such file")
@@ -21,13 +22,13 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_first_run_begins_at_the_beginning(tmp_path: Path) -> None:
+def test_a_first_run_starts_at_the_beginning(tmp_path: Path) -> None:
     with Checkpoint.hold(tmp_path / "new" / "folder", IDENTITY) as checkpoint:
         assert checkpoint.summary == IndexingSummary()
         assert checkpoint.summary.entries == 0
 
 
-def test_an_unfinished_run_is_gone_on_from(tmp_path: Path) -> None:
+def test_an_unfinished_run_is_resumed(tmp_path: Path) -> None:
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         checkpoint.advance(IndexingSummary(indexed=3, rejected=1), [MISSING])
         checkpoint.advance(IndexingSummary(updated=1, unchanged=2), [])
@@ -38,7 +39,7 @@ def test_an_unfinished_run_is_gone_on_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["catalog", "index", "encoder"])
-def test_another_catalog_index_or_encoder_begins_at_the_beginning(tmp_path: Path, changed: str) -> None:
+def test_another_catalog_index_or_encoder_starts_at_the_beginning(tmp_path: Path, changed: str) -> None:
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         checkpoint.advance(IndexingSummary(rejected=1), [MISSING])
     with Checkpoint.hold(tmp_path, {**IDENTITY, changed: ["other"]}) as checkpoint:
@@ -46,7 +47,7 @@ def test_another_catalog_index_or_encoder_begins_at_the_beginning(tmp_path: Path
         assert checkpoint.rejects_path.read_text() == ""
 
 
-def test_a_finished_run_begins_again_with_no_rejects(tmp_path: Path) -> None:
+def test_after_a_finished_run_the_next_starts_without_rejects(tmp_path: Path) -> None:
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         checkpoint.advance(IndexingSummary(rejected=1), [MISSING])
         checkpoint.finish()
@@ -56,7 +57,7 @@ def test_a_finished_run_begins_again_with_no_rejects(tmp_path: Path) -> None:
         assert checkpoint.rejects_path.read_text() == ""
 
 
-def test_rejects_written_after_the_last_checkpoint_are_not_doubled(tmp_path: Path) -> None:
+def test_rejects_after_the_last_checkpoint_are_not_listed_twice(tmp_path: Path) -> None:
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         checkpoint.advance(IndexingSummary(rejected=1), [MISSING])
     with checkpoint.rejects_path.open("a") as file:
@@ -67,8 +68,8 @@ def test_rejects_written_after_the_last_checkpoint_are_not_doubled(tmp_path: Pat
 
 
 @pytest.mark.parametrize("lost", [True, False])
-def test_a_run_whose_rejects_are_elsewhere_begins_at_the_beginning(tmp_path: Path, lost: bool) -> None:
-    """The file was taken away, or this run is told to write another one; either must list all rejects at the end."""
+def test_a_run_without_its_rejects_file_starts_at_the_beginning(tmp_path: Path, lost: bool) -> None:
+    """The file was deleted, or this run writes to another one; at the end either must list all rejects."""
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         checkpoint.advance(IndexingSummary(rejected=1), [MISSING])
     if lost:
@@ -85,7 +86,7 @@ def test_the_rejects_may_be_listed_in_a_new_folder(tmp_path: Path) -> None:
     assert lines(tmp_path / "new" / "folder" / "rejects.jsonl") == [vars(MISSING)]
 
 
-def test_a_reject_may_hold_what_is_no_text(tmp_path: Path) -> None:
+def test_a_reject_can_contain_invalid_text(tmp_path: Path) -> None:
     odd = Reject("caf\udce9", "/\udcff.jpg", "bad_entry", "ümlaut \ud800")
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         checkpoint.advance(IndexingSummary(rejected=1), [odd])
@@ -101,16 +102,16 @@ def test_only_one_run_at_a_time(tmp_path: Path) -> None:
         ),
         Checkpoint.hold(tmp_path, IDENTITY),
     ):
-        raise AssertionError("two runs hold one checkpoint")
+        raise AssertionError("two runs have the same checkpoint")
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         assert checkpoint.summary == IndexingSummary()
 
 
-def test_a_refused_run_takes_nothing_from_the_one_that_goes_on(tmp_path: Path) -> None:
+def test_a_refused_run_does_not_change_the_running_one(tmp_path: Path) -> None:
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         checkpoint.advance(IndexingSummary(rejected=1), [MISSING])
         with pytest.raises(CatalogError), Checkpoint.hold(tmp_path, {**IDENTITY, "catalog": "c2"}):
-            raise AssertionError("two runs hold one checkpoint")
+            raise AssertionError("two runs have the same checkpoint")
         assert lines(checkpoint.rejects_path) == [vars(MISSING)]
         checkpoint.advance(IndexingSummary(indexed=1), [])
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
@@ -118,8 +119,8 @@ def test_a_refused_run_takes_nothing_from_the_one_that_goes_on(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", ["", "{", "null", "[1]", "{}", '{"identity": {}, "summary": {"other": 1}}'])
-def test_a_damaged_checkpoint_begins_at_the_beginning(tmp_path: Path, content: str) -> None:
-    """Beginning again costs time; the index tells what is done already."""
+def test_a_damaged_checkpoint_starts_at_the_beginning(tmp_path: Path, content: str) -> None:
+    """Starting again costs little time: the index shows which images are unchanged."""
     (tmp_path / "checkpoint.json").write_text(content)
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         assert checkpoint.summary == IndexingSummary()
@@ -137,7 +138,7 @@ with Checkpoint.hold(Path(sys.argv[1]), {"catalog": "c1"}) as checkpoint:
 """
 
 
-def test_a_killed_run_lets_go_and_has_kept_all(tmp_path: Path) -> None:
+def test_a_killed_run_keeps_everything_and_releases_the_lock(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     assert killed.returncode == -9
     with Checkpoint.hold(tmp_path, {"catalog": "c1"}) as checkpoint:
@@ -145,12 +146,12 @@ def test_a_killed_run_lets_go_and_has_kept_all(tmp_path: Path) -> None:
         assert len(lines(checkpoint.rejects_path)) == 5
 
 
-def test_a_summary_is_said_in_a_sentence() -> None:
-    said = str(IndexingSummary(1, 2, 3, 4))
-    assert said == "10 entries: 1 new, 2 metadata updated, 3 unchanged, 4 rejected"
+def test_a_summary_is_a_sentence() -> None:
+    sentence = str(IndexingSummary(1, 2, 3, 4))
+    assert sentence == "10 entries: 1 new, 2 metadata updated, 3 unchanged, 4 rejected"
 
 
-def test_what_the_last_run_came_to_is_known(tmp_path: Path) -> None:
+def test_the_summary_of_the_last_run_is_kept(tmp_path: Path) -> None:
     assert last_run(tmp_path / "none") is None
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         checkpoint.advance(IndexingSummary(indexed=3, rejected=1), [MISSING])

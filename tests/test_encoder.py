@@ -1,4 +1,4 @@
-"""Encoders: one fingerprint over all that changes a code, saved whole, refused when touched."""
+"""Encoders: one fingerprint of all that affects a code, saved completely, refused after a change."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from support.vectors import clustered, toy_encoder, toy_spec
 
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import EncoderError, HashingError, HashsearchError
-from hashsearch.hashing.binarizers import BINARIZERS, make_binarizer
+from hashsearch.hashing.binarizers import BINARIZERS
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.training.hash_head import make_binarizer
 
 DIMS = 24
 
@@ -43,8 +44,9 @@ def saved(encoder: Encoder, tmp_path: Path) -> Path:
 class TestEncode:
     def test_shapes_and_kinds(self, encoder: Encoder, vectors: Vectors) -> None:
         encoded = encoder.encode(vectors[:5])
-        assert (encoded.rerank_vectors.shape, encoded.rerank_vectors.dtype) == ((5, DIMS), np.float32)
-        assert (encoded.codes.shape, encoded.codes.dtype) == ((5, 8), np.uint8)
+        assert (encoded.rerank_vectors.shape, encoded.codes.shape) == ((5, DIMS), (5, 8))
+        assert encoded.rerank_vectors.dtype == np.float32
+        assert encoded.codes.dtype == np.uint8
         assert encoded.sub_codes.shape == (5, 4)
         assert (encoder.bits, encoder.dims) == (64, DIMS)
 
@@ -57,7 +59,7 @@ class TestEncode:
             assert (np.packbits(query.margins > 0) == query.code).all()
 
     @pytest.mark.parametrize("scale", [1e-37, 1e-20, 0.1, 7, 1e20, 1e36])
-    def test_the_length_of_a_vector_does_not_count(self, encoder: Encoder, vectors: Vectors, scale: float) -> None:
+    def test_the_length_of_a_vector_does_not_matter(self, encoder: Encoder, vectors: Vectors, scale: float) -> None:
         """Also where the square of a number leaves float32."""
         scaled = (vectors[:20].astype(np.float64) * scale).astype(np.float32)
         encoded = encoder.encode(scaled)
@@ -69,7 +71,7 @@ class TestEncode:
         assert (len(encoded.rerank_vectors), len(encoded.codes), len(encoded.sub_codes)) == (0, 0, 0)
 
     def test_a_zero_vector_has_no_direction(self, encoder: Encoder) -> None:
-        with pytest.raises(EncoderError, match="must have a direction"):
+        with pytest.raises(EncoderError, match="a vector must not be zero"):
             encoder.encode_query(np.zeros(DIMS, np.float32))
 
     @pytest.mark.parametrize("vector", [np.ones(DIMS + 1), np.full(DIMS, np.nan), np.ones((2, 2, DIMS))])
@@ -148,7 +150,7 @@ class TestSmallerVectors:
         with pytest.raises(EncoderError, match="was changed since it was saved"):
             Encoder.load(folder)
 
-    def test_what_cannot_be_stored_is_told_beforehand(self, encoder: Encoder, vectors: Vectors) -> None:
+    def test_encodable_vectors_are_known_beforehand(self, encoder: Encoder, vectors: Vectors) -> None:
         flat = vectors.copy()
         flat[:, 20:] = 0
         made = smaller_encoder(encoder, flat, RerankVectors(20))
@@ -163,7 +165,7 @@ class TestSmallerVectors:
 class TestStoredQuery:
     """A query by what is stored of an image."""
 
-    def test_of_whole_embeddings_it_is_the_query_by_the_embedding(self, encoder: Encoder, vectors: Vectors) -> None:
+    def test_with_whole_embeddings_it_equals_the_query_by_embedding(self, encoder: Encoder, vectors: Vectors) -> None:
         encoded = encoder.encode(vectors)
         for row in range(20):
             stored = encoder.stored_query(encoded.rerank_vectors[row], encoded.codes[row])
@@ -174,7 +176,7 @@ class TestStoredQuery:
             assert np.allclose(stored.margins, query.margins, atol=1e-6)
 
     @pytest.mark.parametrize("smaller", SMALLER, ids=kind_of)
-    def test_of_smaller_ones_code_and_vector_are_exact(
+    def test_with_smaller_vectors_code_and_vector_are_exact(
         self, encoder: Encoder, vectors: Vectors, smaller: RerankVectors
     ) -> None:
         made = smaller_encoder(encoder, vectors, smaller)
@@ -220,11 +222,11 @@ class TestFingerprint:
         other = Encoder(replace(encoder.spec, **changed), encoder.binarizer, encoder.sub_codes)
         assert other.fingerprint != encoder.fingerprint
 
-    def test_the_place_of_the_weights_does_not(self, encoder: Encoder) -> None:
+    def test_the_path_of_the_weights_does_not_change_it(self, encoder: Encoder) -> None:
         moved = replace(encoder.spec, weights=Path("elsewhere.npz"))
         assert Encoder(moved, encoder.binarizer, encoder.sub_codes).fingerprint == encoder.fingerprint
 
-    def test_nor_does_the_order_of_the_preprocessing(self, encoder: Encoder) -> None:
+    def test_the_order_of_the_preprocessing_does_not_change_it(self, encoder: Encoder) -> None:
         turned = replace(encoder.spec, preprocessing=dict(sorted(encoder.spec.preprocessing.items())))
         assert Encoder(turned, encoder.binarizer, encoder.sub_codes).fingerprint == encoder.fingerprint
 
@@ -256,18 +258,20 @@ class TestFingerprint:
 
 
 class TestLabels:
-    def test_they_go_with_their_vectors_where_some_have_no_direction(self, vectors: Vectors) -> None:
+    def test_labels_of_zero_vectors_are_left_out_with_them(self, vectors: Vectors) -> None:
         labels = np.arange(len(vectors)) % 5
         spoilt = np.insert(vectors, [3, 70], [[0.0], [np.nan]], axis=0)
         known = np.insert(labels, [3, 70], 9)
-        one, other = (
-            Encoder.fit(toy_spec(DIMS), some, make_binarizer("head", bits=16), make_sub_codes("blocks"), labels=told)
-            for some, told in ((vectors, labels), (spoilt, known))
+        whole, rest = (
+            Encoder.fit(
+                toy_spec(DIMS), sample, make_binarizer("head", bits=16), make_sub_codes("blocks"), labels=classes
+            )
+            for sample, classes in ((vectors, labels), (spoilt, known))
         )
-        assert one.fingerprint == other.fingerprint
+        assert whole.fingerprint == rest.fingerprint
 
-    def test_one_for_each_vector(self, vectors: Vectors) -> None:
-        with pytest.raises(HashingError, match="one label for each vector, got 2 for 300"):
+    def test_labels_must_be_as_many_as_vectors(self, vectors: Vectors) -> None:
+        with pytest.raises(HashingError, match="one label per vector, got 2 labels for 300 vectors"):
             toy = make_binarizer("rotation", bits=16), make_sub_codes("blocks")
             Encoder.fit(toy_spec(DIMS), vectors, *toy, labels=["a", "b"])
 
@@ -327,7 +331,7 @@ class TestSaved:
                 Encoder(spec, encoder.binarizer, encoder.sub_codes).save(tmp_path / "encoder")
         assert list(tmp_path.iterdir()) == []
 
-    def test_it_may_be_moved(self, encoder: Encoder, saved: Path) -> None:
+    def test_a_saved_encoder_can_be_moved(self, encoder: Encoder, saved: Path) -> None:
         assert Encoder.load(saved.rename(saved.parent / "moved")).fingerprint == encoder.fingerprint
 
 
@@ -357,7 +361,7 @@ class TestDamaged:
             self.refused(saved, "is not a complete encoder folder")
 
     def test_learned_arrays_with_a_changed_byte_anywhere(self, encoder: Encoder, saved: Path) -> None:
-        """Told by the zip's own check sums, by the fingerprint, or harmless: never another error, never other codes."""
+        """Detected by the zip's check sums or the fingerprint, or harmless: never another error, never other codes."""
         whole = (saved / "learned.npz").read_bytes()
         for place in range(0, len(whole), 41):
             (saved / "learned.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
@@ -408,13 +412,13 @@ class TestDamaged:
         self.refused(saved, "is not a complete encoder folder")
 
     @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\udcff"])
-    def test_a_manifest_that_is_none(self, saved: Path, content: str) -> None:
+    def test_an_unreadable_manifest_is_refused(self, saved: Path, content: str) -> None:
         (saved / "manifest.json").write_bytes(content.encode("utf-8", "surrogateescape"))
         self.refused(saved, "is not a complete encoder folder")
 
 
 class TestWeights:
-    """The network's weights travel with the encoder."""
+    """The embedder's weights are saved with the encoder."""
 
     def with_weights(self, encoder: Encoder, weights: Path) -> Encoder:
         return Encoder(replace(encoder.spec, weights=weights), encoder.binarizer, encoder.sub_codes)
@@ -451,11 +455,11 @@ class TestFit:
         with pytest.raises(HashsearchError, match=r"shape \(n, 25\)"):
             Encoder.fit(toy_spec(25), vectors, make_binarizer("rotation", bits=64), make_sub_codes("blocks"))
 
-    def test_those_without_a_direction_are_left_out(self, vectors: Vectors, encoder: Encoder) -> None:
+    def test_zero_vectors_are_left_out_of_the_sample(self, vectors: Vectors, encoder: Encoder) -> None:
         odd = np.vstack([np.zeros((1, DIMS)), vectors, np.full((1, DIMS), np.nan)]).astype(np.float32)
         assert toy_encoder(odd).fingerprint == encoder.fingerprint
 
-    def test_their_lengths_do_not_count(self, vectors: Vectors, encoder: Encoder) -> None:
+    def test_lengths_in_the_sample_do_not_matter(self, vectors: Vectors, encoder: Encoder) -> None:
         longer = vectors * np.float32(4)
         assert (toy_encoder(longer).encode(vectors).codes == encoder.encode(vectors).codes).mean() > 0.999
 

@@ -26,7 +26,7 @@ from hashsearch.images.decoding import decode
 from hashsearch.indexing.checkpoint import IndexingSummary
 from hashsearch.indexing.pipeline import Indexer
 from hashsearch.indexing.runs import index_catalog
-from hashsearch.search.by_keypoints import LocalSearcher
+from hashsearch.search.by_keypoints import KeypointSearcher
 from hashsearch.search.by_phash import PerceptualSearcher
 from hashsearch.search.searcher import Searcher
 
@@ -158,7 +158,7 @@ class TestSearch:
 
     def test_by_visual_words(self, client: Elasticsearch, name: str, encoder: Encoder, vocabulary: Vocabulary) -> None:
         assert vocabulary.fingerprint == WORDS
-        searcher = LocalSearcher(ImageIndex.open(client, name, encoder), vocabulary)
+        searcher = KeypointSearcher(ImageIndex.open(client, name, encoder), vocabulary)
         hit = searcher.by_image(image(3))[0]
         assert (hit.id, hit.verdict) == ("p3", "same")
 

@@ -47,17 +47,17 @@ def test_noise_does_not_scatter_greys_over_the_hues() -> None:
     assert (colour_histograms([flat(GREY), grey]) @ colour_histograms([flat(GREY)])[0] == 1).all()
 
 
-def test_neither_size_nor_place_matters() -> None:
+def test_neither_size_nor_position_matters() -> None:
     image = np.random.default_rng(0).integers(256, size=(40, 30, 3), dtype=np.uint8)
     shares = colour_histograms([image, image[::-1, ::-1], image.swapaxes(0, 1), image.repeat(2, axis=0)])
     assert np.allclose(shares, shares[0])
     assert np.allclose(np.linalg.norm(shares, axis=1), 1)
 
 
-def test_large_pictures_are_looked_at_here_and_there() -> None:
+def test_large_pictures_are_sampled_evenly() -> None:
     image = np.random.default_rng(0).integers(256, size=(600, 1100, 3), dtype=np.uint8)
-    seen, rest = colour_histograms([image, image[::3, ::5]])
-    assert (seen == rest).all()
+    sampled, rest = colour_histograms([image, image[::3, ::5]])
+    assert (sampled == rest).all()
 
 
 def test_hues_are_those_of_colorsys() -> None:
@@ -66,10 +66,10 @@ def test_hues_are_those_of_colorsys() -> None:
         hue, saturation, value = colorsys.rgb_to_hsv(*(colour / 255))
         if saturation < 0.3 or abs(hue * HUES % 1 - 0.5) < 1e-6:
             continue
-        (found,) = np.flatnonzero(colour_histograms([colour.reshape(1, 1, 3)])[0])
-        assert found // (SATURATIONS * VALUES) == round(hue * HUES) % HUES
-        assert found % VALUES == int(value * 255 * VALUES / 256)
+        (bin,) = np.flatnonzero(colour_histograms([colour.reshape(1, 1, 3)])[0])
+        assert bin // (SATURATIONS * VALUES) == round(hue * HUES) % HUES
+        assert bin % VALUES == int(value * 255 * VALUES / 256)
 
 
-def test_no_images() -> None:
+def test_no_images_have_no_histograms() -> None:
     assert colour_histograms([]).shape == (0, DIMS)

@@ -1,4 +1,4 @@
-"""What a hit tells of its image is the same, whatever was searched by, and comes last."""
+"""The stored fields in a hit are the same for all kinds of search, and come last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hashsearch.elastic.document import described
-from hashsearch.search.by_keypoints import LocalHit
+from hashsearch.search.by_keypoints import KeypointHit
 from hashsearch.search.by_phash import PerceptualHit
 from hashsearch.search.hits import FoundImage
 from hashsearch.search.searcher import Hit
@@ -16,7 +16,7 @@ STORED = ["uri", "title", "category", "attributes", "width", "height"]
 HOW: dict[type[FoundImage], dict[str, Any]] = {
     Hit: {"cosine": 0.5, "hamming": 3, "hamming_rank": 1, "sub_codes": ("c00:0001",)},
     PerceptualHit: {"hamming": 3, "turn": "upright"},
-    LocalHit: {
+    KeypointHit: {
         "verdict": "same",
         "score": 2.0,
         "inliers": 9,
@@ -29,12 +29,12 @@ HOW: dict[type[FoundImage], dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", HOW)
-def test_as_json_holds_it(kind: type[FoundImage]) -> None:
+def test_a_hit_as_json_has_its_id_how_it_matched_and_the_stored_fields(kind: type[FoundImage]) -> None:
     source = {"uri": "/a.jpg", "attributes": {"colour": "red"}, "height": 3, "indexed_at": "2026-01-01"}
     hit = kind(**described({"_id": "a", "_source": source}), **HOW[kind])
-    told = hit.as_dict()
-    assert list(told) == ["id", *HOW[kind], *STORED]
-    assert told == {
+    record = hit.as_dict()
+    assert list(record) == ["id", *HOW[kind], *STORED]
+    assert record == {
         "id": "a",
         **HOW[kind],
         "uri": "/a.jpg",

@@ -1,4 +1,4 @@
-"""A catalog's index on a real node: made, opened under its encoder, read whole or not at all."""
+"""A catalog's index on a real node: created, opened with its encoder, read completely or not at all."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ class TestCreate:
         assert (index.count(), index.shards, index.graph) == (0, 1, False)
         assert index == ImageIndex.open(client, fresh_name, ENCODER)
 
-    def test_not_twice(self, client: Elasticsearch, index: ImageIndex) -> None:
+    def test_an_index_is_not_created_twice(self, client: Elasticsearch, index: ImageIndex) -> None:
         with pytest.raises(StoreError, match="resource_already_exists"):
             ImageIndex.create(client, name_of(index), ENCODER)
         assert index.count() == 30
 
-    def test_a_wrong_name(self, client: Elasticsearch) -> None:
+    def test_an_invalid_name_is_refused(self, client: Elasticsearch) -> None:
         with pytest.raises(ConfigError, match="got 'Wrong'"):
             ImageIndex.create(client, "Wrong", ENCODER)
 
 
 class TestOpen:
-    def test_there_is_none(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_a_missing_index_is_named(self, client: Elasticsearch, fresh_name: str) -> None:
         with pytest.raises(IndexNotFound, match=f"there is no index 'hashsearch-{fresh_name}'"):
             ImageIndex.open(client, fresh_name, ENCODER)
         assert not client.indices.exists(index=f"hashsearch-{fresh_name}")
@@ -81,7 +81,7 @@ class TestOpen:
         assert (raised.value.indexed_with, raised.value.encoder) == (ENCODER.fingerprint, OTHER.fingerprint)
         assert raised.value.index == templates.dated_index_of(name_of(index), date.today(), ENCODER.fingerprint)
 
-    def test_an_index_of_somebody_else_is_refused(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_an_index_of_another_program_is_refused(self, client: Elasticsearch, fresh_name: str) -> None:
         client.indices.create(index=f"hashsearch-{fresh_name}")
         with pytest.raises(EncoderMismatch, match="written with encoder none"):
             ImageIndex.open(client, fresh_name, ENCODER)
@@ -96,10 +96,10 @@ class TestOpen:
         with pytest.raises(EncoderMismatch, match=r"2020\.01\.01"):
             ImageIndex.open(client, fresh_name, ENCODER)
 
-    def test_an_open_index_that_another_encoder_wrote_anew_is_refused(
+    def test_an_open_index_that_another_encoder_replaced_is_refused(
         self, client: Elasticsearch, fresh_name: str
     ) -> None:
-        """Under the same alias, with the same lengths: only the encoder tells them apart."""
+        """It has the same alias and the same lengths; only the encoder differs."""
         index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
         client.indices.delete(index=",".join(index.indices))
         filled(client, fresh_name, OTHER, VECTORS, TEXTS)
@@ -128,14 +128,14 @@ class TestOpen:
 
 
 class TestRead:
-    def test_what_is_stored_of_images(self, index: ImageIndex) -> None:
+    def test_records_have_the_stored_fields_without_vectors(self, index: ImageIndex) -> None:
         found = index.records(["0001", "0003", "missing"])
         assert found.keys() == {"0001", "0003"}
         assert found["0001"] == index.record("0001")
         assert found["0001"] == {"uri": "/0001.jpg", "sha256": f"{1:064x}", **TEXTS[1]}, "and no vectors"
         assert index.records([]) == {}
 
-    def test_vectors_come_back_as_they_went(self, index: ImageIndex) -> None:
+    def test_vectors_are_read_as_they_were_written(self, index: ImageIndex) -> None:
         ids = [f"{row:04}" for row in range(30)]
         found = index.vectors([*ids, "missing"])
         assert sorted(found) == ids
@@ -149,7 +149,7 @@ class TestRead:
         assert (index.vectors_of("0007").rerank_vector == found["0007"].rerank_vector).all()
 
     @pytest.mark.parametrize("dims", [None, 5])
-    def test_vectors_of_bytes_come_back_as_they_went(
+    def test_vectors_of_bytes_are_read_as_they_were_written(
         self, client: Elasticsearch, fresh_name: str, dims: int | None
     ) -> None:
         encoder = toy_encoder(VECTORS, bits=16, rerank_vectors=RerankVectors(dims, "int8"))
@@ -179,13 +179,13 @@ class TestRead:
         assert sampled.dtype == np.uint8
         assert set(map(bytes, sampled)) <= set(codes)
 
-    def test_an_image_that_is_not_there(self, index: ImageIndex) -> None:
+    def test_a_missing_image_is_named(self, index: ImageIndex) -> None:
         for read in (index.record, index.vectors_of):
             with pytest.raises(ImageNotFound, match=f"no image with id 'missing' in '{index.alias}'"):
                 read("missing")
 
     @pytest.mark.parametrize("image_id", ["", "a/b", "../x", "é", "%2e", "*", '"', "x" * 600, "\0"])
-    def test_any_id_can_be_asked_for(self, index: ImageIndex, image_id: str) -> None:
+    def test_any_id_can_be_looked_up(self, index: ImageIndex, image_id: str) -> None:
         with pytest.raises(ImageNotFound):
             index.record(image_id)
 
@@ -218,7 +218,7 @@ class TestRead:
         assert index.categories(1) == {"pens": 20}
 
     def test_how_many_images_each_sub_code_has(self, index: ImageIndex) -> None:
-        """Those that a search finds: one that was written again counts once."""
+        """An image that was written again counts once."""
         terms, counts = np.unique(ENCODER.encode(VECTORS).sub_codes, return_counts=True)
         expected = dict(zip(terms.tolist(), counts.tolist()))
         assert index.sub_code_counts(len(terms)) == (len(VECTORS), expected)
@@ -233,7 +233,7 @@ class TestRead:
         found = index.sub_code_counts(100, queries.filters(["mugs"], {}))
         assert found == (10, dict(zip(terms.tolist(), counts.tolist())))
 
-    def test_a_sample(self, index: ImageIndex) -> None:
+    def test_a_sample_has_different_images(self, index: ImageIndex) -> None:
         some = index.sample(5)
         assert len(some) == 5
         assert all(record == index.record(image_id) for image_id, record in some.items())
@@ -256,29 +256,29 @@ READS: dict[str, ReadIndex] = {
 
 class TestGone:
     @pytest.mark.parametrize("read", READS)
-    def test_an_index_deleted_by_hand(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
+    def test_a_deleted_index_is_an_error_of_every_read(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER)
         client.indices.delete(index=templates.dated_index_of(fresh_name, date.today(), ENCODER.fingerprint))
         with pytest.raises(IndexNotFound, match=f"there is no index '{index.alias}'"):
             READS[read](index)
 
     @pytest.mark.parametrize("read", READS)
-    def test_a_node_that_is_away(self, index: ImageIndex, read: str) -> None:
+    def test_an_unreachable_node_is_an_error_of_every_read(self, index: ImageIndex, read: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
         with connect(f"http://127.0.0.1:{port}") as client, pytest.raises(StoreUnavailable, match="does not answer"):
             READS[read](replace(index, client=client))
 
     @pytest.mark.parametrize("read", sorted(READS.keys() - {"refresh"}))
-    def test_a_shard_that_is_away(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
-        """Half an answer is no answer."""
-        index = two_shards_of_which_one_is_away(client, fresh_name)
+    def test_a_missing_shard_is_an_error_of_every_read(self, client: Elasticsearch, fresh_name: str, read: str) -> None:
+        """A partial response is refused."""
+        index = two_shards_one_of_them_missing(client, fresh_name)
         with pytest.raises(StoreUnavailable):
             READS[read](index)
 
 
-def two_shards_of_which_one_is_away(client: Elasticsearch, name: str) -> ImageIndex:
-    """On one node that may hold one of them."""
+def two_shards_one_of_them_missing(client: Elasticsearch, name: str) -> ImageIndex:
+    """One node may have only one of them."""
     client.indices.create(
         index=f"hashsearch-{name}-2020.01.01",
         aliases={f"hashsearch-{name}": {}},
@@ -298,7 +298,7 @@ def second_times_out(answer: Any) -> None:
     answer["responses"][-1]["timed_out"] = True
 
 
-def one_is_silent(answer: Any) -> None:
+def first_is_silent(answer: Any) -> None:
     answer["responses"][0]["_shards"].update(total=2, successful=1, failed=0)
 
 
@@ -312,8 +312,8 @@ def is_refused(status: int, kind: str) -> Callable[[Any], None]:
 BODY: queries.Body = {"query": {"match_all": {}}}
 
 
-class TestAnswers:
-    """Each search of a request is looked at on its own."""
+class TestResponses:
+    """Each search of a request is checked."""
 
     @pytest.fixture
     def proxied(self, node: SimpleNamespace, index: ImageIndex) -> Iterator[tuple[FaultProxy, ImageIndex]]:
@@ -322,7 +322,7 @@ class TestAnswers:
             yield proxy, replace(index, client=client)
         proxy.stop()
 
-    def test_whole_ones_pass_in_order(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
+    def test_complete_responses_keep_their_order(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
         first, second = proxied[1].search({"size": 3, **BODY}, {"size": 0, **BODY})
         assert (len(first["hits"]["hits"]), len(second["hits"]["hits"])) == (3, 0)
 
@@ -331,7 +331,7 @@ class TestAnswers:
         [
             rewrites(second_fails),
             rewrites(second_times_out),
-            rewrites(one_is_silent),
+            rewrites(first_is_silent),
             rewrites(is_refused(429, "es_rejected_execution_exception")),
             rewrites(is_refused(503, "search_phase_execution_exception")),
             rewrites(is_refused(504, "timeout_exception")),
@@ -341,14 +341,14 @@ class TestAnswers:
             halves_the_json,
         ],
     )
-    def test_partial_ones_do_not(self, proxied: tuple[FaultProxy, ImageIndex], fault: Fault) -> None:
+    def test_partial_responses_are_refused(self, proxied: tuple[FaultProxy, ImageIndex], fault: Fault) -> None:
         proxy, index = proxied
         proxy.plan(fault)
         with pytest.raises(StoreUnavailable):
             index.search(BODY, BODY)
         assert len(index.search(BODY, BODY)) == 2
 
-    def test_a_wrong_one_is_told(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
+    def test_a_refused_search_is_an_error(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
         with pytest.raises(StoreError, match=r"answered 400 for '.*max_result_window|too large") as raised:
             proxied[1].search({"size": 10_001, **BODY})
         assert not isinstance(raised.value, StoreUnavailable)
@@ -356,6 +356,6 @@ class TestAnswers:
 
 class TestConnect:
     @pytest.mark.parametrize("url", ["localhost:9200", "http://localhost", "http://es:99999", "", "es"])
-    def test_an_address_that_is_none(self, url: str) -> None:
+    def test_an_invalid_address_is_refused(self, url: str) -> None:
         with pytest.raises(ConfigError, match="address must be like http://localhost:9200, got"):
             connect(url)

@@ -1,4 +1,4 @@
-"""Drawn images brought into a real index by a real, small network; runs that fail, are killed, are repeated."""
+"""Drawn images indexed with a small real embedder; runs that fail, are killed and are repeated."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class TestAgain:
     def again(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
     ) -> IndexingSummary:
-        """What a run does that may not send an image through the network, but for a blank one to warm it up."""
+        """The summary of a run that may embed no image, except a blank one to warm up."""
         encoder = Encoder.load(encoder_folder)
         real = encoder.embedder
 
@@ -190,7 +190,7 @@ class TestAgain:
         with Checkpoint.hold(tmp_path / "again", {}) as checkpoint:
             return replace(indexer, encoder=encoder).run(write(tmp_path, rows), checkpoint, lambda count: None)
 
-    def test_what_is_unchanged_is_passed_over(
+    def test_unchanged_images_are_skipped(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
     ) -> None:
         run(write(tmp_path, rows), indexer, tmp_path)
@@ -217,7 +217,7 @@ class TestAgain:
         assert (summary.rejected, rejects) == (0, [])
         assert self.again(tmp_path, rows, indexer, encoder_folder) == IndexingSummary(unchanged=5)
 
-    def test_changed_text_is_written_with_the_vectors_there_are(
+    def test_new_metadata_keeps_the_stored_vectors(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path
     ) -> None:
         run(write(tmp_path, rows), indexer, tmp_path)
@@ -246,7 +246,7 @@ class TestAgain:
         assert np.allclose(indexer.index.vectors_of("p2").rerank_vector, expected, atol=1e-6)
 
     @pytest.mark.parametrize(("dims", "dtype"), [(10, "float32"), (None, "int8"), (10, "int8")])
-    def test_changed_text_leaves_smaller_vectors_as_they_are(
+    def test_new_metadata_keeps_smaller_vectors(
         self,
         tmp_path: Path,
         rows: list[dict[str, Any]],
@@ -256,7 +256,7 @@ class TestAgain:
         dims: int | None,
         dtype: str,
     ) -> None:
-        """However often: what is stored is not made smaller again, and its code is not made of it."""
+        """Also several times: stored vectors are neither reduced again nor used to compute codes."""
         smaller = made_smaller(encoder, dims, dtype)
         index = ImageIndex.create(client, fresh_name, smaller)
         indexer = Indexer(smaller, index, BulkWriter(client, index.alias), workers=2)
@@ -273,7 +273,7 @@ class TestAgain:
 
 
 class TestRejects:
-    def test_what_cannot_be_indexed_is_listed_and_the_rest_is_indexed(
+    def test_rejects_are_listed_and_the_rest_is_indexed(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
     ) -> None:
         (tmp_path / "pictures" / "empty.png").write_bytes(b"")
@@ -301,14 +301,16 @@ class TestRejects:
         )
         assert all(reject["reason"] for reject in rejects)
 
-    def test_an_image_over_a_limit(self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer) -> None:
+    def test_an_image_over_a_limit_is_rejected(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
+    ) -> None:
         draw(tmp_path / "pictures" / "4.png", 4, (100, 100))
         limited = replace(indexer, reader=ImageReader(Limits(max_pixels=9_999)))
         summary, rejects = run(write(tmp_path, rows), limited, tmp_path)
         assert summary == IndexingSummary(indexed=4, rejected=1)
         assert [(reject["id"], reject["error"]) for reject in rejects] == [("p4", "too_many_pixels")]
 
-    def test_an_image_that_the_network_makes_nothing_of(
+    def test_an_image_with_a_zero_embedding_is_rejected(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
     ) -> None:
         Image.new("RGB", (20, 20)).save(tmp_path / "pictures" / "2.png")
@@ -318,10 +320,10 @@ class TestRejects:
         assert rejects[0]["reason"] == UNUSABLE
         assert everything(indexer.index).keys() == {"p0", "p1", "p3", "p4"}
 
-    def test_an_image_that_the_re_rank_vectors_hold_nothing_of(
+    def test_an_image_outside_the_pca_subspace_is_rejected(
         self, tmp_path: Path, rows: list[dict[str, Any]], client: Elasticsearch, fresh_name: str, encoder: Encoder
     ) -> None:
-        """They were learned on red pictures, and one is green."""
+        """They were fitted to red pictures, and one is green."""
         red = np.zeros((100, 25, 3), np.float32)
         red[:, :, 0] = np.random.default_rng(1).random((100, 25))
         learned = RerankVectors(dims=16).fit(normalised(red.reshape(100, 75), 75))
@@ -334,7 +336,7 @@ class TestRejects:
         assert [reject["id"] for reject in rejects] == ["p2"]
         assert rejects[0]["reason"] == UNUSABLE
 
-    def test_documents_that_elasticsearch_refuses(
+    def test_documents_that_elasticsearch_refuses_are_rejects(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
     ) -> None:
         deep: dict[str, Any] = {}
@@ -360,20 +362,20 @@ def segments(index: ImageIndex) -> int:
 
 class TestAfterwards:
     def some(self, tmp_path: Path, count: int) -> Catalog:
-        """The first so many of a catalog's pictures."""
+        """The first `count` pictures of a catalog."""
         for number in range(count):
             draw(tmp_path / "some" / f"{number}.bmp", number)
         rows = [{"id": f"{number}", "path": f"some/{number}.bmp"} for number in range(count)]
         return write(tmp_path, rows)
 
-    def test_where_much_is_new_the_index_is_merged(self, tmp_path: Path, indexer: Indexer) -> None:
+    def test_an_index_with_many_new_images_is_merged(self, tmp_path: Path, indexer: Indexer) -> None:
         for count, merged in ((60, True), (66, False), (66, False), (74, True)):
             run(self.some(tmp_path, count), indexer, tmp_path / "state")
             assert indexer.index.count() == count
             assert (segments(indexer.index) == 1) == merged, count
 
     @pytest.mark.parametrize("before", [0, 60])
-    def test_it_is_given_a_graph_once(
+    def test_the_graph_is_added_once(
         self, tmp_path: Path, indexer: Indexer, encoder: Encoder, fresh_name: str, before: int
     ) -> None:
         index, state = indexer.index, tmp_path / "state"
@@ -384,14 +386,14 @@ class TestAfterwards:
         assert (opened.graph, segments(index), index.count()) == (True, 1, 66)
         again = replace(indexer, index=opened)
         index_catalog(self.some(tmp_path, 70), again, state, graph=True)
-        assert segments(index) > 1, "the few new images have a small graph of their own"
+        assert segments(index) > 1, "the few new images have their own small graph"
         index_catalog(self.some(tmp_path, 80), again, state)
         assert (segments(index), index.count()) == (1, 80)
         assert ImageIndex.open(index.client, fresh_name, encoder) == opened
 
 
 def many(tmp_path: Path, batches: float) -> Catalog:
-    """So many batches of images, one unreadable in each tenth."""
+    """A number of batches of images, of which one in ten is unreadable."""
     count = int(batches * BATCH)
     lines = []
     for number in range(count):
@@ -429,23 +431,43 @@ class TestResume:
 
         return progress
 
-    def test_a_run_that_failed_is_gone_on_from(self, tmp_path: Path, indexer: Indexer) -> None:
+    def test_a_failed_run_is_resumed(self, tmp_path: Path, indexer: Indexer) -> None:
         catalog, identity = many(tmp_path, 5.5), {"catalog": "this"}
         for goes_to in (1, 3):
             with Checkpoint.hold(tmp_path / "state", identity) as checkpoint:
                 with pytest.raises(Stop):
                     indexer.run(catalog, checkpoint, self.stopping_after(2 * BATCH if goes_to == 3 else BATCH))
                 assert checkpoint.summary.entries == goes_to * BATCH
-        heard: list[int] = []
+        counts: list[int] = []
         with Checkpoint.hold(tmp_path / "state", identity) as checkpoint:
-            summary = indexer.run(catalog, checkpoint, heard.append)
+            summary = indexer.run(catalog, checkpoint, counts.append)
             rejects = checkpoint.rejects_path
-        assert sum(heard) == int(2.5 * BATCH), "what was done is not done again"
+        assert sum(counts) == int(2.5 * BATCH), "finished entries are not repeated"
         assert summary.entries == catalog.total
         check_exactly(indexer.index, catalog, rejects)
         assert run(catalog, indexer, tmp_path)[0].unchanged == summary.entries - summary.rejected
 
-    def test_another_catalog_or_index_begins_at_the_beginning(
+    def test_progress_starts_with_the_entries_of_the_resumed_run(
+        self, tmp_path: Path, indexer: Indexer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        catalog, calls = many(tmp_path, 2.5), list[tuple[int, int]]()
+
+        def stop_after_a_batch(stage: str, done: int, total: int) -> None:
+            assert stage == "index"
+            calls.append((done, total))
+            if done:
+                raise Stop
+
+        with pytest.raises(Stop):
+            index_catalog(catalog, indexer, tmp_path, progress=stop_after_a_batch)
+        assert calls == [(0, catalog.total), (BATCH, catalog.total)]
+        calls.clear()
+        with caplog.at_level("INFO", "hashsearch"):
+            index_catalog(catalog, indexer, tmp_path, progress=lambda _, done, total: calls.append((done, total)))
+        assert calls == [(done, catalog.total) for done in (BATCH, 2 * BATCH, catalog.total)]
+        assert f"resuming after {BATCH} of {catalog.total} entries" in caplog.messages
+
+    def test_another_catalog_or_index_starts_at_the_beginning(
         self, tmp_path: Path, indexer: Indexer, rows: list[dict[str, Any]], fresh_name: str, encoder: Encoder
     ) -> None:
         state = tmp_path / "jobs"
@@ -459,7 +481,7 @@ class TestResume:
         new = ImageIndex.create(index.client, fresh_name, encoder)
         assert run(write(tmp_path, rows), replace(indexer, index=new), state)[0] == IndexingSummary(indexed=5)
 
-    def test_an_overloaded_cluster_ends_the_run_but_loses_nothing(
+    def test_an_overloaded_cluster_ends_the_run_without_loss(
         self, tmp_path: Path, indexer: Indexer, node: SimpleNamespace
     ) -> None:
         catalog, proxy = many(tmp_path, 2.5), FaultProxy(node.url)
@@ -491,7 +513,7 @@ class Job:
         self.folder = home / "jobs" / f"hashsearch-{name}"
 
     def done(self) -> int:
-        """Entries behind the checkpoint."""
+        """Finished entries, by the checkpoint."""
         with suppress(FileNotFoundError):
             return sum(json.loads((self.folder / "checkpoint.json").read_text())["summary"].values())
         return 0
@@ -500,7 +522,7 @@ class Job:
         return subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def start_until(self, entries: int) -> subprocess.Popen[str]:
-        """The process, as soon as so many entries are behind the checkpoint."""
+        """The process, as soon as the checkpoint has this number of entries."""
         process = self.start()
         while self.done() < entries:
             assert process.poll() is None, process.communicate()[0]
@@ -508,16 +530,16 @@ class Job:
         return process
 
     def finish(self) -> tuple[int, str]:
-        """Exit code and what was said."""
+        """Exit code and output."""
         with self.start() as process:
-            said = process.communicate()[0]
-        return process.returncode, said
+            output = process.communicate()[0]
+        return process.returncode, output
 
 
 class TestKilled:
     """`kill -9`, for real."""
 
-    def test_the_job(
+    def test_a_killed_job_is_resumed(
         self,
         tmp_path: Path,
         encoder_folder: Path,
@@ -533,19 +555,21 @@ class TestKilled:
                 process.kill()
             assert 0 < job.done() < catalog.total, "killed in the middle"
         before = job.done()
-        code, said = job.finish()
-        assert code == 3, said
-        assert f"{catalog.total} entries" in said
-        assert f" {before}/{catalog.total} " in said, "it went on where it was"
+        code, output = job.finish()
+        assert code == 3, output
+        assert f"{catalog.total} entries" in output
+        assert f" {before}/{catalog.total} " in output, "the run was resumed"
         assert before >= 4 * BATCH
         index = ImageIndex.open(client, fresh_name, encoder)
         check_exactly(index, catalog, job.folder / "rejects.jsonl")
         assert max(document["_version"] for document in everything(index).values()) <= 3
-        code, said = job.finish()
+        code, output = job.finish()
         assert code == 3
-        assert "0 new" in said
+        assert "0 new" in output
 
-    def test_the_node(self, tmp_path: Path, encoder_folder: Path, encoder: Encoder, own_node: LocalNode) -> None:
+    def test_a_killed_node_loses_nothing(
+        self, tmp_path: Path, encoder_folder: Path, encoder: Encoder, own_node: LocalNode
+    ) -> None:
         catalog, status = many(tmp_path, 12), own_node.status()
         assert status.url
         job = Job(catalog.path, encoder_folder, tmp_path / "home", status.url, "killed")
@@ -555,12 +579,12 @@ class TestKilled:
             while own_node.processes():
                 time.sleep(0.01)
             assert own_node.start().url == status.url
-            said = process.communicate()[0]
+            output = process.communicate()[0]
         if process.returncode == 1:
-            assert "store_unavailable" in said
+            assert "store_unavailable" in output
             assert job.done() >= 2 * BATCH
-            code, said = job.finish()
-            assert code == 3, said
+            code, output = job.finish()
+            assert code == 3, output
         with connect(status.url) as client:
             check_exactly(ImageIndex.open(client, "killed", encoder), catalog, job.folder / "rejects.jsonl")
 

@@ -1,4 +1,4 @@
-"""Which Java is taken, told on stand-ins that answer `--list-modules` as a JDK does."""
+"""Which JDK is chosen, among scripts that answer `--list-modules` like a JDK."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_jdk(home: Path, version: str, modules: tuple[str, ...] = ALL) -> Path:
     return home
 
 
-def test_the_newest_wins_wherever_it_is(tmp_path: Path) -> None:
+def test_the_newest_jdk_is_chosen(tmp_path: Path) -> None:
     on_path, in_folder = make_jdk(tmp_path / "a", "17.0.15"), make_jdk(tmp_path / "jvm" / "b", "21.0.2")
     java_home = make_jdk(tmp_path / "c", "9.0.4")
     environ = {"PATH": f"{on_path}/bin", "JAVA_HOME": str(java_home)}
@@ -36,7 +36,7 @@ def test_versions_compare_as_numbers_and_early_access_builds_have_one(tmp_path: 
     assert newest_jdk(environ={}, folders=[f"{tmp_path}/*"]) == newest
 
 
-def test_es_java_home_is_the_users_own_choice_while_it_serves(tmp_path: Path) -> None:
+def test_es_java_home_is_preferred_if_it_is_suitable(tmp_path: Path) -> None:
     chosen, newer = make_jdk(tmp_path / "a", "17.0.1"), make_jdk(tmp_path / "b", "25.0.3")
     environ = {"ES_JAVA_HOME": str(chosen), "JAVA_HOME": str(newer)}
     assert newest_jdk(environ=environ, folders=[]) == chosen
@@ -48,7 +48,7 @@ def test_es_java_home_is_the_users_own_choice_while_it_serves(tmp_path: Path) ->
     ("version", "modules"),
     [("11.0.2", ALL), ("25.0.1", ("java.base", "jdk.jlink")), ("25.0.1", ("java.base", "jdk.incubator.vector"))],
 )
-def test_too_old_or_incomplete_is_none_and_the_error_says_what_to_do(
+def test_old_and_incomplete_jdks_are_refused_with_advice(
     tmp_path: Path, version: str, modules: tuple[str, ...]
 ) -> None:
     make_jdk(tmp_path / "a", version, modules)

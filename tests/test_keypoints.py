@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from support.drawn import PICTURES, picture
 
-from hashsearch.descriptors.keypoints import KINDS, LocalExtractor, LocalFeatures, keypoint_box, mirrored, nothing
+from hashsearch.descriptors.keypoints import KINDS, LocalExtractor, LocalFeatures, keypoint_box, mirrored, no_features
 from hashsearch.errors import ConfigError, HashingError
 from hashsearch.images.decoding import crop
 
@@ -20,22 +20,22 @@ def blank(width: int = 200, height: int = 120) -> NDArray[np.uint8]:
 class TestEveryKind:
     def test_keypoints_lie_in_the_picture_strongest_first(self, kind: str) -> None:
         image = picture(0)
-        found = LocalExtractor(kind, keypoints=100).extract(image)
-        assert 50 < len(found) <= 100
-        assert found.size == (image.shape[1], image.shape[0])
-        assert (found.points >= -0.5).all()
-        assert (found.points <= np.array(found.size)).all()
-        assert (np.diff(found.responses) <= 0).all()
-        assert found.descriptors.shape == (len(found), KINDS[kind].width)
-        assert found.descriptors.dtype == np.uint8
+        features = LocalExtractor(kind, keypoints=100).extract(image)
+        assert 50 < len(features) <= 100
+        assert features.size == (image.shape[1], image.shape[0])
+        assert (features.points >= -0.5).all()
+        assert (features.points <= np.array(features.size)).all()
+        assert (np.diff(features.responses) <= 0).all()
+        assert features.descriptors.shape == (len(features), KINDS[kind].width)
+        assert features.descriptors.dtype == np.uint8
 
     @pytest.mark.parametrize("size", [(200, 120), (1, 1), (1, 400), (3000, 2)])
     def test_a_blank_picture_of_any_shape_has_none(self, kind: str, size: tuple[int, int]) -> None:
-        found = LocalExtractor(kind).extract(blank(*size))
-        assert len(found) == 0
-        assert found.points.shape == (0, 2)
-        assert found.descriptors.shape == (0, KINDS[kind].width)
-        assert found.vectors().shape[0] == 0
+        features = LocalExtractor(kind).extract(blank(*size))
+        assert len(features) == 0
+        assert features.points.shape == (0, 2)
+        assert features.descriptors.shape == (0, KINDS[kind].width)
+        assert features.vectors().shape[0] == 0
 
     def test_points_are_in_pixels_of_the_picture_as_given(self, kind: str) -> None:
         large = blank(800, 800)
@@ -46,13 +46,13 @@ class TestEveryKind:
         assert len(points)
         assert np.median(away) < 16  # a corner's keypoint lies a little inside
 
-    def test_survives_being_bytes(self, kind: str) -> None:
-        for found in (LocalExtractor(kind).extract(picture(1)), nothing(kind, (30, 20))):
-            again = LocalFeatures.from_array(found.to_array())
-            assert (again.kind, again.size) == (found.kind, found.size)
-            assert again.scale == pytest.approx(found.scale)
+    def test_features_survive_to_array_and_from_array(self, kind: str) -> None:
+        for features in (LocalExtractor(kind).extract(picture(1)), no_features(kind, (30, 20))):
+            again = LocalFeatures.from_array(features.to_array())
+            assert (again.kind, again.size) == (features.kind, features.size)
+            assert again.scale == pytest.approx(features.scale)
             for name in ("points", "responses", "descriptors"):
-                np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+                np.testing.assert_array_equal(getattr(again, name), getattr(features, name))
 
     def test_the_same_picture_has_the_same_features(self, kind: str) -> None:
         one, other = (LocalExtractor(kind).extract(picture(2)).to_array() for _ in range(2))
@@ -71,7 +71,7 @@ def test_distance_of_bits_is_the_hamming_distance() -> None:
     assert ((vectors[0] - vectors[1]) ** 2).sum() == differing
 
 
-def test_rootsift_vectors_have_one_length() -> None:
+def test_rootsift_vectors_have_equal_length() -> None:
     """The square roots of shares of 1, in steps of 1/512."""
     lengths = np.linalg.norm(LocalExtractor().extract(picture(0)).vectors(), axis=1)
     np.testing.assert_allclose(lengths, 512, rtol=0.02)
@@ -80,9 +80,9 @@ def test_rootsift_vectors_have_one_length() -> None:
 def test_mirrored_features_are_those_of_the_mirror_image() -> None:
     image = picture(0)
     expected = LocalExtractor().extract(np.ascontiguousarray(image[:, ::-1]))
-    found = mirrored(LocalExtractor().extract(image))
-    distances = np.linalg.norm(expected.vectors()[:, np.newaxis] - found.vectors(), axis=2)
-    away = np.linalg.norm(expected.points - found.points[distances.argmin(axis=1)], axis=1)
+    features = mirrored(LocalExtractor().extract(image))
+    distances = np.linalg.norm(expected.vectors()[:, np.newaxis] - features.vectors(), axis=2)
+    away = np.linalg.norm(expected.points - features.points[distances.argmin(axis=1)], axis=1)
     assert np.mean((away < 2) & (distances.min(axis=1) < 60)) > 0.85
 
 
@@ -110,13 +110,13 @@ def test_the_box_of_a_blank_picture_is_all_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings, said",
+    "settings, message",
     [
         ({"kind": "surf"}, "local features must be one of sift, orb, akaze, got 'surf'"),
         ({"keypoints": 0}, "keypoints must be 1 to 1000, got 0"),
         ({"side": 64}, "side must be at least 128 pixels, got 64"),
     ],
 )
-def test_settings_out_of_range_are_named(settings: dict[str, object], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_settings_out_of_range_are_named(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         LocalExtractor(**settings)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def name_of(index: ImageIndex) -> str:
 
 
 class TestFields:
-    def test_an_index_is_given_the_fields_that_came_after_it(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_an_older_index_gets_the_fields_that_it_lacks(self, client: Elasticsearch, fresh_name: str) -> None:
         index = older(client, fresh_name, ENCODER, ["phash_blocks"])
         document = dict(documents_of(ENCODER, VECTORS))["0007"]
         client.index(index=index.alias, id="old", document=document, refresh=True)
@@ -43,7 +43,7 @@ class TestFields:
             add_fields(index)
             assert writer.write([("new", document)]) == []
         index.refresh()
-        assert index.record("new") == index.record("old"), "what is only searched is not told"
+        assert index.record("new") == index.record("old"), "searched fields are not in records"
         assert index.sample(2) == index.records(["new", "old"])
         (found,) = index.search({"query": {"term": {"phash_blocks": "b03:0007"}}})
         assert [hit["_id"] for hit in found["hits"]["hits"]] == ["new"]
@@ -56,19 +56,19 @@ IN_CELLS = toy_encoder(MANY, 80, "cells", cells=30)
 def segments(index: ImageIndex) -> list[int]:
     """How many segments each shard has."""
     described = index.client.indices.segments(index=index.alias)["indices"].values()
-    return [len(copies[0]["segments"]) for one in described for copies in one["shards"].values()]
+    return [len(copies[0]["segments"]) for each in described for copies in each["shards"].values()]
 
 
 def compared(index: ImageIndex, query: Vectors) -> int:
     """How many embeddings Elasticsearch compares for a query."""
     knn = {"field": "embedding", "query_vector": query.tolist(), "k": 5, "num_candidates": 20}
     answer = index.client.search(index=index.alias, knn=knn, size=1, profile=True)
-    told = [one for shard in answer["profile"]["shards"] for one in shard["dfs"]["knn"]]
-    return sum(one["vector_operations_count"] for one in told)
+    walks = [walk for shard in answer["profile"]["shards"] for walk in shard["dfs"]["knn"]]
+    return sum(walk["vector_operations_count"] for walk in walks)
 
 
 def everything(index: ImageIndex) -> dict[str, Any]:
-    """All that is stored of all images."""
+    """Records and vectors of all images."""
     ids = [image_id for page, _ in index.codes([]) for image_id in page]
     return {image_id: (record, read_back(index, image_id)) for image_id, record in index.records(ids).items()}
 
@@ -98,13 +98,13 @@ def in_parts(request: pytest.FixtureRequest, client: Elasticsearch, fresh_name: 
 
 
 class TestMerge:
-    def test_it_leaves_one_segment_a_shard_and_all_that_was_stored(self, in_parts: ImageIndex) -> None:
+    def test_merging_leaves_one_segment_per_shard_and_all_documents(self, in_parts: ImageIndex) -> None:
         merge(in_parts)
         assert segments(in_parts) == [1] * in_parts.shards
         assert in_parts.count() == len(MANY)
         assert in_parts.vectors_of("0007").code.tolist() == IN_CELLS.encode(MANY[7:8]).codes[0].tolist()
 
-    def test_of_an_index_that_holds_nothing(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_an_empty_index_can_be_merged_and_get_a_graph(self, client: Elasticsearch, fresh_name: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER)
         merge(index)
         assert add_graph(index).count() == 0
@@ -122,8 +122,8 @@ class TestMerge:
 
 class TestGraph:
     @pytest.mark.parametrize("merged", [False, True])
-    def test_it_is_built_whatever_the_segments(self, in_parts: ImageIndex, merged: bool) -> None:
-        """A merge leaves alone what is one segment already."""
+    def test_a_graph_is_built_over_any_segments(self, in_parts: ImageIndex, merged: bool) -> None:
+        """A merge skips shards of one segment."""
         if merged:
             merge(in_parts)
         assert compared(in_parts, MANY[0]) == len(MANY)
@@ -136,7 +136,7 @@ class TestGraph:
         assert add_graph(index) == index
 
     @pytest.mark.parametrize(("dims", "dtype"), [(64, "int8"), (29, "float32")])
-    def test_of_vectors_that_are_not_quantised(
+    def test_vectors_that_cannot_be_quantised_get_no_graph(
         self, client: Elasticsearch, fresh_name: str, dims: int, dtype: str
     ) -> None:
         encoder = toy_encoder(VECTORS, rerank_vectors=RerankVectors(None if dims == 64 else 29, dtype))
@@ -145,14 +145,14 @@ class TestGraph:
             add_graph(index)
         assert not ImageIndex.open(client, fresh_name, encoder).graph
 
-    def test_nothing_stored_changes(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_a_graph_changes_no_document(self, client: Elasticsearch, fresh_name: str) -> None:
         index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
         merge(index)
         before = everything(index)
         assert len(before) == len(VECTORS)
         assert everything(add_graph(index)) == before
 
-    def test_what_is_written_later_has_one_too(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_later_documents_are_in_the_graph(self, client: Elasticsearch, fresh_name: str) -> None:
         index = add_graph(ImageIndex.create(client, fresh_name, IN_CELLS))
         assert BulkWriter(client, index.alias).write(documents_of(IN_CELLS, MANY)) == []
         merge(index)
@@ -163,9 +163,9 @@ TUNED = Tuned("scan", 40, None, None, 10, 0.99, 0.995, 30, "2026-01-01T00:00:00+
 
 
 class TestTuned:
-    """What an index was tuned to goes with it: with all that is behind the alias, and with nothing made anew."""
+    """Tuned values belong to the indices behind the alias, and to no new one."""
 
-    def test_it_is_kept(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_tuning_is_saved_and_removed(self, client: Elasticsearch, fresh_name: str) -> None:
         index = set_vocabulary(ImageIndex.create(client, fresh_name, ENCODER), "abc")
         assert index.tuned is None
         tuned = save_tuning(index, TUNED)
@@ -175,11 +175,13 @@ class TestTuned:
         assert ImageIndex.open(client, fresh_name, ENCODER).vocabulary == "abc"
         assert save_tuning(tuned, None) == index == ImageIndex.open(client, fresh_name, ENCODER)
 
-    def test_a_vocabulary_leaves_it(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_a_vocabulary_keeps_the_tuning(self, client: Elasticsearch, fresh_name: str) -> None:
         set_vocabulary(save_tuning(ImageIndex.create(client, fresh_name, ENCODER), TUNED), "abc")
         assert ImageIndex.open(client, fresh_name, ENCODER).tuned == TUNED
 
-    def test_it_is_that_of_all_indices_behind_the_alias(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_tuning_counts_only_if_all_indices_behind_the_alias_have_it(
+        self, client: Elasticsearch, fresh_name: str
+    ) -> None:
         index = save_tuning(ImageIndex.create(client, fresh_name, ENCODER), TUNED)
         dated = templates.dated_index_of(fresh_name, date(2020, 1, 1), ENCODER.fingerprint)
         mappings = templates.index_mappings(ENCODER.dims, ENCODER.bits, ENCODER.fingerprint)
@@ -188,13 +190,13 @@ class TestTuned:
         assert both.tuned is None
         assert save_tuning(both, TUNED) == ImageIndex.open(client, fresh_name, ENCODER)
 
-    def test_a_graph_makes_it_another_index(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_a_new_graph_removes_the_tuning(self, client: Elasticsearch, fresh_name: str) -> None:
         graphed = add_graph(save_tuning(ImageIndex.create(client, fresh_name, ENCODER), TUNED))
         assert graphed.tuned is ImageIndex.open(client, fresh_name, ENCODER).tuned is None
         assert add_graph(save_tuning(graphed, TUNED)) == ImageIndex.open(client, fresh_name, ENCODER)
         assert ImageIndex.open(client, fresh_name, ENCODER).tuned == TUNED
 
-    def test_what_another_version_wrote_counts_as_nothing(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_tuning_of_another_version_is_ignored(self, client: Elasticsearch, fresh_name: str) -> None:
         index = ImageIndex.create(client, fresh_name, ENCODER)
         meta = {"encoder": ENCODER.fingerprint, "search": {"strategy": "scan"}}
         client.indices.put_mapping(index=index.indices[0], meta=meta)

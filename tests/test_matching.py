@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from support.drawn import PICTURES, Image, picture, sent, tilted, turned
 
-from hashsearch.descriptors.keypoints import KINDS, LocalExtractor, LocalFeatures, mirrored, nothing
+from hashsearch.descriptors.keypoints import KINDS, LocalExtractor, LocalFeatures, mirrored, no_features
 from hashsearch.descriptors.matching import Match, draw_matches, verify
 from hashsearch.errors import HashingError
 
@@ -19,7 +19,7 @@ def features(image: Image, kind: str = "sift") -> LocalFeatures:
 
 
 def away(match: Match, planted: NDArray[np.float64], at: NDArray[np.float64]) -> float:
-    """How many pixels the found homography is off, where it is most, among points."""
+    """The largest error of the homography at these points, in pixels."""
     assert match.homography is not None
     return float(np.linalg.norm(sent(at, match.homography) - sent(at, planted), axis=1).max())
 
@@ -30,77 +30,77 @@ MIDDLE = np.array([[130, 130], [390, 130], [390, 390], [130, 390], [260, 260]], 
 @pytest.mark.parametrize("kind", KINDS)
 class TestEveryKind:
     def test_a_picture_is_itself(self, kind: str) -> None:
-        found = verify(features(picture(0), kind), features(picture(0), kind))
-        assert found.is_same() and found.verified
-        assert found.share > 0.8
-        assert found.overlap == pytest.approx(1, abs=0.01)
-        assert away(found, np.eye(3), MIDDLE) < 0.5
+        match = verify(features(picture(0), kind), features(picture(0), kind))
+        assert match.is_same() and match.verified
+        assert match.share > 0.8
+        assert match.overlap == pytest.approx(1, abs=0.01)
+        assert away(match, np.eye(3), MIDDLE) < 0.5
 
     @pytest.mark.parametrize("degrees", [15, 90, 180])
     def test_a_turned_picture_is_matched_by_the_planted_homography(self, kind: str, degrees: int) -> None:
         image, planted = turned(picture(0), degrees)
-        found = verify(features(picture(0), kind), features(image, kind))
-        assert found.verified
-        assert away(found, planted, MIDDLE) < 2.5
+        match = verify(features(picture(0), kind), features(image, kind))
+        assert match.verified
+        assert away(match, planted, MIDDLE) < 2.5
 
     def test_a_picture_from_the_side_is_matched_by_the_planted_homography(self, kind: str) -> None:
         image, planted = tilted(picture(0), 0.12)
-        found = verify(features(picture(0), kind), features(image, kind))
-        assert found.verified
-        assert away(found, planted, MIDDLE) < 3
+        match = verify(features(picture(0), kind), features(image, kind))
+        assert match.verified
+        assert away(match, planted, MIDDLE) < 3
 
     def test_different_pictures_do_not_match(self, kind: str) -> None:
         all_features = [features(picture(row), kind) for row in range(PICTURES)]
-        for one, other in combinations(all_features, 2):
-            found = verify(one, other)
-            assert not found.verified
-            assert not found.is_same()
+        for a_features, b_features in combinations(all_features, 2):
+            match = verify(a_features, b_features)
+            assert not match.verified
+            assert not match.is_same()
 
     def test_a_blank_picture_matches_nothing(self, kind: str) -> None:
-        none = nothing(kind, (100, 80))
-        for found in (verify(none, features(picture(0), kind)), verify(none, none)):
-            assert (found.inliers, found.score, found.homography) == (0, 0, None)
-            assert not found.is_same() and not found.verified
+        blank = no_features(kind, (100, 80))
+        for match in (verify(blank, features(picture(0), kind)), verify(blank, blank)):
+            assert (match.inliers, match.score, match.homography) == (0, 0, None)
+            assert not match.is_same() and not match.verified
 
 
 def test_the_homography_is_within_a_pixel_for_sift() -> None:
-    """Seen at 320 pixels of 520, so that a pixel here is 0.6 there."""
+    """Resized from 520 to 320 pixels, so that a pixel here is 0.6 there."""
     for image, planted in (turned(picture(1), 30, 0.9), tilted(picture(1), 0.15)):
         assert away(verify(features(picture(1)), features(image)), planted, MIDDLE) < 1
 
 
 def test_a_crop_is_a_part_and_not_the_same() -> None:
     part = picture(0)[130:390, 130:390]
-    found = verify(features(picture(0)), features(part))
+    match = verify(features(picture(0)), features(part))
     planted = np.array([[1, 0, -130], [0, 1, -130], [0, 0, 1.0]])
-    assert found.verified
-    assert away(found, planted, MIDDLE) < 1
-    assert found.overlap == pytest.approx(0.25, abs=0.02)
-    assert not found.is_same()
+    assert match.verified
+    assert away(match, planted, MIDDLE) < 1
+    assert match.overlap == pytest.approx(0.25, abs=0.02)
+    assert not match.is_same()
 
 
 def test_a_mild_crop_is_the_same() -> None:
-    found = verify(features(picture(0)), features(picture(0)[30:490, 30:490]))
-    assert found.overlap == pytest.approx((460 / 520) ** 2, abs=0.02)
-    assert found.is_same()
+    match = verify(features(picture(0)), features(picture(0)[30:490, 30:490]))
+    assert match.overlap == pytest.approx((460 / 520) ** 2, abs=0.02)
+    assert match.is_same()
 
 
 def test_a_logo_in_common_is_a_part_and_not_the_same() -> None:
     """The same emblem at the same place: the homography covers both pictures, the matched keypoints do not."""
     emblem = picture(2)[180:340, 180:340]
-    one, other = picture(0).copy(), picture(1).copy()
-    one[:160, :160] = other[:160, :160] = emblem
-    found = verify(features(one), features(other))
-    assert found.spread < 0.6
-    assert not found.is_same()
+    a_features, b_features = picture(0).copy(), picture(1).copy()
+    a_features[:160, :160] = b_features[:160, :160] = emblem
+    match = verify(features(a_features), features(b_features))
+    assert match.spread < 0.6
+    assert not match.is_same()
 
 
-def test_both_ways_give_the_same_numbers() -> None:
+def test_both_directions_give_the_same_match() -> None:
     a, b = features(picture(0)), features(turned(picture(0), 20)[0])
-    there, back = verify(a, b), verify(b, a)
-    assert (there.matches, there.share) == (back.matches, back.share)
-    assert there.inliers == pytest.approx(back.inliers, rel=0.1)
-    assert there.overlap == pytest.approx(back.overlap, abs=0.03)
+    forward, backward = verify(a, b), verify(b, a)
+    assert (forward.matches, forward.share) == (backward.matches, backward.share)
+    assert forward.inliers == pytest.approx(backward.inliers, rel=0.1)
+    assert forward.overlap == pytest.approx(backward.overlap, abs=0.03)
 
 
 def test_a_mirror_image_matches_by_mirrored_features_only() -> None:
@@ -110,16 +110,16 @@ def test_a_mirror_image_matches_by_mirrored_features_only() -> None:
 
 
 def test_a_homography_that_mirrors_or_collapses_is_refused() -> None:
-    """Descriptors that match exactly, at places that no camera could have moved so."""
+    """Descriptors that match exactly, at positions that no camera could produce."""
     a = features(picture(0))
     flat = LocalFeatures(
         a.kind, a.size, a.scale, a.points * np.array([1, 0.002], np.float32), a.responses, a.descriptors
     )
     swapped = LocalFeatures(a.kind, a.size, a.scale, a.points[:, ::-1].copy(), a.responses, a.descriptors)
     for impossible in (flat, swapped):
-        found = verify(a, impossible)
-        assert found.matches > 100
-        assert found.homography is None and not found.verified
+        match = verify(a, impossible)
+        assert match.matches > 100
+        assert match.homography is None and not match.verified
 
 
 def test_the_same_pair_gives_the_same_match() -> None:
@@ -131,13 +131,13 @@ def test_the_same_pair_gives_the_same_match() -> None:
 
 def test_the_score_is_brown_and_lowes() -> None:
     rows = np.arange(14)
-    found = Match(matches=20, share=0.5, homography=np.eye(3), rows_a=rows, rows_b=rows)
-    assert found.score == 1  # 14 of 20 matches are just enough: 8 + 0.3 * 20
-    assert found.verified
+    match = Match(matches=20, share=0.5, homography=np.eye(3), rows_a=rows, rows_b=rows)
+    assert match.score == 1  # 14 of 20 matches are just enough: 8 + 0.3 * 20
+    assert match.verified
 
 
 def test_features_of_two_kinds_cannot_be_matched() -> None:
-    with pytest.raises(HashingError, match="must be of one kind, got 'sift' and 'orb'"):
+    with pytest.raises(HashingError, match="only features of the same kind can be matched, got 'sift' and 'orb'"):
         verify(features(picture(0)), features(picture(0), "orb"))
 
 

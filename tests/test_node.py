@@ -1,4 +1,4 @@
-"""Real nodes: their life, their deaths, three of them as one cluster."""
+"""Real nodes: started, stopped and killed, and three of them as one cluster."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MakeNode = Callable[..., LocalNode]
 
 @pytest.fixture(scope="module", autouse=True)
 def java() -> Path:
-    """These tests start nodes also where the others use a cluster of the user's; that user may have no Java."""
+    """These tests start nodes even if the others use an existing cluster; then a missing JDK skips them."""
     try:
         return newest_jdk(process_identity())
     except NodeError:
@@ -42,7 +42,9 @@ def java() -> Path:
 
 @pytest.fixture
 def make_node(node_home: Path, server_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeNode]:
-    monkeypatch.setenv("ES_JAVA_OPTS", "-XX:TieredStopAtLevel=1")  # starts sooner, and nobody waits for its searches
+    monkeypatch.setenv(
+        "ES_JAVA_OPTS", "-XX:TieredStopAtLevel=1"
+    )  # starts faster; the speed of searches does not matter
     made: list[LocalNode] = []
 
     def make(name: str, heap: str = "256m", port: int | None = None) -> LocalNode:
@@ -73,8 +75,8 @@ def start_elsewhere(node: LocalNode) -> subprocess.Popen[bytes]:
     return program
 
 
-def test_the_life_of_a_node(make_node: MakeNode) -> None:
-    """One story because every start costs seconds: begun by a program that dies, joined, killed, restarted, stopped."""
+def test_a_node_is_started_killed_restarted_and_stopped(make_node: MakeNode) -> None:
+    """One test, because every start takes seconds; the first start is by a program that is killed."""
     node, same = make_node("life"), make_node("life")
     assert not node.status().running
 
@@ -121,7 +123,7 @@ def test_another_program_that_names_the_folder_is_not_the_node(make_node: MakeNo
         assert other.poll() is None
 
 
-def test_an_early_end_shows_what_elasticsearch_said(make_node: MakeNode) -> None:
+def test_an_early_end_shows_the_console(make_node: MakeNode) -> None:
     node = make_node("broken", heap="1x")
     with pytest.raises(NodeError, match=r"(?s)stopped during its start; the end of .*console\.log:.*-Xms1x"):
         node.start()

@@ -1,4 +1,4 @@
-"""Work begun ahead of its turn: in order, as far ahead as asked, no further."""
+"""Batches and prefetching: in order, and no further ahead than requested."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def test_batches_hold_everything_in_order(count: int, sizes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 10])
-def test_as_many_are_started_ahead_as_asked_and_taken_in_order(ahead: int) -> None:
+def test_prefetch_starts_as_many_items_ahead_as_requested_in_order(ahead: int) -> None:
     started: list[int] = []
 
     def start(item: int) -> int:
         started.append(item)
         return item * 10
 
-    for place, result in enumerate(prefetch(range(5), start, ahead)):
-        assert result == place * 10
-        assert started == list(range(min(5, place + 1 + ahead)))
+    for taken, result in enumerate(prefetch(range(5), start, ahead)):
+        assert result == taken * 10
+        assert started == list(range(min(5, taken + 1 + ahead)))
     assert started == list(range(5))

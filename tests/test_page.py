@@ -119,7 +119,7 @@ class TestPageWithoutScripts:
 
     def test_the_strategy_is_automatic_unless_chosen(self, web: FlaskClient) -> None:
         page = web.get(f"/?id={RED_MUG}")
-        offered = re.findall(r'<option value="(\w*)"( selected)?>\s*(?:Auto|All|Codes)', page.text)
+        offered = re.findall(r'<option value="(\w*)"( selected)?>\s*(?:Auto|All codes|Codes)', page.text)
         assert offered == [("", ""), ("scan", ""), ("sub_codes", "")]
         assert "strategy=" not in page.text
         chosen = web.get(f"/?id={RED_MUG}&strategy=scan")

@@ -39,32 +39,32 @@ def bits(codes: Codes) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("name", HASHES)
 class TestEveryHash:
-    def test_it_is_imagehashs(self, name: str) -> None:
+    def test_hashes_equal_imagehashs(self, name: str) -> None:
         kind, length = name.split("-")
         pictures = [picture(seed) for seed in range(3)]
         codes = make_hash(name).hash(pictures)
-        assert (codes.shape, codes.dtype) == ((3, int(length) // 8), np.uint8)
+        assert (codes.shape, codes.dtype) == ((3, int(length) // 8), np.dtype(np.uint8))
         for code, image in zip(codes, pictures, strict=True):
             theirs = THEIRS[kind](Image.fromarray(image), hash_size=int(int(length) ** 0.5))
             assert code.tobytes().hex() == str(theirs)
 
     def test_variants_are_the_hashes_of_the_turned_picture(self, name: str) -> None:
-        asked, image = make_hash(name), picture(7)
-        variants = asked.variants(image)
+        kind, image = make_hash(name), picture(7)
+        variants = kind.variants(image)
         turned = [np.ascontiguousarray(BY_NUMPY[turn](image)) for turn in TURNS]
-        assert (variants == asked.hash(turned)).all()
+        assert (variants == kind.hash(turned)).all()
         assert len({code.tobytes() for code in variants}) == 8
 
-    def test_no_images(self, name: str) -> None:
+    def test_no_images_have_no_hashes(self, name: str) -> None:
         assert make_hash(name).hash([]).shape == (0, HASHES[name].bits // 8)
 
     @pytest.mark.parametrize("size", [(1, 1), (1, 300), (5, 3)])
-    def test_tiny_images(self, name: str, size: tuple[int, int]) -> None:
+    def test_tiny_images_have_hashes(self, name: str, size: tuple[int, int]) -> None:
         image = np.full((*size, 3), 7, dtype=np.uint8)
         assert make_hash(name).hash([image]).shape == (1, HASHES[name].bits // 8)
 
 
-def test_a_bright_left_half_by_hand() -> None:
+def test_hashes_of_a_bright_left_half_by_hand() -> None:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
     image[:, :32] = 255
     variants = dict(zip(TURNS, bits(make_hash("ahash-64").variants(image)), strict=True))
@@ -74,7 +74,7 @@ def test_a_bright_left_half_by_hand() -> None:
     assert (variants["rotated 90"] == variants["mirrored"].T).all(), "the left half becomes the lower"
 
 
-def test_a_slope_by_hand() -> None:
+def test_hashes_of_a_gradient_by_hand() -> None:
     """Every pixel is brighter than the one to its left; only frequencies along the rows are not zero."""
     image = np.repeat(np.arange(256, dtype=np.uint8)[np.newaxis, :, np.newaxis], 256, axis=0).repeat(3, axis=2)
     variants = dict(zip(TURNS, make_hash("dhash-64").variants(image), strict=True))
@@ -86,12 +86,12 @@ def test_a_slope_by_hand() -> None:
 def test_another_size_or_compression_keeps_most_bits_and_another_picture_does_not() -> None:
     image = picture(1)
     small = resize_square(image, 40)
-    for name, asked in HASHES.items():
-        same, other = hamming(asked.hash([image]), asked.hash([small, picture(2)]))[0] / asked.bits
+    for name, kind in HASHES.items():
+        same, other = hamming(kind.hash([image]), kind.hash([small, picture(2)]))[0] / kind.bits
         assert same < 0.15 < 0.25 < other, name
 
 
-def test_an_unknown_name() -> None:
+def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(HashingError, match="unknown perceptual hash 'phash', known: phash-64, phash-256, dhash-64, "):
         make_hash("phash")
 

@@ -1,4 +1,4 @@
-"""A contract that all kinds of re-rank vectors keep, and what each kind promises beyond it."""
+"""A contract for all kinds of re-rank vectors, and further properties of each."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def all_cosines(stored: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def first_axes(count: int) -> Vectors:
-    """Vectors of length 1 in the first `count` of all directions, with less and less length in each."""
+    """Vectors of length 1 in the first `count` dimensions, with decreasing size."""
     drawn = np.random.default_rng(3).standard_normal((200, count)) / np.arange(1, count + 1)
     return normalised(np.hstack([drawn, np.zeros((200, DIMS - count))]), DIMS)
 
 
 class RerankContract:
-    """What holds for every kind; a variant names its parameters, and how far from the whole cosine it may lead."""
+    """What holds for every kind; a subclass names its parameters and its largest error of a cosine."""
 
     parameters: ClassVar[dict[str, Any]]
     dims: int
@@ -48,9 +48,9 @@ class RerankContract:
         assert made.fit(vectors) is made
         assert (vectors == before).all()
 
-    def test_shape_and_kind(self, vectors: Vectors) -> None:
+    def test_re_rank_vectors_have_the_documented_shape_and_dtype(self, vectors: Vectors) -> None:
         stored = self.make().fit(vectors).transform(vectors[:7])
-        assert (stored.shape, stored.dtype) == ((7, self.dims), self.dtype)
+        assert (stored.shape, stored.dtype) == ((7, self.dims), np.dtype(self.dtype))
         assert self.make().fit(vectors).transform(vectors[:0]).shape == (0, self.dims)
 
     def test_the_cosine_is_nearly_that_of_the_embeddings(self, vectors: Vectors) -> None:
@@ -65,7 +65,7 @@ class RerankContract:
     def test_stored_and_reconstructed_it_is_nearly_the_embedding(self, vectors: Vectors) -> None:
         made = self.make().fit(vectors)
         again = made.reconstruct(made.transform(vectors))
-        assert (again.shape, again.dtype) == (vectors.shape, np.float32)
+        assert (again.shape, again.dtype) == (vectors.shape, np.dtype(np.float32))
         assert np.allclose(np.linalg.norm(again, axis=1), 1, atol=1e-6)
         assert (again * vectors).sum(axis=1).mean() >= 1 - self.off
 
@@ -83,11 +83,11 @@ class RerankContract:
         assert (restored.transform(vectors) == made.transform(vectors)).all()
         assert restored.parameters() == made.parameters()
 
-    def test_all_vectors_of_a_whole_space_are_held(self, vectors: Vectors) -> None:
-        assert self.make().fit(vectors).held(vectors).all()
+    def test_vectors_of_the_learned_space_are_representable(self, vectors: Vectors) -> None:
+        assert self.make().fit(vectors).representable(vectors).all()
 
     @pytest.mark.parametrize("wrong", [np.ones((2, 2, DIMS)), np.full((1, DIMS), np.nan)])
-    def test_what_is_no_vectors_is_refused(self, vectors: Vectors, wrong: Vectors) -> None:
+    def test_other_shapes_and_nan_are_refused(self, vectors: Vectors, wrong: Vectors) -> None:
         with pytest.raises(HashingError, match="vectors must"):
             self.make().fit(vectors).transform(wrong)
 
@@ -113,7 +113,7 @@ class TestBytes(RerankContract):
         assert (np.abs(stored).max(axis=1) == 127).all()
 
     def test_the_rotation_serves_vectors_with_one_large_component(self) -> None:
-        """Without it the component takes nearly all steps: the others would be one or two steps long."""
+        """Without it the other components would be one or two steps long."""
         drawn = np.random.default_rng(0).standard_normal((300, 1024)).astype(np.float32)
         drawn[:, 0] = 200
         vectors = normalised(drawn, 1024)
@@ -132,7 +132,7 @@ class TestProjected(RerankContract):
     parameters: ClassVar[dict[str, Any]] = {"dims": 32}
     dims, dtype, off = 32, np.float32, 0.03
 
-    def test_vectors_of_so_few_directions_lose_nothing(self) -> None:
+    def test_vectors_within_the_subspace_lose_nothing(self) -> None:
         vectors = first_axes(16)
         stored = self.make(dims=16).fit(vectors).transform(vectors)
         assert np.allclose(all_cosines(stored), all_cosines(vectors), atol=1e-5)
@@ -145,17 +145,17 @@ class TestProjected(RerankContract):
         directions = self.make().fit(vectors).directions_
         assert np.allclose(directions.T @ directions, np.eye(32), atol=1e-5)
 
-    def test_no_more_than_the_embedding_has(self, vectors: Vectors) -> None:
+    def test_more_dims_than_the_embedding_has_are_refused(self, vectors: Vectors) -> None:
         with pytest.raises(HashingError, match="at most the embedding's 48 dims, got 49"):
             self.make(dims=49).fit(vectors)
         assert self.make(dims=48).fit(vectors).transform(vectors).shape == (600, 48)
 
-    def test_a_vector_at_right_angles_to_all_that_was_learned_is_not_held(self) -> None:
+    def test_a_vector_orthogonal_to_the_subspace_is_not_representable(self) -> None:
         learned = first_axes(16)
         made = self.make(dims=16).fit(learned)
         beyond = np.eye(DIMS, dtype=np.float32)[[30]]
-        assert made.held(np.vstack([learned[:3], beyond])).tolist() == [True, True, True, False]
-        with pytest.raises(HashingError, match="at least 1e-05 of its length in the 16 directions"):
+        assert made.representable(np.vstack([learned[:3], beyond])).tolist() == [True, True, True, False]
+        with pytest.raises(HashingError, match="at least 1e-05 of its length in the PCA subspace of 16 dims, got"):
             made.transform(beyond)
 
 
@@ -172,24 +172,24 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("parameters", "reason"),
         [
-            ({"dtype": "float16"}, "stored as float32 or int8, got 'float16'"),
+            ({"dtype": "float16"}, "the dtype of re-rank vectors must be float32 or int8, got 'float16'"),
             ({"dims": 0}, "at least 1 dimension, got 0"),
             ({"dims": -3, "dtype": "int8"}, "at least 1 dimension, got -3"),
         ],
     )
-    def test_parameters(self, parameters: dict[str, Any], reason: str) -> None:
+    def test_parameters_out_of_range_are_refused(self, parameters: dict[str, Any], reason: str) -> None:
         with pytest.raises(HashingError, match=reason):
             RerankVectors(**parameters)
 
-    def test_use_before_it_is_fitted(self, vectors: Vectors) -> None:
+    def test_use_before_fit_is_refused(self, vectors: Vectors) -> None:
         with pytest.raises(HashingError, match="must be fitted"):
             RerankVectors(dims=8).transform(vectors)
 
-    def test_embeddings_of_another_length(self, vectors: Vectors) -> None:
+    def test_embeddings_of_other_dims_are_refused(self, vectors: Vectors) -> None:
         with pytest.raises(HashingError, match=r"shape \(n, 48\)"):
             RerankVectors(dims=8).fit(vectors).transform(vectors[:, :40])
 
-    def test_stored_vectors_of_another_length(self, vectors: Vectors) -> None:
+    def test_stored_vectors_of_other_dims_are_refused(self, vectors: Vectors) -> None:
         with pytest.raises(HashingError, match=r"shape \(n, 8\)"):
             RerankVectors(dims=8).fit(vectors).reconstruct(vectors)
 

@@ -1,4 +1,4 @@
-"""What becomes of a download that is not the expected file, and of one that was broken off."""
+"""Downloads that are incomplete or another file."""
 
 from __future__ import annotations
 

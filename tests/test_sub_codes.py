@@ -19,6 +19,7 @@ from hashsearch.hashing.sub_codes import (
     Blocks,
     Cells,
     SubCodes,
+    cells_for,
     decorrelating_permutation,
     make_sub_codes,
 )
@@ -59,7 +60,7 @@ class TestBlocks:
     @pytest.mark.parametrize("required", [1, 2, 3, 4])
     @pytest.mark.parametrize("radius", [*range(18), 31, 32, 48, 63, 64])
     def test_the_least_favourable_flips_leave_as_many_blocks_near_as_required(self, radius: int, required: int) -> None:
-        """Who flips to leave few blocks near takes those of small reach first: with `radius` flips it is not enough."""
+        """The fewest blocks stay near if those of small reach are flipped first: `radius` flips are not enough."""
         reaches = blocks_of(64).reaches(radius, required)
         spent = np.cumsum(np.sort(reaches))
         assert 4 - np.count_nonzero(spent <= radius) >= required
@@ -67,8 +68,8 @@ class TestBlocks:
 
     @pytest.mark.parametrize("required", [1, 2, 3, 4])
     @pytest.mark.parametrize("radius", [0, 3, 7, 8, 11, 13])
-    def test_less_would_not_do(self, radius: int, required: int) -> None:
-        """Each smaller reach of a block breaks the guarantee, so no more is asked for than must be."""
+    def test_smaller_reaches_break_the_guarantee(self, radius: int, required: int) -> None:
+        """Any smaller reach of a block breaks the guarantee, so no more terms are searched than necessary."""
         reaches = blocks_of(64).reaches(radius, required)
         for block in np.flatnonzero(reaches):
             less = reaches.copy()
@@ -89,16 +90,16 @@ class TestBlocks:
         reaches = blocks.reaches(radius, required, distances)
         groups = blocks.neighbours(code, reaches)
         terms = blocks.terms(NO_VECTORS, others)
-        found = np.array([np.isin(terms, group).any(axis=1) for group in groups]).sum(axis=0)
-        assert (found == (distances < reaches[:, np.newaxis]).sum(axis=0)).all()
-        assert (found[distances.sum(axis=0) <= radius] >= required).all()
+        near = np.array([np.isin(terms, group).any(axis=1) for group in groups]).sum(axis=0)
+        assert (near == (distances < reaches[:, np.newaxis]).sum(axis=0)).all()
+        assert (near[distances.sum(axis=0) <= radius] >= required).all()
 
     @settings(max_examples=200, deadline=None)
     @given(radius=st.integers(0, 4096), count=st.integers(1, 256), required=st.integers(1, 8), data=st.data())
     def test_the_guarantee_for_any_number_of_blocks(
         self, radius: int, count: int, required: int, data: st.DataObject
     ) -> None:
-        """Flips strewn anyhow: of at most `radius` of them, `required` blocks have fewer than their reach."""
+        """However at most `radius` flips are distributed, `required` blocks have fewer than their reach."""
         assume(required <= count and radius <= BLOCK_BITS * count)
         blocks = Blocks().restore({"permutation_": np.arange(BLOCK_BITS * count)})
         flips = data.draw(st.lists(st.integers(0, BLOCK_BITS), min_size=count, max_size=count))
@@ -106,7 +107,7 @@ class TestBlocks:
             flips[int(np.argmax(flips))] -= min(max(flips), sum(flips) - radius)
         assert np.count_nonzero(np.array(flips) < blocks.reaches(radius, required)) >= required
 
-    def test_a_radius_below_the_number_of_blocks_asks_for_the_values_of_one_block_more_than_flips(self) -> None:
+    def test_below_as_many_flips_as_blocks_one_more_block_than_flips_is_searched(self) -> None:
         blocks, code = blocks_of(1024), random_codes(1, 1024)[0]
         reaches = blocks.reaches(8)
         own = blocks.terms(NO_VECTORS, code[np.newaxis])[0]
@@ -129,7 +130,7 @@ class TestBlocks:
         reaches = blocks_of(1024).reaches(radius, required)
         assert dict(zip(*np.unique(reaches, return_counts=True))) == expected
 
-    def test_the_larger_reaches_go_to_the_blocks_that_let_the_fewest_through(self) -> None:
+    def test_the_larger_reaches_go_to_the_blocks_where_the_fewest_codes_are_near(self) -> None:
         sampled = np.full((4, 10), 9, np.uint8)
         sampled[0, :3] = sampled[1, :1] = sampled[2, :2] = 1
         assert blocks_of(64).reaches(5, 1, sampled).tolist() == [1, 2, 1, 2]
@@ -138,7 +139,7 @@ class TestBlocks:
 
     @pytest.mark.parametrize("radius", [0, 4, 8, 13])
     @pytest.mark.parametrize("required", [1, 2])
-    def test_neighbours_are_counted_beforehand(self, radius: int, required: int) -> None:
+    def test_neighbour_count_is_the_number_of_neighbours(self, radius: int, required: int) -> None:
         blocks = blocks_of(64)
         reaches = blocks.reaches(radius, required)
         neighbours = [term for group in blocks.neighbours(random_codes(1, 64)[0], reaches) for term in group]
@@ -148,8 +149,8 @@ class TestBlocks:
     def test_probes_are_the_cheapest_flips_of_each_block(self, probes: int) -> None:
         blocks, code = blocks_of(32), random_codes(1, 32)[0]
         margins = np.random.default_rng(1).standard_normal(32).astype(np.float32)
-        asked = blocks.query_terms(code, margins, probes)
-        assert len(set(asked)) == 2 * probes
+        probed = blocks.query_terms(code, margins, probes)
+        assert len(set(probed)) == 2 * probes
         for block in range(2):
             places = blocks.permutation_[16 * block : 16 * block + 16]
             ways = [way for count in range(4) for way in combinations(places.tolist(), count)]
@@ -158,12 +159,12 @@ class TestBlocks:
                 slow_terms(flipped(code, np.array(way, np.intp)), blocks.permutation_.tolist())[block]
                 for way in cheapest
             }
-            assert {term for term in asked if term.startswith(f"b{block:02x}")} == expected
+            assert {term for term in probed if term.startswith(f"b{block:02x}")} == expected
 
     def test_the_first_probe_is_the_code_itself(self) -> None:
         blocks, code = blocks_of(128), random_codes(1, 128)[0]
-        asked = blocks.query_terms(code, np.full(128, 0.5, np.float32), 1)
-        assert asked == blocks.terms(NO_VECTORS, code[np.newaxis])[0].tolist()
+        probed = blocks.query_terms(code, np.full(128, 0.5, np.float32), 1)
+        assert probed == blocks.terms(NO_VECTORS, code[np.newaxis])[0].tolist()
 
     @pytest.mark.parametrize("probes", [0, 698])
     def test_probes_outside_the_range_are_refused(self, probes: int) -> None:
@@ -171,7 +172,7 @@ class TestBlocks:
             blocks_of(32).query_terms(random_codes(1, 32)[0], np.ones(32, np.float32), probes)
 
     @pytest.mark.parametrize("bits", [8, 24, 4104, 8192])
-    def test_lengths_that_no_whole_number_of_blocks_fills_are_refused(self, bits: int) -> None:
+    def test_codes_without_a_whole_number_of_blocks_are_refused(self, bits: int) -> None:
         with pytest.raises(HashingError, match=f"got {bits} bits"):
             Blocks().fit(NO_VECTORS, random_codes(3, bits))
 
@@ -180,11 +181,11 @@ class TestPermutation:
     def test_it_is_a_permutation(self) -> None:
         assert sorted(decorrelating_permutation(random_codes(50, 128))) == list(range(128))
 
-    def test_it_is_a_permutation_also_of_bits_that_never_change(self) -> None:
+    def test_it_is_a_permutation_of_constant_bits_too(self) -> None:
         assert sorted(decorrelating_permutation(np.zeros((50, 8), np.uint8))) == list(range(64))
 
     def test_it_spreads_bits_that_are_copies_of_each_other(self) -> None:
-        """64 bits are 4 copies each of 16 coins: no block needs to hold a coin twice."""
+        """64 bits are 4 copies each of 16 random bits: no block needs to have two copies of the same."""
         coins = np.random.default_rng(0).integers(2, size=(500, 16))
         blocks = decorrelating_permutation(np.packbits(np.tile(coins, 4), axis=1)).reshape(4, 16)
         for block in blocks:
@@ -227,37 +228,37 @@ class TestCells:
         assert (terms.reshape(6, len(vectors), 3) == terms[: len(vectors)]).all()
 
     @pytest.mark.parametrize("most", [1, 30, 31, 75, 10_000, 10**30])
-    def test_a_query_asks_for_its_nearest_cells_up_to_a_number_of_images(
+    def test_a_query_searches_its_nearest_cells_up_to_a_number_of_images(
         self, cells: Cells, vectors: Vectors, most: int
     ) -> None:
         sizes = np.random.default_rng(2).integers(0, 25, size=40)
         for vector in vectors[:50]:
-            order, count, held = self.nearest(cells, vector, 40), 0, 0
-            while count < 40 and held + sizes[int(order[count][4:], 16)] <= most:
-                held += sizes[int(order[count][4:], 16)]
+            order, count, images = self.nearest(cells, vector, 40), 0, 0
+            while count < 40 and images + sizes[int(order[count][4:], 16)] <= most:
+                images += sizes[int(order[count][4:], 16)]
                 count += 1
             assert cells.query_terms(vector, sizes, most) == order[: max(1, count)]
 
-    def test_a_query_asks_for_one_cell_at_least(self, cells: Cells, vectors: Vectors) -> None:
+    def test_a_query_searches_at_least_one_cell(self, cells: Cells, vectors: Vectors) -> None:
         assert cells.query_terms(vectors[5], np.full(40, 1000), 999) == self.nearest(cells, vectors[5], 1)
         assert cells.query_terms(vectors[5], np.full(40, 1000), 1000) == self.nearest(cells, vectors[5], 1)
         assert cells.query_terms(vectors[5], np.full(40, 1000), 2000) == self.nearest(cells, vectors[5], 2)
 
-    def test_cells_that_hold_nothing_cost_nothing(self, cells: Cells, vectors: Vectors) -> None:
+    def test_empty_cells_do_not_count_as_images(self, cells: Cells, vectors: Vectors) -> None:
         assert cells.query_terms(vectors[5], np.zeros(40, np.int64), 1) == self.nearest(cells, vectors[5], 40)
 
     def test_every_cell_has_a_name(self, cells: Cells, vectors: Vectors) -> None:
         assert cells.names() == [f"c00:{cell:04x}" for cell in range(40)]
         assert set(cells.terms(vectors, random_codes(0, 8)).ravel()) <= set(cells.names())
 
-    def test_an_image_is_in_its_nearest_cell_unless_told_otherwise(self, vectors: Vectors) -> None:
+    def test_an_image_is_in_its_nearest_cell_by_default(self, vectors: Vectors) -> None:
         assert Cells(cells=8).fit(vectors, random_codes(0, 8)).terms(vectors, random_codes(0, 8)).shape == (3000, 1)
 
     def test_no_cell_is_empty(self, cells: Cells, vectors: Vectors) -> None:
         assert set(cells.terms(vectors, random_codes(0, 8))[:, 0]) == {f"c00:{cell:04x}" for cell in range(40)}
 
     def test_cells_are_where_the_clusters_are(self, cells: Cells, vectors: Vectors) -> None:
-        """The vectors lie nearer to their cell's centre than to that of as many vectors picked at random."""
+        """The vectors are nearer to the centres than to as many random vectors."""
 
         def error(centres: Vectors) -> float:
             return float(((vectors[:, np.newaxis] - centres) ** 2).sum(axis=2).min(axis=1).mean())
@@ -270,7 +271,7 @@ class TestCells:
         assert (first == again).all()
         assert (first != other).any()
 
-    def test_as_many_cells_as_vectors(self) -> None:
+    def test_there_may_be_as_many_cells_as_vectors(self) -> None:
         vectors = np.eye(4, dtype=np.float32)
         cells = Cells(cells=4, nearest=1).fit(vectors, random_codes(0, 8))
         assert len(set(cells.terms(vectors, random_codes(0, 8)).ravel())) == 4
@@ -281,13 +282,20 @@ class TestCells:
 
     @pytest.mark.parametrize("nearest", [0, 4])
     def test_an_image_is_in_one_to_three_cells(self, nearest: int) -> None:
-        with pytest.raises(HashingError, match=f"1 to 3 nearest cells, got {nearest}"):
+        with pytest.raises(HashingError, match=f"nearest must be 1 to 3 cells, got {nearest}"):
             Cells(nearest=nearest)
 
     @pytest.mark.parametrize("cells", [1, 65537])
     def test_the_number_of_cells_has_a_range(self, cells: int) -> None:
         with pytest.raises(HashingError, match=f"cells must be 2 to 65536, got {cells}"):
             Cells(cells=cells, nearest=2)
+
+
+@pytest.mark.parametrize(
+    ("images", "cells"), [(2, 16), (271, 16), (272, 17), (20_000, 1250), (65_536, 4096), (10**6, 4096)]
+)
+def test_there_is_a_cell_for_each_16_images_from_16_to_4096_cells(images: int, cells: int) -> None:
+    assert cells_for(images) == cells
 
 
 @pytest.mark.parametrize("made", [Blocks(), Cells(cells=8, nearest=1, seed=3)])

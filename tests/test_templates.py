@@ -46,7 +46,7 @@ def test_every_file_is_found_as_installed() -> None:
 
 
 def made(client: Elasticsearch, name: str) -> dict[str, Any]:
-    """What an index is that a template and our mappings made."""
+    """The description of an index made with the template and our mappings."""
     templates.install(client)
     templates.install(client)  # again: nothing changes
     index = templates.dated_index_of(name, date(2026, 1, 2), "0123456789abcdef")

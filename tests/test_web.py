@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import re
@@ -200,7 +201,7 @@ class TestExplain:
         form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "query.png"), "k": "1", "filters": '{"category": "mugs"}'}
         explanation = body(web.post("/api/explain/flyers/gold.png", data=form))
         assert (explanation["found"], explanation["filtered_by"]) == (False, ["category"])
-        assert explanation["why"] == "not found: it does not pass the filter on category"
+        assert explanation["why"] == "not found: excluded by the filter on category"
         vector = [float(value) for value in shop.vectors[RED_MUG]]
         explanation = body(web.post(f"/api/explain/{RED_MUG}", json={"vector": vector, "strategy": "sub_codes"}))
         assert (explanation["found"], explanation["cosine_rank"], explanation["hamming"]) == (True, 1, 0)
@@ -504,7 +505,7 @@ class TestPictures:
 class TestSecurity:
     def test_every_response_has_the_security_headers(self, web: FlaskClient) -> None:
         for path in ("/", "/?id=nobody", "/healthz", "/api/search", "/static/page.js", f"/images/{RED_MUG}", "/none"):
-            headers = web.get(path).headers
+            headers = web.get(path, buffered=True).headers
             policy = headers["Content-Security-Policy"]
             assert "default-src 'none'" in policy and "unsafe" not in policy, path
             assert headers["X-Content-Type-Options"] == "nosniff"
@@ -660,6 +661,7 @@ class TestServer:
         with pytest.raises(ConfigError, match=str(served.effective_port)):
             server(app, "127.0.0.1", served.effective_port)
         served.close()
+        gc.collect()
 
 
 class TestDocumentation:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.drawn import PICTURES, picture, turned
 
-from hashsearch.descriptors.keypoints import KINDS, LocalExtractor, LocalFeatures, nothing
+from hashsearch.descriptors.keypoints import KINDS, LocalExtractor, LocalFeatures, no_features
 from hashsearch.descriptors.words import Vocabulary, WordIndex
 from hashsearch.errors import ConfigError, VocabularyError
 
@@ -52,7 +52,7 @@ def test_descriptors_of_different_groups_are_different_words() -> None:
 
 def test_it_learns_from_all_images_alike_and_the_same_each_time() -> None:
     parts = [planted(4, 30, seed)[0] for seed in range(5)]
-    one, other = (Vocabulary(words=40, seed=3).fit(parts, most=200) for _ in range(2))
+    one, other = (Vocabulary(words=40, seed=3).fit(parts, max_descriptors=200) for _ in range(2))
     np.testing.assert_array_equal(one.words_, other.words_)
     assert all(len(set(one.transform(part).tolist())) > 2 for part in parts)
 
@@ -65,8 +65,8 @@ def test_words_are_text_that_an_index_splits_at_blanks(vocabulary: Vocabulary, d
 
 
 def test_a_blank_image_has_no_words(vocabulary: Vocabulary) -> None:
-    assert vocabulary.transform(nothing("sift", (5, 5))).shape == (0,)
-    assert vocabulary.terms(nothing("sift", (5, 5))) == ""
+    assert vocabulary.transform(no_features("sift", (5, 5))).shape == (0,)
+    assert vocabulary.terms(no_features("sift", (5, 5))) == ""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -116,21 +116,21 @@ class TestSaved:
 
     def test_it_is_never_overwritten(self, vocabulary: Vocabulary, tmp_path: Path) -> None:
         file = vocabulary.save(tmp_path / "words.npz")
-        with pytest.raises(VocabularyError, match="it must be a new file"):
+        with pytest.raises(VocabularyError, match=r"a vocabulary is never overwritten, and .*words\.npz exists"):
             vocabulary.save(file)
 
     @pytest.mark.parametrize("content", [b"", b"not a vocabulary", b"PK\x03\x04 cut off"])
     def test_another_file_is_refused(self, content: bytes, tmp_path: Path) -> None:
         file = tmp_path / "words.npz"
         file.write_bytes(content)
-        with pytest.raises(VocabularyError, match=r"words\.npz is no vocabulary"):
+        with pytest.raises(VocabularyError, match=r"words\.npz is not a vocabulary"):
             Vocabulary.load(file)
 
     def test_a_cut_and_a_missing_file_are_refused(self, vocabulary: Vocabulary, tmp_path: Path) -> None:
         file = vocabulary.save(tmp_path / "words.npz")
         file.write_bytes(file.read_bytes()[:-2000])
         for wrong in (file, tmp_path / "missing.npz"):
-            with pytest.raises(VocabularyError, match="is no vocabulary"):
+            with pytest.raises(VocabularyError, match="is not a vocabulary"):
                 Vocabulary.load(wrong)
 
     def test_arrays_of_something_else_are_refused(self, tmp_path: Path) -> None:
@@ -147,13 +147,13 @@ def test_too_few_descriptors_are_an_error() -> None:
 
 
 def test_features_of_another_kind_are_an_error(vocabulary: Vocabulary) -> None:
-    with pytest.raises(VocabularyError, match="this vocabulary is for 'sift' features, got 'orb'"):
-        vocabulary.transform(nothing("orb", (5, 5)))
+    with pytest.raises(VocabularyError, match="the vocabulary is for 'sift' features, got 'orb'"):
+        vocabulary.transform(no_features("orb", (5, 5)))
 
 
 def test_it_must_be_fitted_first() -> None:
     with pytest.raises(VocabularyError, match="must be fitted"):
-        Vocabulary().transform(nothing("sift", (5, 5)))
+        Vocabulary().transform(no_features("sift", (5, 5)))
 
 
 def test_the_number_of_words_is_bounded() -> None:

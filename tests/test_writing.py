@@ -1,4 +1,4 @@
-"""Bulk writing to a real node, through a proxy that misbehaves: nothing is lost, nothing doubled, all is told."""
+"""Bulk writing to a real node through a faulty proxy: nothing is lost or written twice, and every refusal is listed."""
 
 from __future__ import annotations
 
@@ -57,44 +57,46 @@ def writer(proxy: FaultProxy, index: ImageIndex) -> Iterator[BulkWriter]:
         yield BulkWriter(client, index.alias, retries=3, base_delay=0.001, max_delay=0.002)
 
 
-def held(index: ImageIndex) -> list[str]:
+def stored_ids(index: ImageIndex) -> list[str]:
     index.refresh()
-    assert index.count() == len(index.records(IDS)), "nothing but what is known"
+    assert index.count() == len(index.records(IDS)), "no other documents"
     return sorted(index.records(IDS))
 
 
 class TestWhole:
     def test_everything_is_written(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
         assert writer.write(DOCUMENTS.items()) == []
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
         assert proxy.sent == [IDS]
         assert index.record("0003")["uri"] == "/0003.jpg"
         assert np.allclose(index.vectors_of("0003").rerank_vector, DOCUMENTS["0003"]["embedding"], atol=1e-7)
 
-    def test_no_documents_no_request(self, writer: BulkWriter, proxy: FaultProxy) -> None:
+    def test_without_documents_there_is_no_request(self, writer: BulkWriter, proxy: FaultProxy) -> None:
         assert writer.write([]) == []
         assert proxy.sent == []
 
-    def test_requests_hold_so_many_documents(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+    def test_requests_have_at_most_max_documents(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
+    ) -> None:
         few = BulkWriter(writer.client, writer.alias, max_documents=7)
         assert few.write(iter(DOCUMENTS.items())) == []
         assert [len(ids) for ids in proxy.sent] == [7, 7, 6]
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
 
-    def test_requests_hold_so_many_bytes(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+    def test_requests_have_at_most_max_bytes(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
         small = BulkWriter(writer.client, writer.alias, max_bytes=1000)
         assert small.write(DOCUMENTS.items()) == []
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
         assert 3 < len(proxy.sent) < 20
         tiny = BulkWriter(writer.client, writer.alias, max_bytes=1)
         proxy.sent.clear()
         assert tiny.write(DOCUMENTS.items()) == []
-        assert proxy.sent == [[image_id] for image_id in IDS], "one at a time is the least"
+        assert proxy.sent == [[image_id] for image_id in IDS], "at least one at a time"
 
-    def test_writing_again_doubles_nothing(self, writer: BulkWriter, index: ImageIndex) -> None:
+    def test_writing_again_changes_nothing(self, writer: BulkWriter, index: ImageIndex) -> None:
         for _ in range(2):
             assert writer.write(DOCUMENTS.items()) == []
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
 
     def test_a_document_is_replaced_whole(self, writer: BulkWriter, index: ImageIndex) -> None:
         writer.write([("0000", {**DOCUMENTS["0000"], "title": "old", "category": "mugs"})])
@@ -103,10 +105,10 @@ class TestWhole:
         assert index.record("0000")["title"] == "new"
         assert "category" not in index.record("0000")
 
-    def test_of_one_id_twice_in_a_request_the_last_counts(self, writer: BulkWriter, index: ImageIndex) -> None:
+    def test_the_last_document_of_an_id_wins(self, writer: BulkWriter, index: ImageIndex) -> None:
         titles = [("0000", {**DOCUMENTS["0000"], "title": title}) for title in ("first", "last")]
         assert writer.write(titles) == []
-        assert held(index) == ["0000"]
+        assert stored_ids(index) == ["0000"]
         assert index.record("0000")["title"] == "last"
 
 
@@ -132,30 +134,30 @@ class TestOverload:
         proxy.plan(fault, fault)
         assert writer.write(DOCUMENTS.items()) == []
         assert proxy.sent == [IDS, IDS, IDS]
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
 
     @pytest.mark.parametrize("status", [429, 500, 503])
-    def test_only_the_documents_not_taken_are_sent_again(
+    def test_only_rejected_documents_are_sent_again(
         self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy, status: int
     ) -> None:
         proxy.plan(overloads_items(status, "0003", "0004", "0019"), overloads_items(status, "0004"))
         assert writer.write(DOCUMENTS.items()) == []
         assert proxy.sent == [IDS, ["0003", "0004", "0019"], ["0004"]]
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
 
-    def test_all_faults_after_each_other(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+    def test_different_faults_after_each_other(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
         proxy.plan(answers(503), loses_the_reply, overloads_items(429, "0001", "0002"))
         assert writer.write(DOCUMENTS.items()) == []
         assert proxy.sent == [IDS, IDS, IDS, ["0001", "0002"]]
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
 
-    def test_each_request_has_its_own_patience(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+    def test_each_request_has_its_own_retries(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
         few = BulkWriter(writer.client, writer.alias, max_documents=10, retries=2, base_delay=0.001)
         proxy.plan(answers(429), answers(429), passes, answers(429), answers(429))
         assert few.write(DOCUMENTS.items()) == []
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
 
-    def test_a_node_that_is_away_for_a_while(self, index: ImageIndex, proxy: FaultProxy) -> None:
+    def test_a_node_that_comes_back_gets_everything(self, index: ImageIndex, proxy: FaultProxy) -> None:
         proxy.stop()
         back = Timer(0.5, proxy.start)
         back.start()
@@ -163,26 +165,24 @@ class TestOverload:
             patient = BulkWriter(client, index.alias, retries=100, base_delay=0.02, max_delay=0.05)
             assert patient.write(DOCUMENTS.items()) == []
         back.join()
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
 
-    def test_patience_has_an_end(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
+    def test_retries_end(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
         proxy.plan(*[answers(429)] * 4)
         with pytest.raises(StoreUnavailable, match=r"20 documents for '.*' were not accepted in 4 attempts: .*429"):
             writer.write(DOCUMENTS.items())
         assert len(proxy.sent) == 4
-        assert held(index) == []
+        assert stored_ids(index) == []
 
-    def test_patience_with_single_documents_has_an_end(
-        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
-    ) -> None:
+    def test_retries_of_single_documents_end(self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy) -> None:
         proxy.plan(*[overloads_items(429, "0007")] * 4)
         with pytest.raises(
             StoreUnavailable, match=r"1 documents for '.*' were not accepted in 4 attempts: es_rejected"
         ):
             writer.write(DOCUMENTS.items())
-        assert held(index) == [image_id for image_id in IDS if image_id != "0007"]
+        assert stored_ids(index) == [image_id for image_id in IDS if image_id != "0007"]
 
-    def test_a_node_that_stays_away(self, index: ImageIndex) -> None:
+    def test_retries_of_an_unreachable_node_end(self, index: ImageIndex) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
         with (
@@ -191,8 +191,8 @@ class TestOverload:
         ):
             BulkWriter(client, index.alias, retries=2, base_delay=0.001).write(DOCUMENTS.items())
 
-    def test_between_tries_there_is_time(self, writer: BulkWriter, proxy: FaultProxy) -> None:
-        """Each delay is a random part of a bound that doubles up to the longest; all are here the longest's at most."""
+    def test_retries_are_delayed(self, writer: BulkWriter, proxy: FaultProxy) -> None:
+        """Each delay is random, up to a limit that doubles up to `max_delay`; here the limit is always `max_delay`."""
         proxy.plan(*[answers(429)] * 9)
         slow = BulkWriter(writer.client, writer.alias, retries=8, base_delay=0.1, max_delay=0.1)
         began = time.monotonic()
@@ -214,9 +214,9 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 class TestPoison:
-    """A document that Elasticsearch will not take must not stop the others, nor be lost in silence."""
+    """A refused document stops no others and is listed."""
 
-    def test_it_is_told_and_the_others_are_written(
+    def test_refused_documents_are_listed_and_the_others_are_written(
         self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
     ) -> None:
         failures = {failure.id: failure.reason for failure in writer.write({**DOCUMENTS, **BAD}.items())}
@@ -224,32 +224,32 @@ class TestPoison:
         assert "strict_dynamic_mapping_exception" in failures["0001"]
         assert "more dimensions than defined" in failures["0004"]
         assert "colour" in failures["0001"]
-        assert held(index) == [image_id for image_id in IDS if image_id not in BAD]
-        assert len(proxy.sent) == 1, "what is refused once is refused always"
+        assert stored_ids(index) == [image_id for image_id in IDS if image_id not in BAD]
+        assert len(proxy.sent) == 1, "refused documents are not sent again"
 
-    def test_it_is_told_of_every_request(self, writer: BulkWriter, index: ImageIndex) -> None:
+    def test_refused_documents_of_every_request_are_listed(self, writer: BulkWriter, index: ImageIndex) -> None:
         few = replace(writer, max_documents=6)
         failures = few.write({**DOCUMENTS, **BAD}.items())
         assert [failure.id for failure in failures] == sorted(BAD)
-        assert held(index) == [image_id for image_id in IDS if image_id not in BAD]
+        assert stored_ids(index) == [image_id for image_id in IDS if image_id not in BAD]
 
-    def test_it_is_told_also_when_others_are_sent_again(
+    def test_refused_documents_are_listed_when_others_are_sent_again(
         self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
     ) -> None:
         proxy.plan(overloads_items(429, "0002", "0004"))
         failures = writer.write({**DOCUMENTS, "0004": BAD["0004"], "0009": BAD["0009"]}.items())
         assert sorted(failure.id for failure in failures) == ["0004", "0009"]
         assert proxy.sent == [IDS, ["0002", "0004"]]
-        assert held(index) == [image_id for image_id in IDS if image_id not in ("0004", "0009")]
+        assert stored_ids(index) == [image_id for image_id in IDS if image_id not in ("0004", "0009")]
 
 
 class TestIndexGone:
-    def test_without_its_alias_nothing_is_made(
+    def test_a_missing_alias_is_not_created(
         self, client: Elasticsearch, index: ImageIndex, writer: BulkWriter, proxy: FaultProxy
     ) -> None:
-        """Also on a cluster that makes an index of guessed types for whoever writes to a name, as most do."""
+        """Also on a cluster that creates indices with guessed types on writing, which is the default."""
         client.indices.delete(index=",".join(client.indices.get(index=index.alias)))
-        client.cluster.put_settings(persistent={"action.auto_create_index": True})
+        client.cluster.put_settings(persistent={"action.auto_create_index": index.alias})
         try:
             with pytest.raises(IndexNotFound, match=f"'{index.alias}'"):
                 writer.write(DOCUMENTS.items())
@@ -259,10 +259,10 @@ class TestIndexGone:
         assert len(proxy.sent) == 1
 
     @pytest.mark.parametrize("block", ["read_only", "read_only_allow_delete", "write"])
-    def test_a_blocked_index_is_told_at_once(
+    def test_a_blocked_index_is_not_retried(
         self, client: Elasticsearch, index: ImageIndex, writer: BulkWriter, proxy: FaultProxy, block: str
     ) -> None:
-        """The second is what a full disk does, with status 429; waiting does not help it."""
+        """The second is set when a disk is full, with status 429; retrying does not help."""
         client.indices.put_settings(index=index.alias, settings={f"index.blocks.{block}": True})
         try:
             with pytest.raises(StoreError, match="is blocked for writing") as raised:
@@ -272,16 +272,16 @@ class TestIndexGone:
         assert not isinstance(raised.value, StoreUnavailable)
         assert len(proxy.sent) == 1
         assert writer.write(DOCUMENTS.items()) == []
-        assert held(index) == IDS
+        assert stored_ids(index) == IDS
 
-    def test_a_closed_index_is_no_fault_of_the_documents(
+    def test_a_closed_index_is_an_error_and_not_a_refusal_of_documents(
         self, client: Elasticsearch, index: ImageIndex, writer: BulkWriter
     ) -> None:
         client.indices.close(index=index.alias)
         with pytest.raises(StoreError, match="closed"):
             writer.write(DOCUMENTS.items())
 
-    def test_an_alias_without_a_write_index_is_no_fault_of_the_documents(
+    def test_an_alias_without_a_write_index_is_an_error_and_not_a_refusal_of_documents(
         self, client: Elasticsearch, index: ImageIndex, writer: BulkWriter
     ) -> None:
         (name,) = client.indices.get(index=index.alias)
@@ -290,14 +290,14 @@ class TestIndexGone:
             writer.write(DOCUMENTS.items())
 
     @pytest.mark.parametrize("status", [401, 403, 404, 413])
-    def test_other_refusals_are_told_at_once(self, writer: BulkWriter, proxy: FaultProxy, status: int) -> None:
+    def test_other_errors_are_not_retried(self, writer: BulkWriter, proxy: FaultProxy, status: int) -> None:
         proxy.plan(answers(status, "security_exception"))
         with pytest.raises(StoreError, match=f"answered {status}") as raised:
             writer.write(DOCUMENTS.items())
         assert not isinstance(raised.value, StoreUnavailable)
         assert len(proxy.sent) == 1
 
-    def test_items_that_may_not_be_written_are_no_fault_of_the_documents(
+    def test_missing_privileges_are_an_error_and_not_a_refusal_of_documents(
         self, writer: BulkWriter, proxy: FaultProxy
     ) -> None:
         proxy.plan(overloads_items(403, *IDS, kind="security_exception"))

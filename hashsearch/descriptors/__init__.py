@@ -1,1 +1,1 @@
-"""What the hash codes are compared with: older ways to tell that two images look alike."""
+"""Hand-crafted image descriptors: perceptual hashes, keypoints with their matching and words, colour histograms."""

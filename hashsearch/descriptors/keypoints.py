@@ -1,9 +1,9 @@
-"""Local features of an image: where its keypoints are, and what surrounds each of them as bytes.
+"""Local features of an image: its keypoints, and a descriptor in bytes of the surroundings of each.
 
 `sift` (Lowe, IJCV 2004) as RootSIFT (Arandjelovic and Zisserman, CVPR 2012) is the best of the three; `akaze`
-(Alcantarilla et al., BMVC 2013) takes a third of its time, `orb` (Rublee et al., ICCV 2011) an eighth. All survive
-turning, scaling and moderate perspective; none survives mirroring, but `mirrored` tells what SIFT finds in the mirror
-image.
+(Alcantarilla et al., BMVC 2013) takes a third of its time, `orb` (Rublee et al., ICCV 2011) an eighth. All are robust
+to rotation, scaling and moderate perspective. None is to mirroring, but `mirrored` computes the SIFT features of the
+mirror image.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import ConfigError, HashingError
+from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors
 
-MOST_KEYPOINTS = 1000  # as many words can be asked for: Elasticsearch takes 1024 clauses whatever its memory
-_SMALLEST = 128  # pixels of the longer side; below that ORB finds nothing but border
-_THINNEST = 8  # pixels of the shorter side; AKAZE ends the process at 1
-_ORB_STEP = 1.2  # between the sizes of the picture that ORB looks at
-_FEWEST_TO_CROP = 8
-_STEPS = 512  # of the length of a RootSIFT vector; no component comes near a half of it
+MAX_KEYPOINTS = 1000  # one query clause per word: Elasticsearch allows 1024 clauses, however much memory it has
+_MIN_LONGER_SIDE = 128  # pixels; in smaller pictures ORB finds only the border
+_MIN_SHORTER_SIDE = 8  # pixels; AKAZE crashes at 1
+_ORB_SCALE = 1.2  # between the levels of ORB's image pyramid
+_MIN_TO_CROP = 8  # keypoints
+_ROOT_SIFT_LENGTH = 512  # of a vector in bytes; no component comes near half of it
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of local feature: OpenCV's detector, the bytes of a descriptor, and whether these are bits.
+class FeatureKind:
+    """A kind of local feature: OpenCV's detector, the bytes of a descriptor, and whether it is binary.
 
-    `ratio`: the best match must be nearer than the second by this factor, in squared distances (of bits: Hamming); .64
+    `ratio`: the best match must be nearer than the second by this factor of squared distances (Hamming if binary); .64
     is Lowe's .8 squared.
     """
 
@@ -41,20 +42,20 @@ class Kind:
     ratio: float
 
 
-KINDS: dict[str, Kind] = {
-    "sift": Kind(lambda most: cv2.SIFT.create(nfeatures=most, enable_precise_upscale=True), 128, False, 0.64),
-    "orb": Kind(lambda most: cv2.ORB.create(nfeatures=most, fastThreshold=5), 32, True, 0.8),
-    "akaze": Kind(lambda most: cv2.AKAZE.create(threshold=0.0005), 61, True, 0.8),
+KINDS: dict[str, FeatureKind] = {
+    "sift": FeatureKind(lambda most: cv2.SIFT.create(nfeatures=most, enable_precise_upscale=True), 128, False, 0.64),
+    "orb": FeatureKind(lambda most: cv2.ORB.create(nfeatures=most, fastThreshold=5), 32, True, 0.8),
+    "akaze": FeatureKind(lambda most: cv2.AKAZE.create(threshold=0.0005), 61, True, 0.8),
 }
 
 
 @dataclass(frozen=True)
 class LocalFeatures:
-    """Keypoints of one image, strongest first; none at all if it is blank.
+    """Keypoints of one image, strongest first; none if it is blank.
 
-    `points (n, 2) float32` are x and y in pixels of the image as it was given, `size` its width and height; `scale` is
-    how many pixels were looked at for each of its own. `responses (n,) float32` tell the strength, `descriptors
-    (n, width) uint8` what surrounds a point.
+    `points (n, 2) float32` are x and y in pixels of the original image, `size` its width and height. `scale` is the
+    factor by which it was resized for the detector. `responses (n,) float32` are the strengths, `descriptors (n, width)
+    uint8` describe the surroundings.
     """
 
     kind: str
@@ -68,20 +69,20 @@ class LocalFeatures:
         return len(self.points)
 
     def vectors(self) -> Vectors:
-        """Descriptors `(n, dims) float32` whose squared Euclidean distance tells them apart: of bits, the Hamming."""
+        """Descriptors `(n, dims) float32` to compare by squared Euclidean distance, which is Hamming's for bits."""
         if KINDS[self.kind].bits:
             return np.unpackbits(self.descriptors, axis=1).astype(np.float32)
         return self.descriptors.astype(np.float32)
 
     def to_array(self) -> NDArray[np.uint8]:
-        """All of it as bytes `(20 + n * (12 + width),) uint8`, for a cache; `from_array` reads them."""
+        """The features as bytes `(20 + n * (12 + width),) uint8`, for a cache."""
         head = np.array([list(KINDS).index(self.kind), *self.size, self.scale, len(self)], np.float32)
         parts = (head, self.points, self.responses, self.descriptors)
         return np.concatenate([np.ascontiguousarray(part).view(np.uint8).ravel() for part in parts])
 
     @classmethod
     def from_array(cls, array: NDArray[np.uint8]) -> LocalFeatures:
-        """The features that `to_array` made bytes of."""
+        """The features from the bytes of `to_array`."""
         kind, width, height, scale, count = np.ascontiguousarray(array[:20]).view(np.float32).tolist()
         n = int(count)
         numbers = np.ascontiguousarray(array[20 : 20 + 12 * n]).view(np.float32)
@@ -93,9 +94,9 @@ class LocalFeatures:
 
 @dataclass(frozen=True)
 class LocalExtractor:
-    """Finds the `keypoints` strongest local features of images, which are first reduced to `side` pixels at most.
+    """Finds the `keypoints` strongest local features of images.
 
-    Images of less than 128 pixels are enlarged to that.
+    Images are first resized, if necessary, so that the longer side has 128 to `side` pixels.
     """
 
     kind: str = "sift"
@@ -105,89 +106,88 @@ class LocalExtractor:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"local features must be one of {', '.join(KINDS)}, got '{self.kind}'")
-        if not 1 <= self.keypoints <= MOST_KEYPOINTS:
-            raise ConfigError(f"keypoints must be 1 to {MOST_KEYPOINTS}, got {self.keypoints}")
-        if self.side < _SMALLEST:
-            raise ConfigError(f"side must be at least {_SMALLEST} pixels, got {self.side}")
+        if not 1 <= self.keypoints <= MAX_KEYPOINTS:
+            raise ConfigError(f"keypoints must be 1 to {MAX_KEYPOINTS}, got {self.keypoints}")
+        if self.side < _MIN_LONGER_SIDE:
+            raise ConfigError(f"side must be at least {_MIN_LONGER_SIDE} pixels, got {self.side}")
 
     def parameters(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON holds them."""
+        """The constructor's arguments, as JSON."""
         return {"kind": self.kind, "keypoints": self.keypoints, "side": self.side}
 
     def extract(self, image: NDArray[np.uint8]) -> LocalFeatures:
         """Features of an RGB image `(height, width, 3) uint8`; safe to call from several threads."""
         size = (image.shape[1], image.shape[0])
-        grey, scale = self._seen(image)
-        if min(grey.shape) < _THINNEST:
-            return nothing(self.kind, size, scale)
-        found, descriptors = KINDS[self.kind].detector(self.keypoints).detectAndCompute(grey, None)
+        grey, scale = self._resized(image)
+        if min(grey.shape) < _MIN_SHORTER_SIDE:
+            return no_features(self.kind, size, scale)
+        keypoints, descriptors = KINDS[self.kind].detector(self.keypoints).detectAndCompute(grey, None)
         if descriptors is None:
-            return nothing(self.kind, size, scale)
-        responses = np.array([point.response for point in found], np.float32)
-        strongest = np.argsort(-responses, kind="stable")[: self.keypoints]
-        places = np.array([self._place(point) for point in found], np.float32)[strongest]
-        points = (places + 0.5) / np.float32(scale) - 0.5  # a pixel's number is that of its middle
-        kept = descriptors[strongest]
-        return LocalFeatures(
-            self.kind, size, scale, points, responses[strongest], kept if KINDS[self.kind].bits else _root(kept)
-        )
+            return no_features(self.kind, size, scale)
+        responses = np.array([keypoint.response for keypoint in keypoints], np.float32)
+        strongest = top_k(responses, self.keypoints)
+        positions = np.array([self._position(keypoint) for keypoint in keypoints], np.float32)[strongest]
+        points = (positions + 0.5) / np.float32(scale) - 0.5  # integer coordinates are pixel centres
+        descriptors = descriptors[strongest] if KINDS[self.kind].bits else _root(descriptors[strongest])
+        return LocalFeatures(self.kind, size, scale, points, responses[strongest], descriptors)
 
-    def _place(self, point: Any) -> tuple[float, float]:
-        """Where a keypoint is; ORB reckons from the corner of the pixels that it looked at, not from their middle."""
-        off = (_ORB_STEP**point.octave - 1) / 2 if self.kind == "orb" else 0.0
-        return point.pt[0] + off, point.pt[1] + off
+    def _position(self, keypoint: Any) -> tuple[float, float]:
+        """x and y of a keypoint; ORB's are relative to the corner of a pixel of the pyramid level, not its centre."""
+        offset = (_ORB_SCALE**keypoint.octave - 1) / 2 if self.kind == "orb" else 0.0
+        return keypoint.pt[0] + offset, keypoint.pt[1] + offset
 
-    def _seen(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-        """The grey image that is looked at, and how many pixels it has for each of the image's own."""
+    def _resized(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+        """The image in grey as the detector gets it, and the factor by which it was resized."""
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         longest = max(image.shape[:2])
-        scale = min(self.side, max(longest, _SMALLEST)) / longest
+        scale = min(self.side, max(longest, _MIN_LONGER_SIDE)) / longest
         if scale == 1:
             return grey, 1.0
         width, height = (max(1, round(pixels * scale)) for pixels in grey.shape[::-1])
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(grey, (width, height), interpolation=how), np.uint8), scale
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(grey, (width, height), interpolation=interpolation), np.uint8), scale
 
 
-def nothing(kind: str, size: tuple[int, int], scale: float = 1.0) -> LocalFeatures:
+def no_features(kind: str, size: tuple[int, int], scale: float = 1.0) -> LocalFeatures:
     """The features of a blank image."""
     none = np.empty(0, np.float32)
     return LocalFeatures(kind, size, scale, none.reshape(0, 2), none, np.empty((0, KINDS[kind].width), np.uint8))
 
 
 def _root(descriptors: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """RootSIFT in bytes: the square root of each component's share of the sum, so that Euclid compares as Hellinger."""
+    """RootSIFT in bytes: square roots of the components' shares, so that Euclidean distance is Hellinger distance."""
     shares = descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
-    return np.rint(np.minimum(np.sqrt(shares) * _STEPS, 255)).astype(np.uint8)
+    roots: NDArray[np.uint8] = np.rint(np.minimum(np.sqrt(shares) * _ROOT_SIFT_LENGTH, 255)).astype(np.uint8)
+    return roots
 
 
 def mirrored(features: LocalFeatures) -> LocalFeatures:
-    """What SIFT would find in the image mirrored left to right; HashingError for the other kinds.
+    """The SIFT features of the image mirrored left to right; HashingError for other kinds.
 
-    A descriptor is a 4 x 4 grid of histograms of 8 directions, about the keypoint's own direction: mirrored, the rows
-    and the sense of turning are reversed.
+    A descriptor is a 4 x 4 grid of histograms of 8 directions relative to the keypoint's own: in the mirror image the
+    rows and the order of the directions are reversed.
     """
     if features.kind != "sift":
         raise HashingError(f"only SIFT features can be mirrored, got '{features.kind}'")
     grid = features.descriptors.reshape(-1, 4, 4, 8)
-    turned = grid[:, ::-1, :, -np.arange(8) % 8].reshape(-1, 128)
+    descriptors = grid[:, ::-1, :, -np.arange(8) % 8].reshape(-1, 128)
     points = features.points * np.array([-1, 1], np.float32) + np.array([features.size[0] - 1, 0], np.float32)
-    return replace(features, points=points, descriptors=np.ascontiguousarray(turned))
+    return replace(features, points=points, descriptors=np.ascontiguousarray(descriptors))
 
 
 def keypoint_box(features: LocalFeatures, share: float = 0.9) -> tuple[int, int, int, int]:
-    """The box `(left, top, right, bottom)` in pixels that holds the central `share` of the keypoints' strength.
+    """The box `(left, top, right, bottom)` in pixels that has the central `share` of the keypoints' strength per axis.
 
-    On each axis. A place counts once, and no more than the median keypoint, so that a few strong ones on the ground
-    around do not widen the box; with fewer than 8 keypoints it is the whole image. Made for `hashsearch.images.crop`
-    in front of an embedder.
+    Each position counts once, and at most as much as the median keypoint, so that a few strong ones in the background
+    do not enlarge the box. With fewer than 8 keypoints it is the whole image. For `hashsearch.images.crop` in front of
+    an embedder.
     """
     width, height = features.size
-    if len(features) < _FEWEST_TO_CROP:
+    if len(features) < _MIN_TO_CROP:
         return (0, 0, width, height)
-    places, first = np.unique(features.points.round(), axis=0, return_index=True)
+    positions, first = np.unique(features.points.round(), axis=0, return_index=True)
     weights = np.minimum(features.responses, np.median(features.responses))[first]
-    (left, right), (top, bottom) = (_central(axis, weights, share) for axis in places.T)
+    (left, right), (top, bottom) = (_central(axis, weights, share) for axis in positions.T)
     return (
         max(0, int(left)),
         max(0, int(top)),
@@ -196,8 +196,8 @@ def keypoint_box(features: LocalFeatures, share: float = 0.9) -> tuple[int, int,
     )
 
 
-def _central(places: NDArray[np.float32], weights: NDArray[np.float32], share: float) -> tuple[float, float]:
-    order = np.argsort(places, kind="stable")
+def _central(positions: NDArray[np.float32], weights: NDArray[np.float32], share: float) -> tuple[float, float]:
+    order = np.argsort(positions, kind="stable")
     mass = np.cumsum(weights[order], dtype=np.float64)
     low, high = np.searchsorted(mass, [mass[-1] * (1 - share) / 2, mass[-1] * (1 + share) / 2])
-    return float(places[order[low]]), float(places[order[min(high, len(order) - 1)]])
+    return float(positions[order[low]]), float(positions[order[min(high, len(order) - 1)]])

@@ -1,7 +1,8 @@
-"""Perceptual hashes: bits that survive re-compression and resizing, not cropping, and turning only by asking for it.
+"""Perceptual hashes: robust to re-compression and resizing, not to cropping; for rotation see `variants`.
 
-Those of imagehash, of a grey and very small picture: pHash, its lowest frequencies against their median; dHash, each
-pixel against its left neighbour; aHash, against the mean; wHash, the Haar wavelet's approximation against its median.
+Computed by imagehash from a very small grey picture: pHash compares its lowest frequencies with their median, dHash
+each pixel with its left neighbour, aHash each pixel with the mean, wHash the Haar wavelet's approximation with its
+median.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hashsearch.errors import HashingError
 from hashsearch.hashing.bits import Codes
 from hashsearch.hashing.sub_codes import Blocks
 
-# How a picture is turned, counter-clockwise, in the order of `variants`; all eight symmetries of a square.
+# The eight orientations (symmetries of a square) in the order of `variants`; rotations are counter-clockwise.
 TURNS = {
     "upright": None,
     "rotated 90": Image.Transpose.ROTATE_90,
@@ -34,7 +35,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class PerceptualHash:
-    """One kind of hash of `bits` bits, by the name that imagehash gives its function."""
+    """One kind of hash with `bits` bits; `function` is its name in imagehash."""
 
     function: str
     bits: int
@@ -44,11 +45,11 @@ class PerceptualHash:
         return self._codes([_grey(image) for image in images])
 
     def variants(self, image: NDArray[np.uint8]) -> Codes:
-        """Hashes `(8, bits // 8) uint8` of one image as it is, rotated and mirrored, in the order of TURNS.
+        """Hashes `(8, bits // 8) uint8` of one image in all eight orientations, in the order of TURNS.
 
-        Each is made anew of the turned grey picture. Its bits cannot be had from the upright hash: dHash compares no
-        pixel with the one below, pHash's median is another once half of the frequencies change their sign, and all
-        round at other places when they make the picture small.
+        Each is computed from the turned grey picture, as it cannot be derived from the upright hash: dHash does not
+        compare pixels vertically, pHash's median changes when half of the frequencies change their sign, and the small
+        picture is rounded differently.
         """
         grey = _grey(image)
         return self._codes([grey if turn is None else grey.transpose(turn) for turn in TURNS.values()])
@@ -56,23 +57,25 @@ class PerceptualHash:
     def _codes(self, pictures: Sequence[Image.Image]) -> Codes:
         import imagehash
 
-        make: Callable[..., Any] = getattr(imagehash, self.function)
-        hashes = [make(picture, hash_size=isqrt(self.bits)).hash.ravel() for picture in pictures]
+        function: Callable[..., Any] = getattr(imagehash, self.function)
+        hashes = [function(picture, hash_size=isqrt(self.bits)).hash.ravel() for picture in pictures]
         return np.packbits(np.array(hashes, dtype=bool).reshape(len(pictures), self.bits), axis=1)
 
 
 _FUNCTIONS = {"phash": "phash", "dhash": "dhash", "ahash": "average_hash", "whash": "whash"}
-HASHES = {f"{kind}-{bits}": PerceptualHash(made, bits) for kind, made in _FUNCTIONS.items() for bits in (64, 256)}
+HASHES = {
+    f"{kind}-{bits}": PerceptualHash(function, bits) for kind, function in _FUNCTIONS.items() for bits in (64, 256)
+}
 
 
 def make_hash(name: str) -> PerceptualHash:
-    """The hash of that name, `phash-64` for example; HashingError lists the known names."""
+    """The hash of a name such as `phash-64`; HashingError lists the known names."""
     if name not in HASHES:
         raise HashingError(f"unknown perceptual hash '{name}', known: {', '.join(HASHES)}")
     return HASHES[name]
 
 
-STORED = HASHES["phash-64"]  # what the index holds of every image
+STORED = HASHES["phash-64"]  # of every image in the index
 BLOCKS = Blocks().restore({"permutation_": np.arange(STORED.bits, dtype=np.int32)})  # in the bits' own order
 
 

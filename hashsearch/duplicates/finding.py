@@ -10,13 +10,14 @@ import numpy as np
 
 from hashsearch.duplicates.components import Components
 from hashsearch.duplicates.keeping import Keeping, Record
-from hashsearch.duplicates.pairs import EQUAL, Progress, directions, no_progress, similar_pairs
+from hashsearch.duplicates.pairs import EQUAL, directions, similar_pairs
 from hashsearch.duplicates.spool import Rows, Spool
 from hashsearch.elastic.document import SHOWN
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.queries import Body
 from hashsearch.errors import ConfigError, SearchError
 from hashsearch.overlap import batched
+from hashsearch.progress import Progress, no_progress
 
 MOST_IN_GROUP = 100_000  # the records of a group are in memory while it is written
 _PAGE = 500  # images per request
@@ -98,7 +99,7 @@ def find(
     most_in_group : int
         The largest group allowed; it is in memory while it is written.
     progress : callable
-        Called with the stage ("read images", "compare strips"), the steps done and all steps of the stage.
+        Called with the stage, the steps done so far and all steps of the stage.
 
     Returns
     -------
@@ -112,8 +113,7 @@ def find(
     ConfigError
         The rule uses a field that no image has.
     """
-    if not -1 <= cosine <= 1:
-        raise SearchError(f"cosine must be -1 to 1, got {cosine}")
+    check_cosine(cosine)
     _require_field(index, keeping)
     ids, vectors = read_vectors(index, clauses, progress)
     components, pairs = Components(len(ids)), 0
@@ -127,6 +127,12 @@ def find(
             "use a higher cosine"
         )
     return NearDuplicates(len(ids), pairs, _groups(index, ids, vectors, groups, cosine, keeping))
+
+
+def check_cosine(cosine: float) -> None:
+    """SearchError unless the cosine is -1 to 1."""
+    if not -1 <= cosine <= 1:
+        raise SearchError(f"cosine must be -1 to 1, got {cosine}")
 
 
 def _require_field(index: ImageIndex, keeping: Keeping) -> None:
@@ -148,7 +154,7 @@ def read_vectors(
     for page, stored in index.rerank_vectors(clauses):
         ids += page
         vectors.append(stored)
-        progress("read images", len(ids), total)
+        progress("read vectors", len(ids), max(total, len(ids)))
     return ids, vectors
 
 

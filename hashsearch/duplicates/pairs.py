@@ -9,7 +9,7 @@ in an index sorted by cell: the pairs to compare in full are then in few tiles.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,18 +21,14 @@ from hashsearch.duplicates.sketches import ROUNDING, Sketches
 from hashsearch.duplicates.spool import Rows, Spool
 from hashsearch.hashing.vectors import Vectors, normalised
 from hashsearch.overlap import prefetch
+from hashsearch.progress import Progress, no_progress, tracked
 
 Pairs = tuple[Rows, Rows]
-Progress = Callable[[str, int, int], object]  # stage, steps done so far, steps of the stage
 
 EQUAL = 1e-6  # tolerance of the threshold: by rounding, equal images have cosines slightly below 1
 _TILE = 512  # rows; the scalar products of two tiles stay in the processor's cache
 _STRIP = 8 * _TILE  # rows that a tile is compared with at a time
 _LEARNED_FROM = 2048  # vectors that the axes are fitted to; the bound holds for any axes
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
 
 
 def similar_pairs(vectors: Spool, cosine: float, progress: Progress = no_progress) -> Iterator[Pairs]:
@@ -46,10 +42,8 @@ def similar_pairs(vectors: Spool, cosine: float, progress: Progress = no_progres
     workers = os.cpu_count() or 1
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers, "compare") as pool:
         comparison = _Comparison(vectors, _sketched(vectors), cosine)
-        strips, total = _strips(len(vectors)), _strip_count(len(vectors))
-        compared = prefetch(strips, lambda strip: pool.submit(comparison.pairs, *strip), ahead=workers)
-        for done, pairs in enumerate(compared, 1):
-            progress("compare strips", done, total)
+        strips = tracked(list(_strips(len(vectors))), "compare vectors", progress)
+        for pairs in prefetch(strips, lambda strip: pool.submit(comparison.pairs, *strip), ahead=workers):
             yield pairs.result()
 
 
@@ -61,10 +55,6 @@ def directions(vectors: Spool, rows: Rows) -> Vectors:
 def _strips(count: int) -> Iterator[tuple[int, int]]:
     """Start rows of tile and strip, for all on or above the diagonal."""
     return ((row, column) for row in range(0, count, _TILE) for column in range(row, count, _STRIP))
-
-
-def _strip_count(count: int) -> int:
-    return sum(-(-(count - row) // _STRIP) for row in range(0, count, _TILE))
 
 
 def _sketched(vectors: Spool) -> Spool:

@@ -351,7 +351,8 @@ def _descriptions(client: Elasticsearch, alias: str, fingerprint: str) -> dict[s
 
 def _vocabulary(descriptions: Mapping[str, Any]) -> str | None:
     """Fingerprint of the vocabulary that all indices share; VocabularyMismatch when they differ."""
-    pinned = {index: description["mappings"]["_meta"].get("vocabulary") for index, description in descriptions.items()}
+    metas = {index: description["mappings"]["_meta"] for index, description in descriptions.items()}
+    pinned: dict[str, str | None] = {index: meta.get("vocabulary") for index, meta in metas.items()}
     first = next(iter(pinned.values()))
     for index, vocabulary in pinned.items():
         if vocabulary != first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hashsearch.errors import EmbedderError
+from hashsearch.errors import ConfigError, EmbedderError
+from hashsearch.hashing.vectors import normalised
 from hashsearch.images.decoding import resize_square
 
 BATCH = 32  # where images a second stop growing on two cores
@@ -66,6 +68,14 @@ class Preprocessing:
         return scale.astype(np.float32), ((low - np.asarray(self.mean)) / self.std).astype(np.float32)
 
 
+def read_preprocessing(path: Path) -> Preprocessing:
+    """The preprocessing in a JSON file: the fields of `Preprocessing`, `input_size` at least. Raises ConfigError."""
+    try:
+        return Preprocessing.of(json.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path} must be JSON with the fields of Preprocessing: {error}") from error
+
+
 class Embedder:
     """Images to vectors. `forward` takes `(n, input_size, input_size, 3) uint8` to `(n, dims) float32`.
 
@@ -106,8 +116,7 @@ class Embedder:
         for first in range(0, len(images), BATCH):
             batch = np.stack([self.prepare(image) for image in images[first : first + BATCH]])
             vectors[first : first + BATCH] = self.forward(batch)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+        return normalised(vectors, zero="keep")
 
 
 def digest_files(path: Path, kind: str = "sha256") -> str:

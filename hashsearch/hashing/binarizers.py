@@ -1,7 +1,7 @@
-"""Vectors to codes: every binarizer is linear, `bit = (projection of the centred vector > 0)`.
+"""Vectors to codes. Every binarizer is linear: `bit = (projection of the centred vector > 0)`.
 
-The signed distance of a projection to zero is the bit's *margin*: how far the vector is from having that bit flipped.
-Pooled ReLU features are never negative, so each binarizer centres first; a sign at zero would set every bit.
+The signed projection is the bit's *margin*: its size says how certain the bit is. Vectors are centred first, as pooled
+ReLU features are never negative: without it every bit would be set.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import HashingError
 from hashsearch.hashing.bits import Codes, check_bits
-from hashsearch.hashing.hash_head import LossWeights, learn_directions, numbered, of_a_shared_class
-from hashsearch.hashing.vectors import Labels, Vectors, check_labels, check_vectors
+from hashsearch.hashing.hash_head import LossWeights, in_shared_class
+from hashsearch.hashing.nearest import top_k
+from hashsearch.hashing.vectors import Labels, Vectors, check_vectors
 
 
 class Binarizer:
-    """Base of all binarizers; a variant implements `_directions` and may implement `_center`.
+    """Base of all binarizers; a subclass implements `_directions`, and `_center` unless it centres at the mean.
 
     Learned: `center_ (dims,) float32`, `directions_ (dims, bits) float32`.
     """
@@ -34,9 +35,9 @@ class Binarizer:
         self.seed = seed
 
     def fit(self, vectors: Vectors, labels: Labels | None = None) -> Binarizer:
-        """Learn from `(n, dims) float32` and return self; HashingError when n or dims are too small.
+        """Learn from `(n, dims) float32` and return self; HashingError if n or dims are too small.
 
-        `labels (n,)` are of use to those that `learns_from` them only.
+        `labels (n,)` are used only by binarizers that learn from them.
         """
         vectors = check_vectors(vectors)
         if len(vectors) < 2:
@@ -46,51 +47,54 @@ class Binarizer:
         return self
 
     def learns_from(self, labels: Labels) -> NDArray[np.bool_]:
-        """Of images with these labels, which would be learned from: `(n,) bool`; all where labels do not matter."""
+        """Which images with these labels would be learned from: `(n,) bool`; all, unless labels are used."""
         return np.ones(len(labels), dtype=bool)
 
     def margins(self, vectors: Vectors) -> NDArray[np.float32]:
-        """Signed margin of every bit: `(n, dims) -> (n, bits) float32`; its sign is the bit, its size the certainty."""
+        """Signed margin of every bit: `(n, dims) -> (n, bits) float32`; the sign is the bit, the size its certainty."""
         if not hasattr(self, "center_"):
             raise HashingError(f"binarizer '{self.name}' must be fitted before it is used")
-        return np.matmul(check_vectors(vectors, len(self.center_)) - self.center_, self.directions_, dtype=np.float32)
+        centred = check_vectors(vectors, len(self.center_)) - self.center_
+        margins: NDArray[np.float32] = np.matmul(centred, self.directions_, dtype=np.float32)
+        return margins
 
     def transform(self, vectors: Vectors) -> Codes:
         """Codes of vectors: `(n, dims) float32 -> (n, bits // 8) uint8`."""
         return np.packbits(self.margins(vectors) > 0, axis=1)
 
     def parameters(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON holds them."""
+        """The constructor's arguments, as JSON."""
         return {"bits": self.bits, "seed": self.seed}
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """The learned arrays by name, as `np.savez` stores them."""
+        """The learned arrays by name, for `np.savez`."""
         return {"center_": self.center_, "directions_": self.directions_}
 
     def restore(self, arrays: Mapping[str, NDArray[np.float32]]) -> Binarizer:
-        """Take over learned arrays saved by `arrays` and return self."""
+        """Set the learned arrays from `arrays` and return self."""
         self.center_, self.directions_ = arrays["center_"], arrays["directions_"]
         return self
 
     def _center(self, vectors: Vectors) -> Vectors:
-        return vectors.mean(axis=0, dtype=np.float32)
+        center: Vectors = vectors.mean(axis=0, dtype=np.float32)
+        return center
 
     def _directions(self, centred: Vectors) -> NDArray[np.floating]:
         raise NotImplementedError
 
 
 class MeanThreshold(Binarizer):
-    """One bit per dimension, set above the mean; keeps the `bits` dimensions of largest variance."""
+    """One bit per dimension, set above the mean; uses the `bits` dimensions of largest variance."""
 
     name = "mean"
 
     def _directions(self, centred: Vectors) -> NDArray[np.floating]:
         if self.bits > centred.shape[1]:
             raise HashingError(
-                f"'{self.name}' gives at most one bit per dimension: {self.bits} bits asked of {centred.shape[1]} dims"
+                f"binarizer '{self.name}' can have at most one bit per dimension, {centred.shape[1]}, got {self.bits}"
             )
-        kept = np.argsort(-centred.var(axis=0), kind="stable")[: self.bits]
-        return np.eye(centred.shape[1], dtype=np.float32)[:, np.sort(kept)]
+        widest = top_k(centred.var(axis=0), self.bits)
+        return np.eye(centred.shape[1], dtype=np.float32)[:, np.sort(widest)]
 
 
 class MedianThreshold(MeanThreshold):
@@ -114,8 +118,8 @@ class RandomHyperplanes(Binarizer):
 class RandomRotation(Binarizer):
     """PCA to at most `bits` dimensions, then random rotations; the default.
 
-    With more bits than dimensions several rotations stand side by side: each is orthogonal, so its bits say more
-    together than independent hyperplanes would (super-bit LSH: Ji et al., NIPS 2012).
+    With more bits than dimensions several rotations are concatenated. Each is orthogonal, so its bits carry more
+    information than independent hyperplanes would (super-bit LSH: Ji et al., NIPS 2012).
     """
 
     name = "rotation"
@@ -123,13 +127,13 @@ class RandomRotation(Binarizer):
     def _directions(self, centred: Vectors) -> NDArray[np.floating]:
         basis = principal_axes(centred, self.bits)
         generator = np.random.default_rng(self.seed)
-        turns = -(-self.bits // basis.shape[1])
-        rotations = [random_rotation(basis.shape[1], generator) for _ in range(turns)]
+        count = -(-self.bits // basis.shape[1])
+        rotations = [random_rotation(basis.shape[1], generator) for _ in range(count)]
         return basis @ np.hstack(rotations)[:, : self.bits]
 
 
 class ITQ(Binarizer):
-    """PCA, then the rotation that brings the data nearest to its own bits (Gong and Lazebnik, CVPR 2011, eq. 2-3)."""
+    """PCA, then the rotation that minimises the quantisation error (Gong and Lazebnik, CVPR 2011, eq. 2-3)."""
 
     name = "itq"
 
@@ -143,7 +147,7 @@ class ITQ(Binarizer):
     def _directions(self, centred: Vectors) -> NDArray[np.floating]:
         dims = min(centred.shape)
         if self.bits > dims:
-            raise HashingError(f"'itq' gives at most min(n, dims) = {dims} bits, got {self.bits}")
+            raise HashingError(f"binarizer 'itq' can have at most min(n, dims) = {dims} bits, got {self.bits}")
         basis = principal_axes(centred, self.bits)
         projected = (centred @ basis).astype(np.float32)
         rotation = random_rotation(self.bits, np.random.default_rng(self.seed)).astype(np.float32)
@@ -155,10 +159,9 @@ class ITQ(Binarizer):
 
 
 class HashHead(Binarizer):
-    """Directions that bring the codes of a class together, learned from labels (`hash_head`: sources and losses).
+    """Directions that give images of a class similar codes; `hashsearch.training.hash_head` learns them from labels.
 
-    It starts from ITQ, or with more bits than that gives from random rotations, and is no worse on images held out.
-    `margin`, `balance` and `quantisation` are those of `LossWeights`; `rounds` of 50 batches are the most.
+    `margin`, `balance` and `quantisation` are those of `LossWeights`; training has at most `rounds` of 50 batches.
     """
 
     name = "head"
@@ -180,34 +183,31 @@ class HashHead(Binarizer):
         return {**super().parameters(), "rounds": self.rounds, **asdict(self.weights)}
 
     def learns_from(self, labels: Labels) -> NDArray[np.bool_]:
-        """Those whose class is known and has another image; HashingError unless they are of two classes or more."""
-        return of_a_shared_class(labels)
+        """Which images have a known class that another image has too; HashingError for fewer than two such classes."""
+        return in_shared_class(labels)
 
     def fit(self, vectors: Vectors, labels: Labels | None = None) -> Binarizer:
-        """Learn from `(n, dims) float32` and `labels (n,)`; HashingError without labels or with too few classes."""
-        if labels is None:
-            raise HashingError(f"binarizer '{self.name}' learns from labels, got none")
-        super().fit(vectors)
-        used = self.learns_from(check_labels(labels, len(vectors)))
-        centred, classes = vectors[used] - self.center_, numbered(labels)[used]
-        generator = np.random.default_rng(self.seed)
-        self.directions_ = learn_directions(centred, classes, self.directions_, self.weights, self.rounds, generator)
-        return self
+        """Raise HashingError: only a head made by `hashsearch.training.hash_head.make_binarizer` can be fitted."""
+        raise HashingError(
+            f"binarizer '{self.name}' is fitted with TensorFlow: make it with "
+            "hashsearch.training.hash_head.make_binarizer"
+        )
 
     def _directions(self, centred: Vectors) -> NDArray[np.floating]:
+        """Those that training starts from."""
         start = ITQ if self.bits <= min(centred.shape) else RandomRotation
         return start(self.bits, self.seed)._directions(centred)
 
 
 def principal_axes(vectors: Vectors, count: int) -> NDArray[np.float64]:
-    """Axes of largest mean square (variance, if centred), largest first: `(n, dims) -> (dims, min(dims, count))`."""
+    """Axes of largest mean square (variance if centred), largest first: `(n, dims) -> (dims, min(dims, count))`."""
     moments = vectors.T.astype(np.float64) @ vectors / len(vectors)
     _, axes = np.linalg.eigh(moments)
     return axes[:, ::-1][:, :count]
 
 
 def random_rotation(dims: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """A rotation drawn uniformly: QR of a Gaussian matrix with the signs of R's diagonal put back (Mezzadri 2007)."""
+    """A uniformly random rotation: QR of a Gaussian matrix, signs corrected by R's diagonal (Mezzadri 2007)."""
     orthogonal, upper = np.linalg.qr(generator.standard_normal((dims, dims)))
     return orthogonal * np.sign(np.diag(upper))
 

@@ -13,14 +13,14 @@ Codes = NDArray[np.uint8]
 
 
 def check_bits(bits: int) -> int:
-    """Return `bits`; HashingError unless it is a positive multiple of 8, which is what a packed code can hold."""
+    """Return `bits`; HashingError unless it is a positive multiple of 8, as packed codes are whole bytes."""
     if bits <= 0 or bits % 8:
-        raise HashingError(f"a code's length must be a positive multiple of 8 bits, got {bits}")
+        raise HashingError(f"bits must be a positive multiple of 8, got {bits}")
     return bits
 
 
 def hamming(codes: Codes, others: Codes) -> NDArray[np.int32]:
-    """Hamming distances of every code to every other one: `(n, b), (m, b) uint8 -> (n, m) int32`."""
+    """Hamming distances between all codes and all others: `(n, b), (m, b) uint8 -> (n, m) int32`."""
     distances = np.empty((len(codes), len(others)), dtype=np.int32)
     for row, code in enumerate(codes):
         distances[row] = np.bitwise_count(others ^ code).sum(axis=1, dtype=np.int32)

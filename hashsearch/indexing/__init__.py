@@ -1,1 +1,1 @@
-"""Catalog entries to documents in the index."""
+"""Indexing: catalog entries become documents in the index."""

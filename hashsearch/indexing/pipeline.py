@@ -62,12 +62,10 @@ class Indexer:
         The index.
     writer : BulkWriter
         The writer to the index's alias.
-    limits : Limits
-        Limits on the size of image files and images.
+    reader : ImageReader
+        Reads the images, within its limits.
     workers : int
         Threads that read images.
-    allow_private : bool
-        Whether to fetch images from private network addresses.
     vocabulary : Vocabulary, optional
         With it, images get visual words; it must be the index's.
     """

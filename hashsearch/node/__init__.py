@@ -1,1 +1,1 @@
-"""A local Elasticsearch for trying and testing."""
+"""A local Elasticsearch node: its program, its Java, its account and its processes."""

@@ -59,7 +59,7 @@ def _candidates(environ: Mapping[str, str], folders: Sequence[str]) -> set[Path]
 
 
 def _version(home: Path, identity: Mapping[str, Any] | None) -> tuple[int, ...]:
-    """The version of the JDK in `home`, for example `(17, 0, 15)`; `()` if it does not run, is old or incomplete."""
+    """Version of the JDK in `home`, for example `(17, 0, 15)`; `()` if it does not run, is too old or incomplete."""
     command = [str(home / "bin" / "java"), "--list-modules"]
     try:
         listing = subprocess.run(

@@ -1,7 +1,7 @@
-"""Search by local features on the same index: an image -> hits whose pictures match it, or parts of it, by geometry.
+"""Search by local features on the same index: images to hits that geometry confirms, in whole or in part.
 
-Visual words recall candidates (BM25 in Elasticsearch). Their pictures are read again from where they were indexed from,
-and matched keypoint by keypoint: that is slow, and the only answer that says where in the picture.
+Visual words select candidates (BM25 in Elasticsearch). Their pictures are read again from where they were indexed, and
+matched keypoint by keypoint. That is slow, but it is the only search that says where in the picture the match is.
 """
 
 from __future__ import annotations
@@ -26,16 +26,30 @@ from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.overlap import prefetch
 from hashsearch.search.hits import FoundImage
 
-MOST_CANDIDATES = 1000  # pictures read and matched for one query
+MAX_MATCHED = 1000  # pictures read and matched for one query
 _WORKERS = 4
 
 
 @dataclass(frozen=True)
-class LocalHit(FoundImage):
-    """One found image. `word_rank` is its place among the candidates, 1 for the one that shares most words.
+class KeypointHit(FoundImage):
+    """One hit: the image's stored fields, and how well its picture matches the query.
 
-    `verdict` is the match's: same, in part or unlike; `score`, `inliers`, `share` and `overlap` are its too. Where the
-    picture could not be read, `unread` says why, and nothing but the words speaks for the hit.
+    Attributes
+    ----------
+    verdict : {"same", "in part", "unlike", "not read"}
+        Whether the pictures are the same, have a part in common, or have nothing that geometry confirms.
+    score : float
+        Score of the match; 1 and more is confirmed.
+    inliers : int
+        Matching keypoints that obey the homography.
+    share : float
+        Share of the keypoints that match, 0 to 1.
+    overlap : float
+        Share of the picture that is within the other one, 0 to 1.
+    word_rank : int
+        Rank among the candidates by shared visual words, from 1.
+    unread : str or None
+        Why the picture could not be read; such a hit is not matched, its score is 0.
     """
 
     verdict: str
@@ -48,11 +62,11 @@ class LocalHit(FoundImage):
 
     @property
     def verified(self) -> bool:
-        """Whether geometry confirms it."""
+        """Whether geometry confirms the hit."""
         return self.score >= 1
 
 
-def as_table(hits: Sequence[LocalHit]) -> str:
+def as_table(hits: Sequence[KeypointHit]) -> str:
     """Hits as lines for a terminal: score, inliers, overlap, rank by words, verdict, id, title."""
     lines = ["score  inliers  overlap  words  verdict   id"]
     for hit in hits:
@@ -61,10 +75,22 @@ def as_table(hits: Sequence[LocalHit]) -> str:
     return "\n".join(lines)
 
 
-class LocalSearcher:
-    """Answers queries on one index by the visual words that it holds, and by the pictures themselves.
+class KeypointSearcher:
+    """Searches one index by the visual words that it stores, and by the pictures themselves.
 
-    VocabularyMismatch unless the index was written with the vocabulary.
+    Parameters
+    ----------
+    index : ImageIndex
+        The index to search.
+    vocabulary : Vocabulary
+        The vocabulary that the index was written with.
+    reader : ImageReader
+        Reads the pictures of the candidates.
+
+    Raises
+    ------
+    VocabularyMismatch
+        If the index was written with another vocabulary, or with none.
     """
 
     def __init__(self, index: ImageIndex, vocabulary: Vocabulary, reader: ImageReader = DEFAULT_READER) -> None:
@@ -81,10 +107,15 @@ class LocalSearcher:
         candidates: int = 50,
         turned: bool = False,
         filters: Sequence[queries.Body] = (),
-    ) -> list[LocalHit]:
-        """The same as `by_image` for an indexed image, itself left out.
+    ) -> list[KeypointHit]:
+        """Search with the picture of an indexed image, which is left out of the hits; otherwise as `by_image`.
 
-        ImageNotFound when it is not there, an ImageError or FetchError when its picture cannot be read again.
+        Raises
+        ------
+        ImageNotFound
+            If the index has no image with that id.
+        ImageError, FetchError
+            If its picture cannot be read again.
         """
         uri = self.index.record(image_id).get("uri", "")
         image = self.reader.pixels(uri)
@@ -99,41 +130,66 @@ class LocalSearcher:
         candidates: int = 50,
         turned: bool = False,
         filters: Sequence[queries.Body] = (),
-    ) -> list[LocalHit]:
-        """The k best hits for an RGB image `(height, width, 3) uint8`: first those that geometry confirms, best score
-        first, then the others as their words rank them.
+    ) -> list[KeypointHit]:
+        """Search with an image.
 
-        `candidates` are recalled and read, the k at least. With `turned` the mirror image is looked for as well (other
-        turns always are), which only SIFT can. A blank image has no hits. SearchError for numbers out of range.
+        Parameters
+        ----------
+        image : array of shape (height, width, 3), uint8
+            RGB image of any size.
+        k : int
+            Number of hits, 1 to 1000.
+        candidates : int
+            Number of pictures to read and match, 1 to 1000; at least k are.
+        turned : bool
+            Also match the mirror image; only with SIFT. Rotations match without it.
+        filters : sequence of dict
+            Clauses made by `elastic.queries.filters`.
+
+        Returns
+        -------
+        list of KeypointHit
+            At most k hits: those that geometry confirms, best score first, then the others, most shared words first.
+            None for a blank image.
+
+        Raises
+        ------
+        SearchError
+            If k or `candidates` is out of range.
+        HashingError
+            If `turned` is used with features other than SIFT.
+        StoreError
+            If the index does not exist or Elasticsearch does not answer.
         """
-        if not 1 <= k <= MOST_CANDIDATES:
-            raise SearchError(f"k must be 1 to {MOST_CANDIDATES}, got {k}")
-        if not 1 <= candidates <= MOST_CANDIDATES:
-            raise SearchError(f"candidates must be 1 to {MOST_CANDIDATES}, got {candidates}")
-        seen = self.vocabulary.extractor.extract(image)
-        sought = [seen, mirrored(seen)] if turned else [seen]
-        recalled = self._recalled(sought, max(k, candidates), filters)
-        hits = list(self._matched(sought, recalled))
+        if not 1 <= k <= MAX_MATCHED:
+            raise SearchError(f"k must be 1 to {MAX_MATCHED}, got {k}")
+        if not 1 <= candidates <= MAX_MATCHED:
+            raise SearchError(f"candidates must be 1 to {MAX_MATCHED}, got {candidates}")
+        features = self.vocabulary.extractor.extract(image)
+        variants = [features, mirrored(features)] if turned else [features]
+        hits = list(self._matched(variants, self._candidates(variants, max(k, candidates), filters)))
         return sorted(hits, key=lambda hit: (-hit.score if hit.verified else 0.0, hit.word_rank))[:k]
 
-    def _recalled(
-        self, sought: Sequence[LocalFeatures], most: int, filters: Sequence[queries.Body]
+    def _candidates(
+        self, variants: Sequence[LocalFeatures], size: int, filters: Sequence[queries.Body]
     ) -> list[dict[str, Any]]:
-        """What each of the sought recalls, the best of all, an image once; not one query: clauses are limited."""
-        bodies = [queries.by_words(self.vocabulary.query_terms(one), most, filters) for one in sought]
+        """The best candidates of all variants, each image once; a search per variant, as clauses are limited."""
+        bodies = [queries.by_words(self.vocabulary.query_terms(features), size, filters) for features in variants]
         hits = [hit for answer in self.index.search(*bodies) for hit in answer["hits"]["hits"]]
         ranked: dict[str, dict[str, Any]] = {}
         for hit in sorted(hits, key=lambda hit: -hit["_score"]):
             ranked.setdefault(hit["_id"], hit)
-        return list(ranked.values())[:most]
+        return list(ranked.values())[:size]
 
-    def _matched(self, sought: Sequence[LocalFeatures], recalled: Sequence[dict[str, Any]]) -> Iterator[LocalHit]:
-        sources = [hit["_source"].get("uri", "") for hit in recalled]
-        found = features_of(self.vocabulary.extractor, sources, self.reader)
-        for rank, (hit, seen) in enumerate(zip(recalled, found), start=1):
-            unread = f"{seen.code}: {seen}" if isinstance(seen, HashsearchError) else None
-            match = Match() if isinstance(seen, HashsearchError) else _best(sought, seen)
-            yield LocalHit(
+    def _matched(
+        self, variants: Sequence[LocalFeatures], candidates: Sequence[dict[str, Any]]
+    ) -> Iterator[KeypointHit]:
+        sources = [hit["_source"].get("uri", "") for hit in candidates]
+        read = features_of_sources(self.vocabulary.extractor, sources, self.reader)
+        for rank, (hit, features) in enumerate(zip(candidates, read), start=1):
+            unread = f"{features.code}: {features}" if isinstance(features, HashsearchError) else None
+            match = Match() if isinstance(features, HashsearchError) else _best_match(variants, features)
+            yield KeypointHit(
                 verdict="not read" if unread else verdict(match),
                 score=match.score,
                 inliers=match.inliers,
@@ -145,24 +201,24 @@ class LocalSearcher:
             )
 
 
-def _best(sought: Sequence[LocalFeatures], seen: LocalFeatures) -> Match:
-    return max((verify(one, seen) for one in sought), key=lambda match: match.score)
+def _best_match(variants: Sequence[LocalFeatures], features: LocalFeatures) -> Match:
+    return max((verify(variant, features) for variant in variants), key=lambda match: match.score)
 
 
-def features_of(
+def features_of_sources(
     extractor: LocalExtractor, sources: Iterable[str], reader: ImageReader = DEFAULT_READER
 ) -> Iterator[LocalFeatures | HashsearchError]:
-    """Local features of files and addresses, in order, some read ahead; the error of one that cannot be read."""
+    """Local features of files and URLs, in order, some read ahead; the error for each that cannot be read."""
 
-    def look(source: str) -> LocalFeatures | HashsearchError:
+    def extract(source: str) -> LocalFeatures | HashsearchError:
         if not source:
-            return Unreadable("the index does not hold where the image is")
+            return Unreadable("the index does not store where the image was read from")
         try:
             return extractor.extract(reader.pixels(source))
         except (FetchError, ImageError) as error:
             return error
 
-    # Left to itself, BLAS takes all cores for each small product.
-    with ThreadPoolExecutor(_WORKERS, "local") as pool, threadpool_limits(1, "blas"):
-        for looked in prefetch(sources, lambda source: pool.submit(look, source), 4 * _WORKERS):
-            yield looked.result()
+    # By default BLAS uses all cores for each small product.
+    with ThreadPoolExecutor(_WORKERS, "keypoints") as pool, threadpool_limits(1, "blas"):
+        for pending in prefetch(sources, lambda source: pool.submit(extract, source), 4 * _WORKERS):
+            yield pending.result()

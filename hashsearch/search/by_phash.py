@@ -1,6 +1,7 @@
-"""Search by perceptual hash on the same index: image or id -> hits, nearest hash first; exact, as codes of 64 bits are.
+"""Search by perceptual hash on the same index: images or ids to hits, nearest hash first.
 
-A hash changes beyond recognition when the picture is turned, so a query may ask with the hashes of all eight turns.
+The search is exact. A hash changes completely when the picture is rotated or mirrored; a query may therefore search
+with the hashes of all eight orientations.
 """
 
 from __future__ import annotations
@@ -21,104 +22,162 @@ from hashsearch.errors import SearchError
 from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.search.hits import FoundImage
-from hashsearch.search.radius import MEASURED, Costs, Radius
+from hashsearch.search.radius import MEASURED, Costs, RadiusPlanner
 
 
 @dataclass(frozen=True)
 class PerceptualHit(FoundImage):
-    """One found image: the bits in which its hash differs, and how the query was turned to be that near."""
+    """One hit: the image's stored fields, and how near its hash is to the query's.
+
+    Attributes
+    ----------
+    hamming : int
+        Number of bits in which the hashes differ, 0 to 64.
+    turn : str
+        Orientation of the query that is nearest, a key of `descriptors.phash.TURNS`; "upright" unless `turned`.
+    """
 
     hamming: int
     turn: str
 
 
 def as_table(hits: Sequence[PerceptualHit]) -> str:
-    """Hits as lines for a terminal: Hamming distance, how the query was turned, id, title."""
+    """Hits as lines for a terminal: Hamming distance, orientation of the query, id, title."""
     lines = ["hamming  query        id"]
     lines += [f"{hit.hamming:>7}  {hit.turn:<11}  {hit.id}  {hit.title or ''}".rstrip() for hit in hits]
     return "\n".join(lines)
 
 
-_FIRST_KEPT = 100  # of the images within a radius
+_FIRST_SIZE = 100  # images within a radius to ask for first
 
 
 class _Coding(NamedTuple):
-    """What planning needs to know of the stored hashes."""
+    """What the radius planner needs to know of the stored hashes."""
 
     bits: int
     sub_codes: Blocks
 
 
 class PerceptualSearcher:
-    """Answers queries on one index by the perceptual hashes that it holds.
+    """Searches one index by the perceptual hashes (64-bit pHash) that it stores.
 
-    `filters` are clauses of `queries.filters`. With `turned`, an image is as near as the nearest of the query's turns.
+    Parameters
+    ----------
+    index : ImageIndex
+        The index to search; no encoder is needed.
+    costs : Costs
+        Cost model of the radius search.
+
+    Notes
+    -----
+    All methods take `filters`, clauses made by `elastic.queries.filters`. With `turned`, the query is compared in all
+    eight orientations (rotated by right angles, mirrored), and the nearest counts.
     """
 
     def __init__(self, index: ImageIndex, costs: Costs = MEASURED) -> None:
         self.index = index
-        self.radius = Radius(_Coding(STORED.bits, BLOCKS), index, costs, PHASH)
+        self.radius_planner = RadiusPlanner(_Coding(STORED.bits, BLOCKS), index, costs, PHASH)
 
     def by_image(
         self, image: NDArray[np.uint8], k: int = 10, *, turned: bool = False, filters: Sequence[queries.Body] = ()
     ) -> list[PerceptualHit]:
-        """The k hits nearest to an RGB image `(height, width, 3) uint8`; SearchError unless k is 1 to 10,000."""
+        """Search with an image.
+
+        Parameters
+        ----------
+        image : array of shape (height, width, 3), uint8
+            RGB image of any size.
+        k : int
+            Number of hits, 1 to 10,000.
+        turned : bool
+            Compare the query in all eight orientations.
+        filters : sequence of dict
+
+        Returns
+        -------
+        list of PerceptualHit
+            At most k hits, nearest first.
+
+        Raises
+        ------
+        SearchError
+            If k is out of range.
+        StoreError
+            If the index does not exist or Elasticsearch does not answer.
+        """
         return self._nearest(_hashes(image, turned), k, filters)
 
     def by_id(self, image_id: str, k: int = 10, *, filters: Sequence[queries.Body] = ()) -> list[PerceptualHit]:
-        """The k hits nearest to an indexed image, itself left out; ImageNotFound when it is not there."""
+        """Search with an indexed image, which is left out of the hits.
+
+        Raises
+        ------
+        ImageNotFound
+            If the index has no image with that id.
+        SearchError
+            If the image has no stored hash, or k is out of range.
+        """
         others = queries.none_of(queries.ids([image_id]))
         return self._nearest(self._stored(image_id), k, [*filters, others])
 
     def within_radius(
         self, image: NDArray[np.uint8], radius: int, *, turned: bool = False, filters: Sequence[queries.Body] = ()
     ) -> list[PerceptualHit]:
-        """Every indexed image whose hash is within `radius` bits of the image's, nearest first: none is missed.
+        """All indexed images whose hash is within `radius` bits of the image's, nearest first; none is missed.
 
-        SearchError when the radius is not 0 to 64, or when more images lie within it than one answer holds.
+        Raises
+        ------
+        SearchError
+            If the radius is not 0 to 64, or 10,000 or more images are within it.
         """
         return self._within(_hashes(image, turned), radius, filters)
 
     def within_radius_of(
         self, image_id: str, radius: int, *, filters: Sequence[queries.Body] = ()
     ) -> list[PerceptualHit]:
-        """The same for an indexed image, itself left out; ImageNotFound when it is not there."""
+        """The same as `within_radius` for an indexed image, which is left out of the hits.
+
+        Raises
+        ------
+        ImageNotFound
+            If the index has no image with that id.
+        """
         others = queries.none_of(queries.ids([image_id]))
         return self._within(self._stored(image_id), radius, [*filters, others])
 
     def _stored(self, image_id: str) -> Codes:
-        """An indexed image's hash `(1, 8)`: only a picture can be turned."""
+        """An indexed image's hash `(1, 8)`; its other orientations cannot be computed from it."""
         phash = self.index.vectors_of(image_id).phash
         if phash is None:
-            raise SearchError(f"image '{image_id}' of '{self.index.alias}' was written without a perceptual hash")
+            raise SearchError(f"image '{image_id}' of '{self.index.alias}' has no perceptual hash: index it again")
         return np.frombuffer(bytes.fromhex(phash), np.uint8)[np.newaxis]
 
     def _nearest(self, codes: Codes, k: int, filters: Sequence[queries.Body]) -> list[PerceptualHit]:
         if not 1 <= k <= MAX_CANDIDATES:
             raise SearchError(f"k must be 1 to {MAX_CANDIDATES}, got {k}")
-        return self._ask(codes, [queries.near_hash(_hex(code), k, filters) for code in codes], k)
+        return self._search(codes, [queries.near_hash(_hex(code), k, filters) for code in codes], k)
 
     def _within(self, codes: Codes, radius: int, filters: Sequence[queries.Body]) -> list[PerceptualHit]:
         if not 0 <= radius <= STORED.bits:
             raise SearchError(f"radius must be 0 to {STORED.bits}, the bits of a hash, got {radius}")
-        sieves = [self._sieve(code, radius) for code in codes]
-        # To keep the nearest in order takes most of a scan's time if so many are kept. A sieve lets few through.
-        for most in (_FIRST_KEPT, MAX_CANDIDATES):
+        prefilters = [self._prefilter(code, radius) for code in codes]
+        # Sorting takes most of a scan's time if it returns 10,000 images. Few images pass a prefilter.
+        for size in (_FIRST_SIZE, MAX_CANDIDATES):
             near = [
-                queries.near_hash(_hex(code), MAX_CANDIDATES if sieve else most, [*filters, *sieve], radius)
-                for code, sieve in zip(codes, sieves, strict=True)
+                queries.near_hash(_hex(code), MAX_CANDIDATES if prefilter else size, [*filters, *prefilter], radius)
+                for code, prefilter in zip(codes, prefilters, strict=True)
             ]
-            hits = self._ask(codes, near, most)
-            if len(hits) < most:
+            hits = self._search(codes, near, size)
+            if len(hits) < size:
                 return hits
-        raise SearchError(f"{MAX_CANDIDATES} or more images lie within radius {radius}: ask for a smaller one")
+        raise SearchError(f"{MAX_CANDIDATES} or more images are within radius {radius}: use a smaller radius")
 
-    def _sieve(self, code: Codes, radius: int) -> list[queries.Body]:
-        """What all images within the radius fulfil; those without blocks, which older versions wrote, do so always."""
-        return [queries.or_without(PHASH.terms, clause) for clause in self.radius.clauses(code, radius)]
+    def _prefilter(self, code: Codes, radius: int) -> list[queries.Body]:
+        """Clauses that all images within the radius match; images without blocks, of older versions, always match."""
+        return [queries.or_without(PHASH.terms, clause) for clause in self.radius_planner.clauses(code, radius)]
 
-    def _ask(self, codes: Codes, near: Sequence[queries.Body], most: int) -> list[PerceptualHit]:
-        (answer,) = self.index.search(queries.nearest_hashes(near, most))
+    def _search(self, codes: Codes, near: Sequence[queries.Body], size: int) -> list[PerceptualHit]:
+        (answer,) = self.index.search(queries.nearest_hashes(near, size))
         hits = [_hit(hit, codes) for hit in answer["hits"]["hits"]]
         return sorted(hits, key=lambda hit: (hit.hamming, hit.id))
 

@@ -1,4 +1,4 @@
-"""What a hit tells of its image, whatever was searched by."""
+"""The stored fields that a hit of any search carries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from hashsearch.elastic.document import DESCRIBED
 
 @dataclass(frozen=True)
 class FoundImage:
-    """What is stored of a found image; each way to search adds how it was found."""
+    """The stored fields of an indexed image; each kind of search adds how it matched.
+
+    Attributes
+    ----------
+    id : str
+    uri : str or None
+        Path or URL that the image was indexed from.
+    title, category : str or None
+    attributes : mapping of str to Any
+    width, height : int or None
+        Pixels of the original.
+    """
 
     id: str
     uri: str | None
@@ -22,7 +33,7 @@ class FoundImage:
     height: int | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The hit as JSON holds it: its id, how it was found, what is stored of it."""
-        told = asdict(self)
-        stored = {name: told.pop(name) for name in DESCRIBED}
-        return {**told, **stored}
+        """The hit as JSON: its id, how it matched, the stored fields."""
+        record = asdict(self)
+        stored = {name: record.pop(name) for name in DESCRIBED}
+        return {**record, **stored}

@@ -1,4 +1,4 @@
-"""Which codes a query is compared with: the strategy, the sub-codes asked for, and how many are re-ranked."""
+"""How a query is answered: the strategy, the sub-codes to search, and how many candidates are re-ranked."""
 
 from __future__ import annotations
 
@@ -21,28 +21,49 @@ from hashsearch.hashing.sub_codes import Blocks, Cells
 STRATEGIES = ("scan", "sub_codes", "graph")
 
 CANDIDATES = 500
-SCANNED_UP_TO = 50_000  # images; comparing so many codes takes about 1.5 ms, choosing among them saves less
+SCANNED_UP_TO = 50_000  # images; a scan of that many codes takes about 1.5 ms, and sub-codes would save less
 COMPARED_AT_LEAST = 10_000
-COMPARED_SHARE = 40  # cells compare at least one code in so many; docs/recall.md has the recall that it buys
-CELLS_AT_LEAST = 16  # with few, large cells a share would be too few of them
+COMPARED_SHARE = 40  # cells compare at least one code in 40; docs/recall.md has the recall at that share
+CELLS_AT_LEAST = 16  # with few, large cells a share alone would select too few of them
 PROBES = 16
-MOST_TERMS = 65_536  # Elasticsearch's limit for one terms clause
-COUNTED_FOR = 60.0  # seconds
-_FILTERS_KNOWN = 256  # counts kept, one of each filter asked for
+MAX_TERMS = 65_536  # Elasticsearch's limit for one terms clause
+COUNTS_EXPIRE = 60.0  # seconds
+_MAX_COUNTED_FILTERS = 256  # filters whose counts are cached
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How to search. SearchError names the option that is outside its range.
+    """How to search. Options that are None take the value that the index was tuned to, else the default.
 
-    `strategy`: `scan` compares every code, `sub_codes` only those that share a sub-code with the query, `graph` walks
-    the graph over the quantised vectors of an index that has one.
-    `candidates` are recalled (of each shard) by Hamming distance, with `graph` by the quantised vectors, and re-ranked
-    by exact cosine.
-    `compared`: how many codes `sub_codes` may compare, with cells; `probes`: how many sub-codes of each block it asks
-    for, with blocks.
-    These four are taken as the index was tuned where they are None, else as is best for most indices.
-    `explain`: also tell each hit's code, sub-codes and rank before re-ranking.
+    Parameters
+    ----------
+    k : int
+        Number of hits, 1 to 10,000 and at most `candidates`.
+    candidates : int, optional
+        Images per shard that are re-ranked by exact cosine, 1 to 10,000. Selected by Hamming distance, with "graph" by
+        quantised vectors. Default: max(500, k).
+    strategy : {"scan", "sub_codes", "graph"}, optional
+        "scan" compares the query with every code, "sub_codes" with the codes that share a sub-code with it, "graph"
+        searches the HNSW graph of the quantised vectors. Default: "graph" if the index has one; else "sub_codes" for
+        cells and more than 50,000 images that pass the filters; else "scan".
+    compared : int, optional
+        Maximum number of codes that "sub_codes" compares; only for an encoder with cells. Default: a 40th of the
+        images, but at least 10,000 and 16 average cells.
+    probes : int, optional
+        Sub-codes to search per block; only for an encoder with blocks. Default: 16.
+    category : sequence of str
+        Only images of one of these categories.
+    attributes : mapping of str to sequence of str
+        Only images that have, for each attribute, one of its values.
+    min_cosine : float, optional
+        Only hits of at least this cosine, -1 to 1.
+    explain : bool
+        Also return each hit's Hamming distance, shared sub-codes and rank before re-ranking; needs a second request.
+
+    Raises
+    ------
+    SearchError
+        If an option is out of range; the message names it.
     """
 
     k: int = 10
@@ -72,50 +93,50 @@ class SearchOptions:
 
     @property
     def filters(self) -> list[Body]:
-        """A clause for each filter, all of which an image must pass."""
+        """One clause per filter; an image must match all of them."""
         return queries.filters(self.category, self.attributes)
 
 
 @dataclass(frozen=True)
-class Query:
-    """An encoded query; `own` is the id of the indexed image that it was made of, which is none of its hits."""
+class SearchQuery:
+    """An encoded query. `own_id` is the id of the indexed image it was made from, which is left out of the hits."""
 
     encoded: EncodedQuery
-    own: str | None = None
+    own_id: str | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One query's way to its candidates, nothing left open; `terms` are the sub-codes asked for."""
+class QueryPlan:
+    """All decisions for one query; `terms` are the sub-codes to search."""
 
-    query: Query
+    query: SearchQuery
     options: SearchOptions
     strategy: str
     candidates: int
     terms: Sequence[str]
 
     def clauses(self) -> list[Body]:
-        """What an image must fulfil to be compared."""
-        own = [] if self.query.own is None else [queries.none_of(queries.ids([self.query.own]))]
-        asked = [queries.sub_codes(self.terms)] if self.strategy == "sub_codes" else []
-        return own + self.options.filters + asked
+        """Clauses that an image must match for its code to be compared."""
+        own = [] if self.query.own_id is None else [queries.none_of(queries.ids([self.query.own_id]))]
+        sub_codes = [queries.sub_codes(self.terms)] if self.strategy == "sub_codes" else []
+        return own + self.options.filters + sub_codes
 
-    def recalled(self) -> Body | None:
-        """The clause that the candidates fulfil; None with a graph, whose walk is part of the re-ranking."""
+    def recall_clause(self) -> Body | None:
+        """The clause that selects the candidates; None with a graph, which selects and re-ranks in one step."""
         if self.strategy == "graph":
             return None
         return queries.recall(self.query.encoded.code.tobytes().hex(), self.candidates, self.clauses())
 
-    def reranked(self, k: int, min_cosine: float | None) -> Body:
-        """The whole search: the k best of the candidates by exact cosine."""
-        recalled = self.recalled()
-        clauses = self.clauses() if recalled is None else [recalled]
+    def rerank_body(self, k: int, min_cosine: float | None) -> Body:
+        """The request body of the search: the k best candidates by exact cosine."""
+        recall = self.recall_clause()
+        clauses = self.clauses() if recall is None else [recall]
         return queries.rerank(self.query.encoded, clauses, k, self.candidates, min_cosine)
 
 
 @dataclass(frozen=True)
-class _Census:
-    """How many images pass a filter, and how many of each cell `(cells,)`, as counted at a time."""
+class _Counts:
+    """Images that match a filter, in total and per cell `(cells,)`, and when they were counted."""
 
     images: int
     cells: NDArray[np.int64]
@@ -123,13 +144,14 @@ class _Census:
 
 
 class QueryPlanner:
-    """Plans the recall of queries on one index.
+    """Plans the queries on one index.
 
-    With more than `scanned_up_to` images the default is cells. What counts is how many pass the query's filter: of a
-    hundredth of the index, a query's nearest cells would hold next to nothing. It is known for `counted_for` seconds.
+    Values that the index was tuned to take precedence over the defaults. They were measured without filters and for k
+    hits; a search with filters or for more hits uses the larger of the tuned value and the default.
 
-    What the index was tuned to goes before these defaults. It was measured without filters and for so many hits; a
-    search with filters or for more hits takes the larger of the tuned number and the default one.
+    Above `scanned_up_to` images the default strategy is sub-codes, if they are cells. Only images that match the
+    query's filters count: if few do, the nearest cells hold hardly any of them. Counts are cached for
+    `counts_expire` seconds.
     """
 
     def __init__(
@@ -137,107 +159,108 @@ class QueryPlanner:
         encoder: Encoder,
         index: ImageIndex,
         scanned_up_to: int = SCANNED_UP_TO,
-        counted_for: float = COUNTED_FOR,
+        counts_expire: float = COUNTS_EXPIRE,
     ) -> None:
         self.encoder = encoder
         self.index = index
         self.scanned_up_to = scanned_up_to
-        self.counted_for = counted_for
-        self._counted: dict[str, _Census] = {}
+        self.counts_expire = counts_expire
+        self._cached: dict[str, _Counts] = {}
 
-    def plan(self, query: Query, options: SearchOptions) -> Plan:
-        """How a query is recalled; SearchError for options that do not go with the index or its encoder."""
+    def plan(self, query: SearchQuery, options: SearchOptions) -> QueryPlan:
+        """The plan for a query; SearchError for options that do not fit the index or its encoder."""
         strategy = self.strategy(options)
         terms = self.terms(query.encoded, options) if strategy == "sub_codes" else []
-        return Plan(query, options, strategy, self.candidates(options, strategy), terms)
+        return QueryPlan(query, options, strategy, self.candidates(options, strategy), terms)
 
     def strategy(self, options: SearchOptions) -> str:
-        """The strategy asked for, or the best for this index; SearchError for one that it was not made for.
+        """The strategy of the options, else the tuned one, else the default; SearchError if the index lacks a graph.
 
-        What it was tuned to, but not sub-codes under a filter; else a graph where there is one; else cells, where there
-        are any, from a size on at which they are worth it.
+        Tuned sub-codes do not apply to a search with filters.
         """
-        asked, tuned = options.strategy, self.index.tuned
-        if asked == "graph" and not self.index.graph:
+        requested, tuned = options.strategy, self.index.tuned
+        if requested == "graph" and not self.index.graph:
             raise SearchError(f"strategy 'graph' needs an index with a graph, and '{self.index.alias}' has none")
-        if asked is not None:
-            return asked
+        if requested is not None:
+            return requested
         if tuned is not None and not (tuned.strategy == "sub_codes" and options.filters):
             return tuned.strategy
         if self.index.graph:
             return "graph"
         cells = self.encoder.sub_codes
-        large = isinstance(cells, Cells) and self._census(cells, options.filters).images > self.scanned_up_to
+        large = isinstance(cells, Cells) and self._counts(cells, options.filters).images > self.scanned_up_to
         return "sub_codes" if large else "scan"
 
     def candidates(self, options: SearchOptions, strategy: str) -> int:
-        """How many are re-ranked: as many as asked, else as tuned, else 500; k at least."""
+        """How many images are re-ranked: the value of the options, else max(k, the tuned value or 500)."""
         if options.candidates is not None:
             return options.candidates
-        tuned = self._tuned(strategy)
-        return max(options.k, CANDIDATES if tuned is None else _taken(tuned, tuned.candidates, CANDIDATES, options))
+        tuned = self._tuned_for(strategy)
+        return max(options.k, CANDIDATES if tuned is None else _applied(tuned, tuned.candidates, CANDIDATES, options))
 
     def terms(self, query: EncodedQuery, options: SearchOptions) -> list[str]:
-        """The sub-codes to ask for. SearchError for `probes` with cells and `compared` with blocks, or too many."""
+        """The sub-codes to search. SearchError for `probes` with cells, `compared` with blocks, or too many terms."""
         sub_codes = self.encoder.sub_codes
         if isinstance(sub_codes, Blocks):
             if options.compared is not None:
                 raise SearchError(f"compared goes with cells, and this encoder has blocks; got {options.compared}")
-            asked = self._probes(options)
-            terms = sub_codes.query_terms(query.code, query.margins, asked)
-            if len(terms) > MOST_TERMS:
-                raise SearchError(f"probes may come to {MOST_TERMS} sub-codes, {asked} are {len(terms)}")
+            probes = self._probes(options)
+            terms = sub_codes.query_terms(query.code, query.margins, probes)
+            if len(terms) > MAX_TERMS:
+                raise SearchError(
+                    f"probes may select at most {MAX_TERMS} sub-codes, and {probes} per block select {len(terms)}"
+                )
             return terms
         if options.probes is not None:
             raise SearchError(f"probes go with blocks, and this encoder has cells; got {options.probes}")
-        census = self._census(sub_codes, options.filters)
-        most = self._compared(options, census.images, sub_codes.cells)
-        return sub_codes.query_terms(query.embedding, census.cells, most)
+        counts = self._counts(sub_codes, options.filters)
+        max_compared = self._compared(options, counts.images, sub_codes.cells)
+        return sub_codes.query_terms(query.embedding, counts.cells, max_compared)
 
-    def _tuned(self, strategy: str) -> Tuned | None:
-        """What the index was tuned to, if to this strategy: its numbers mean nothing for another."""
+    def _tuned_for(self, strategy: str) -> Tuned | None:
+        """What the index was tuned to, if to this strategy: the values do not apply to another one."""
         tuned = self.index.tuned
         return tuned if tuned is not None and tuned.strategy == strategy else None
 
     def _probes(self, options: SearchOptions) -> int:
         if options.probes is not None:
             return options.probes
-        tuned = self._tuned("sub_codes")
-        return PROBES if tuned is None or tuned.probes is None else _taken(tuned, tuned.probes, PROBES, options)
+        tuned = self._tuned_for("sub_codes")
+        return PROBES if tuned is None or tuned.probes is None else _applied(tuned, tuned.probes, PROBES, options)
 
     def _compared(self, options: SearchOptions, images: int, cells: int) -> int:
-        """How many codes may be compared where so many images, in so many cells, pass the filters.
+        """How many codes may be compared if `images` match the filters.
 
-        A tuned number grows with the index, so that the share of the codes that are compared stays what it was.
+        A tuned value grows with the index, so that the share of compared codes stays the same.
         """
         if options.compared is not None:
             return options.compared
-        tuned, default = self._tuned("sub_codes"), budget(images, cells)
+        tuned, default = self._tuned_for("sub_codes"), default_compared(images, cells)
         if tuned is None or tuned.compared is None:
             return default
         grown = tuned.compared * max(images, tuned.images) // tuned.images
-        return _taken(tuned, grown, default, options)
+        return _applied(tuned, grown, default, options)
 
-    def _census(self, cells: Cells, filters: Sequence[Body]) -> _Census:
+    def _counts(self, cells: Cells, filters: Sequence[Body]) -> _Counts:
         key = json.dumps(filters, sort_keys=True)
-        known = self._counted.get(key)
-        if known is None or monotonic() - known.at > self.counted_for:
-            for oldest in list(self._counted)[: 1 - _FILTERS_KNOWN]:
-                self._counted.pop(oldest, None)
-            known = self._counted[key] = self._count(cells, filters)
-        return known
+        counts = self._cached.get(key)
+        if counts is None or monotonic() - counts.at > self.counts_expire:
+            for oldest in list(self._cached)[: 1 - _MAX_COUNTED_FILTERS]:
+                self._cached.pop(oldest, None)
+            counts = self._cached[key] = self._count(cells, filters)
+        return counts
 
-    def _count(self, cells: Cells, filters: Sequence[Body]) -> _Census:
-        images, counts = self.index.sub_code_counts(cells.cells, filters)
-        sizes = np.array([counts.get(name, 0) for name in cells.names()], dtype=np.int64)
-        return _Census(images, sizes, monotonic())
-
-
-def _taken(tuned: Tuned, number: int, default: int, options: SearchOptions) -> int:
-    """A tuned number for searches like those that were measured, for others the larger of it and the default."""
-    return number if options.k <= tuned.k and not options.filters else max(number, default)
+    def _count(self, cells: Cells, filters: Sequence[Body]) -> _Counts:
+        images, by_cell = self.index.sub_code_counts(cells.cells, filters)
+        sizes = np.array([by_cell.get(name, 0) for name in cells.names()], dtype=np.int64)
+        return _Counts(images, sizes, monotonic())
 
 
-def budget(images: int, cells: int) -> int:
-    """How many codes a query compares by default, in an index of so many images in so many cells."""
+def _applied(tuned: Tuned, value: int, default: int, options: SearchOptions) -> int:
+    """The tuned value for a search like the measured ones, else the larger of it and the default."""
+    return value if options.k <= tuned.k and not options.filters else max(value, default)
+
+
+def default_compared(images: int, cells: int) -> int:
+    """How many codes a query compares by default, in an index of that many images and cells."""
     return max(COMPARED_AT_LEAST, images // COMPARED_SHARE, CELLS_AT_LEAST * images // cells)

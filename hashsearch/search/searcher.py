@@ -1,4 +1,4 @@
-"""Image, id or vector to hits: recall by Hamming distance, re-ranking by exact cosine, in one request."""
+"""Images, ids or vectors to hits: recall by Hamming distance and re-ranking by exact cosine, in one request."""
 
 from __future__ import annotations
 
@@ -22,21 +22,29 @@ from hashsearch.hashing.vectors import Vectors
 from hashsearch.overlap import batched
 from hashsearch.search.explanation import Explanation, explain
 from hashsearch.search.hits import FoundImage
-from hashsearch.search.planner import Plan, Query, QueryPlanner, SearchOptions
-from hashsearch.search.radius import Radius
+from hashsearch.search.planner import QueryPlan, QueryPlanner, SearchOptions, SearchQuery
+from hashsearch.search.radius import RadiusPlanner
 
-# What is searched with: the id of an indexed image, an RGB image `(height, width, 3)`, or a vector `(dims,)`.
+__all__ = ["AT_ONCE", "TOGETHER", "Hit", "QueryInput", "SearchOptions", "Searcher", "as_table"]
+
+# The id of an indexed image, an RGB image `(height, width, 3)`, or a vector `(dims,)`.
 QueryInput = str | NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Hit(FoundImage):
-    """One found image.
+    """One hit: the image's stored fields, and how near it is to the query.
 
-    `hamming_rank` is its rank before re-ranking (1 is first, equal distances share a rank); none with a graph.
-
-    `sub_codes` are those it shares with the query, where the strategy asked for some. Without `explain` it has neither,
-    and no `hamming`.
+    Attributes
+    ----------
+    cosine : float
+        Exact cosine of the stored vectors, -1 to 1.
+    hamming : int or None
+        Number of bits in which the codes differ; None without `explain`.
+    hamming_rank : int or None
+        Rank before re-ranking, from 1; equal distances share a rank. None without `explain` and with a graph.
+    sub_codes : tuple of str
+        Sub-codes that the image shares with the query; empty without `explain` and unless the strategy is "sub_codes".
     """
 
     cosine: float
@@ -56,89 +64,223 @@ def as_table(hits: Sequence[Hit]) -> str:
 
 
 _DEFAULTS = SearchOptions()
-_FIRST_KEPT = 1000  # of the images within a radius
-# Queries of a request, and searches that Elasticsearch works on at a time: best for two cores (benchmarks/batches.py)
+_FIRST_SIZE = 1000  # images within a radius to ask for first
+# Queries per request, and searches that Elasticsearch runs in parallel: best on two cores (benchmarks/batches.py).
 TOGETHER, AT_ONCE = 64, 4
 
 
 class Searcher:
-    """Answers queries on one index with the encoder that wrote it."""
+    """Searches one index, with the encoder that the index was written with.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Encodes the queries.
+    index : ImageIndex
+        The index to search.
+
+    Raises
+    ------
+    EncoderMismatch
+        If the index was written with another encoder.
+    """
 
     def __init__(self, encoder: Encoder, index: ImageIndex) -> None:
         index.check_encoder(encoder)
         self.encoder = encoder
         self.index = index
-        self.recall = QueryPlanner(encoder, index)
-        self.radius = Radius(encoder, index)
+        self.planner = QueryPlanner(encoder, index)
+        self.radius_planner = RadiusPlanner(encoder, index)
 
     def by_image(self, image: NDArray[np.uint8], options: SearchOptions = _DEFAULTS) -> list[Hit]:
-        """Hits for an RGB image `(height, width, 3) uint8`, best cosine first."""
+        """Search with an image.
+
+        Parameters
+        ----------
+        image : array of shape (height, width, 3), uint8
+            RGB image of any size.
+        options : SearchOptions
+
+        Returns
+        -------
+        list of Hit
+            At most `options.k` hits, best cosine first.
+
+        Raises
+        ------
+        EmbedderError
+            If the array has another shape or dtype.
+        EncoderError, HashingError
+            If the image's embedding is zero, not finite or outside the PCA subspace.
+        SearchError
+            If the options do not fit the index.
+        StoreError
+            If the index does not exist or Elasticsearch does not answer.
+        """
         return self.by_vector(self.encoder.embed([image])[0], options)
 
     def by_id(self, image_id: str, options: SearchOptions = _DEFAULTS) -> list[Hit]:
-        """Hits for an indexed image, itself left out; ImageNotFound when it is not there."""
+        """Search with an indexed image, which is left out of the hits.
+
+        Parameters
+        ----------
+        image_id : str
+        options : SearchOptions
+
+        Returns
+        -------
+        list of Hit
+            At most `options.k` hits, best cosine first.
+
+        Raises
+        ------
+        ImageNotFound
+            If the index has no image with that id.
+        SearchError, StoreError
+            As for `by_image`.
+        """
         return self.search(self.stored_query(image_id, self.index.vectors_of(image_id)), options)
 
     def by_vector(self, vector: Vectors, options: SearchOptions = _DEFAULTS) -> list[Hit]:
-        """Hits for an embedding `(dims,)` of any length but zero, best cosine first."""
-        return self.search(Query(self.encoder.encode_query(vector)), options)
+        """Search with an embedding.
 
-    def search(self, query: Query, options: SearchOptions = _DEFAULTS) -> list[Hit]:
-        """Hits for a query that is encoded already, best cosine first."""
+        Parameters
+        ----------
+        vector : array of shape (dims,), float32
+            Embedding by the encoder's network, of any length but zero.
+        options : SearchOptions
+
+        Returns
+        -------
+        list of Hit
+            At most `options.k` hits, best cosine first.
+
+        Raises
+        ------
+        EncoderError, HashingError
+            If the vector is zero, not finite, outside the PCA subspace or of another shape.
+        SearchError, StoreError
+            As for `by_image`.
+        """
+        return self.search(SearchQuery(self.encoder.encode_query(vector)), options)
+
+    def search(self, query: SearchQuery, options: SearchOptions = _DEFAULTS) -> list[Hit]:
+        """Hits for an encoded query, best cosine first."""
         (hits,) = self._search_all([query], options, AT_ONCE)
         return hits
 
     def search_many(
         self,
-        asked: Iterable[QueryInput],
+        inputs: Iterable[QueryInput],
         options: SearchOptions = _DEFAULTS,
         *,
         together: int = TOGETHER,
         at_once: int = AT_ONCE,
     ) -> Iterator[list[Hit] | HashsearchError]:
-        """The hits of each image, vector or id, in order, as `by_image`, `by_vector` and `by_id` give them.
+        """Search with many images, vectors or ids; faster than one by one.
 
-        What cannot be searched with (a zero vector, the id of no image) has its error in its place, returned and not
-        raised; what is wrong with all, such as an absent cluster, is raised. The next batch is taken when its first
-        answer is, so that there may be any number of queries. `together` of them make a request, of whose searches
-        (two a query, if they are explained) Elasticsearch works on `at_once` at a time.
+        Parameters
+        ----------
+        inputs : iterable of str, image or vector
+            Ids of indexed images, RGB images `(height, width, 3) uint8` and vectors `(dims,)`, in any mixture and
+            number; read in batches as the results are taken.
+        options : SearchOptions
+        together : int
+            Queries per request to Elasticsearch.
+        at_once : int
+            Searches of a request that Elasticsearch runs in parallel; an explained query takes two.
+
+        Yields
+        ------
+        list of Hit or HashsearchError
+            For each input, in order, the hits that `by_image`, `by_vector` or `by_id` returns, or the error that it
+            raises for an input that cannot be used (a zero vector, an unknown id).
+
+        Raises
+        ------
+        SearchError, StoreError
+            For errors that concern all inputs.
         """
-        for batch in batched(asked, BATCH):
-            found = self._queries(batch)
-            good = [query for query in found if isinstance(query, Query)]
-            parts = (self._search_all(part, options, at_once) for part in batched(good, together))
+        for batch in batched(inputs, BATCH):
+            queries_or_errors = self._queries(batch)
+            usable = [query for query in queries_or_errors if isinstance(query, SearchQuery)]
+            parts = (self._search_all(part, options, at_once) for part in batched(usable, together))
             hits = chain.from_iterable(parts)
-            yield from (next(hits) if isinstance(query, Query) else query for query in found)
+            yield from (next(hits) if isinstance(query, SearchQuery) else query for query in queries_or_errors)
 
-    def explain(self, asked: QueryInput, image_id: str, options: SearchOptions = _DEFAULTS) -> Explanation:
-        """Why the query finds this indexed image, or why it does not; ImageNotFound when it is not there."""
-        (query,) = self._queries([asked])
-        if isinstance(query, HashsearchError):
-            raise query
-        return explain(self.index, self.recall.plan(query, options), image_id)
+    def explain(self, query: QueryInput, image_id: str, options: SearchOptions = _DEFAULTS) -> Explanation:
+        """Why a query finds an indexed image or does not.
+
+        Parameters
+        ----------
+        query : str, image or vector
+            As for `search_many`.
+        image_id : str
+            The indexed image to explain.
+        options : SearchOptions
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        ImageNotFound
+            If the index has no image with that id.
+        HashsearchError
+            If the query cannot be used, as for `by_image`, `by_id` and `by_vector`.
+        """
+        (encoded,) = self._queries([query])
+        if isinstance(encoded, HashsearchError):
+            raise encoded
+        return explain(self.index, self.planner.plan(encoded, options), image_id)
 
     def within_radius(self, vector: Vectors, radius: int, options: SearchOptions = _DEFAULTS) -> list[Hit]:
-        """Every indexed image whose code is within `radius` bits of the query's, nearest first: none is missed.
+        """All indexed images whose code is within a Hamming radius of the query's; none is missed.
 
-        Of the options the filters and `min_cosine` hold. SearchError when the radius is not 0 to the code's length, or
-        when more images lie within it than one answer holds.
+        Parameters
+        ----------
+        vector : array of shape (dims,), float32
+            Embedding by the encoder's network, of any length but zero.
+        radius : int
+            Maximum number of differing bits, 0 to the length of a code.
+        options : SearchOptions
+            Only the filters and `min_cosine` apply.
+
+        Returns
+        -------
+        list of Hit
+            Sorted by Hamming distance, then by cosine.
+
+        Raises
+        ------
+        SearchError
+            If the radius is out of range, or 10,000 or more images are within it.
+        EncoderError, HashingError, StoreError
+            As for `by_vector`.
         """
         return self._within(self.encoder.encode_query(vector), radius, options)
 
     def within_radius_of(self, image_id: str, radius: int, options: SearchOptions = _DEFAULTS) -> list[Hit]:
-        """The same for an indexed image, itself left out; ImageNotFound when it is not there."""
+        """The same as `within_radius` for an indexed image, which is left out of the hits.
+
+        Raises
+        ------
+        ImageNotFound
+            If the index has no image with that id.
+        """
         query = self.stored_query(image_id, self.index.vectors_of(image_id))
         return [hit for hit in self._within(query.encoded, radius, options) if hit.id != image_id]
 
-    def stored_query(self, image_id: str, stored: StoredVectors) -> Query:
-        """The query by an indexed image, of what is stored of it."""
-        return Query(self.encoder.stored_query(stored.rerank_vector, stored.code), image_id)
+    def stored_query(self, image_id: str, stored: StoredVectors) -> SearchQuery:
+        """The query for an indexed image, from its stored vectors."""
+        return SearchQuery(self.encoder.stored_query(stored.rerank_vector, stored.code), image_id)
 
-    def _queries(self, asked: Sequence[QueryInput]) -> list[Query | HashsearchError]:
-        """What is asked, encoded, or what is wrong with it; ids are looked up and images embedded all at once."""
-        stored = self.index.vectors([one for one in asked if isinstance(one, str)])
-        embedded = iter(self._embedded([one for one in asked if _is_image(one)]))
-        return [self._query(next(embedded) if _is_image(one) else one, stored) for one in asked]
+    def _queries(self, inputs: Sequence[QueryInput]) -> list[SearchQuery | HashsearchError]:
+        """The encoded queries, an error for each input that cannot be used; one look-up for all ids, one embedding."""
+        stored = self.index.vectors([value for value in inputs if isinstance(value, str)])
+        embedded = iter(self._embedded([value for value in inputs if _is_image(value)]))
+        return [self._query(next(embedded) if _is_image(value) else value, stored) for value in inputs]
 
     def _embedded(self, images: Sequence[Any]) -> list[Vectors | HashsearchError]:
         """Vectors of images; an EmbedderError for an array of another shape."""
@@ -148,78 +290,79 @@ class Searcher:
                 prepared.append(self.encoder.embedder.prepare(image))
             except HashsearchError as error:
                 prepared.append(error)
-        usable = [one for one in prepared if not isinstance(one, HashsearchError)]
+        usable = [image for image in prepared if not isinstance(image, HashsearchError)]
         vectors = iter(self.encoder.embed(usable) if usable else ())
-        return [one if isinstance(one, HashsearchError) else next(vectors) for one in prepared]
+        return [image if isinstance(image, HashsearchError) else next(vectors) for image in prepared]
 
     def _query(
-        self, asked: QueryInput | HashsearchError, stored: Mapping[str, StoredVectors]
-    ) -> Query | HashsearchError:
-        if isinstance(asked, HashsearchError):
-            return asked
-        if isinstance(asked, str):
-            return self.stored_query(asked, stored[asked]) if asked in stored else self.index.not_found(asked)
+        self, value: QueryInput | HashsearchError, stored: Mapping[str, StoredVectors]
+    ) -> SearchQuery | HashsearchError:
+        if isinstance(value, HashsearchError):
+            return value
+        if isinstance(value, str):
+            return self.stored_query(value, stored[value]) if value in stored else self.index.not_found(value)
         try:
-            return Query(self.encoder.encode_query(asked))
+            return SearchQuery(self.encoder.encode_query(value))
         except HashsearchError as error:
             return error
 
-    def _search_all(self, found: Sequence[Query], options: SearchOptions, at_once: int) -> list[list[Hit]]:
-        """The hits of each query, of one request."""
-        plans = [self.recall.plan(query, options) for query in found]
-        requests = [self._requests(plan) for plan in plans]
-        answers = iter(self.index.search(*chain.from_iterable(requests), at_once=at_once))
-        return [self._hits(plan, list(islice(answers, len(sent)))) for plan, sent in zip(plans, requests)]
+    def _search_all(self, batch: Sequence[SearchQuery], options: SearchOptions, at_once: int) -> list[list[Hit]]:
+        """The hits of each query, by one request."""
+        plans = [self.planner.plan(query, options) for query in batch]
+        bodies = [self._bodies(plan) for plan in plans]
+        answers = iter(self.index.search(*chain.from_iterable(bodies), at_once=at_once))
+        return [self._hits(plan, list(islice(answers, len(sent)))) for plan, sent in zip(plans, bodies)]
 
-    def _requests(self, plan: Plan) -> list[queries.Body]:
-        """The search itself, and to explain it the candidates' scores, which a graph does not have."""
-        request = plan.reranked(plan.options.k, plan.options.min_cosine)
+    def _bodies(self, plan: QueryPlan) -> list[queries.Body]:
+        """The search, and to explain its hits another one for the scores of all candidates; a graph has none."""
+        body = plan.rerank_body(plan.options.k, plan.options.min_cosine)
         if not plan.options.explain:
-            return [request]
-        recalled = plan.recalled()
-        if recalled is None:
-            return [queries.explained(request)]
-        most = min(MAX_CANDIDATES, plan.candidates * self.index.shards)
-        return [queries.explained(request), queries.recalled_scores(recalled, most)]
+            return [body]
+        recall = plan.recall_clause()
+        if recall is None:
+            return [queries.explained(body)]
+        size = min(MAX_CANDIDATES, plan.candidates * self.index.shards)
+        return [queries.explained(body), queries.recalled_scores(recall, size)]
 
-    def _hits(self, plan: Plan, answers: Sequence[Mapping[str, Any]]) -> list[Hit]:
-        found = answers[0]["hits"]["hits"]
+    def _hits(self, plan: QueryPlan, answers: Sequence[Mapping[str, Any]]) -> list[Hit]:
+        hits = answers[0]["hits"]["hits"]
         if not plan.options.explain:
-            return [_hit(hit) for hit in found]
+            return [_hit(hit) for hit in hits]
         distances = self._distances(answers[1]) if len(answers) > 1 else None
-        return [self._explained(hit, plan.query.encoded.code, plan.terms, distances) for hit in found]
+        return [self._explained(hit, plan.query.encoded.code, plan.terms, distances) for hit in hits]
 
     def _within(self, query: EncodedQuery, radius: int, options: SearchOptions) -> list[Hit]:
         if not 0 <= radius <= self.encoder.bits:
             raise SearchError(f"radius must be 0 to {self.encoder.bits}, the bits of a code, got {radius}")
-        hits = self._inside(query, radius, options.filters, self.radius.clauses(query.code, radius))
+        hits = self._inside(query, radius, options.filters, self.radius_planner.clauses(query.code, radius))
         if len(hits) >= MAX_CANDIDATES:
-            raise SearchError(f"{MAX_CANDIDATES} or more images lie within radius {radius}: ask for a smaller one")
-        if options.min_cosine is not None:  # not in the request, where it would hide that there were too many
+            raise SearchError(f"{MAX_CANDIDATES} or more images are within radius {radius}: use a smaller radius")
+        if options.min_cosine is not None:  # not in the request, where it would hide that there are too many
             hits = [hit for hit in hits if hit.cosine >= options.min_cosine]
         return sorted(hits, key=lambda hit: (hit.hamming or 0, -hit.cosine, hit.id))
 
     def _inside(
-        self, query: EncodedQuery, radius: int, filters: list[queries.Body], sieve: list[queries.Body]
+        self, query: EncodedQuery, radius: int, filters: list[queries.Body], prefilter: list[queries.Body]
     ) -> list[Hit]:
-        """All images within the radius, or MAX_CANDIDATES; the sieve holds for each of them."""
+        """All images within the radius, or MAX_CANDIDATES of them."""
         code = query.code.tobytes().hex()
-        # Keeping the nearest in order is a quarter of a scan's time if so many are kept. A sieve lets few through.
-        for most in (MAX_CANDIDATES,) if sieve else (_FIRST_KEPT, MAX_CANDIDATES):
-            hits = self._reranked(query, queries.within(code, radius, most, filters + sieve))
-            if len(hits) < most:
+        # Sorting takes a quarter of a scan's time if it returns 10,000 images. Few images pass a prefilter.
+        for size in (MAX_CANDIDATES,) if prefilter else (_FIRST_SIZE, MAX_CANDIDATES):
+            hits = self._reranked(query, queries.within(code, radius, size, filters + prefilter))
+            if len(hits) < size:
                 break
         return hits
 
-    def _reranked(self, query: EncodedQuery, inside: queries.Body) -> list[Hit]:
-        request = queries.rerank(query, [inside], MAX_CANDIDATES, MAX_CANDIDATES, None)
-        (answer,) = self.index.search(queries.explained(request))
+    def _reranked(self, query: EncodedQuery, within: queries.Body) -> list[Hit]:
+        body = queries.rerank(query, [within], MAX_CANDIDATES, MAX_CANDIDATES, None)
+        (answer,) = self.index.search(queries.explained(body))
         return [self._explained(hit, query.code, [], None) for hit in answer["hits"]["hits"]]
 
     def _distances(self, answer: Mapping[str, Any]) -> NDArray[np.int64]:
         """Hamming distances of all candidates, ascending, from their scores `(bits - hamming) / bits`."""
         scores = np.array([hit["_score"] for hit in answer["hits"]["hits"]])
-        return np.rint((1 - scores) * self.encoder.bits).astype(np.int64)
+        distances: NDArray[np.int64] = np.rint((1 - scores) * self.encoder.bits).astype(np.int64)
+        return distances
 
     def _explained(
         self, hit: Mapping[str, Any], code: Codes, terms: Sequence[str], distances: NDArray[np.int64] | None
@@ -237,5 +380,5 @@ def _hit(hit: Mapping[str, Any]) -> Hit:
     return Hit(cosine=2 * hit["_score"] - 1, hamming=None, hamming_rank=None, sub_codes=(), **described(hit))
 
 
-def _is_image(asked: QueryInput) -> bool:
-    return not isinstance(asked, str) and np.ndim(asked) > 1
+def _is_image(value: QueryInput) -> bool:
+    return not isinstance(value, str) and np.ndim(value) > 1

@@ -1,6 +1,6 @@
-"""A proxy in front of a real Elasticsearch that does to requests what networks and overloaded clusters do.
+"""A proxy in front of a real Elasticsearch with the faults of networks and overloaded clusters.
 
-Each coming bulk request (or of another kind, if so made) takes the next planned fault; without one it passes untouched.
+Each bulk request, or request of another kind, gets the next planned fault; without one it is forwarded unchanged.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ NODE_HEADERS = {
 
 @dataclass
 class Exchange:
-    """One request on its way, and what can be done with it."""
+    """One request, and what can be done with it."""
 
     handler: BaseHTTPRequestHandler
     target: str
     body: bytes
 
     def forward(self, body: bytes | None = None) -> tuple[int, bytes]:
-        """The node's status and answer to the request."""
+        """The node's status and response to the request."""
         connection = http.client.HTTPConnection(self.target, timeout=60)
         headers = {
             name: self.handler.headers[name] for name in ("Content-Type", "Accept") if name in self.handler.headers
@@ -67,44 +67,44 @@ def passes(exchange: Exchange) -> None:
 
 
 def answers(status: int, kind: str = "es_rejected_execution_exception") -> Fault:
-    """The node is not asked; this is answered."""
+    """This response, without forwarding the request."""
     error = {"error": {"type": kind, "reason": "made by the test"}, "status": status}
     return lambda exchange: exchange.reply(status, json.dumps(error).encode())
 
 
 def answers_html(status: int) -> Fault:
-    """As a load balancer does whose cluster is away."""
+    """A load balancer whose cluster is unreachable."""
     return lambda exchange: exchange.reply(
         status, b"<html>Service Unavailable</html>", headers={"Content-Type": "text/html"}
     )
 
 
 def loses_the_reply(exchange: Exchange) -> None:
-    """The node does what it was asked, but nobody hears of it."""
+    """The node executes the request, but its response is lost."""
     exchange.forward()
     exchange.hang_up()
 
 
 def loses_the_request(exchange: Exchange) -> None:
-    """The connection ends before the node heard of it."""
+    """The connection ends before the request is forwarded."""
     exchange.hang_up()
 
 
 def cuts_the_reply(exchange: Exchange) -> None:
-    """The node's answer ends in the middle, and so does the connection."""
+    """The connection ends in the middle of the response."""
     status, body = exchange.forward()
     exchange.reply(status, body[: len(body) // 2], length=len(body))
     exchange.hang_up()
 
 
 def halves_the_json(exchange: Exchange) -> None:
-    """The node's answer arrives as a whole answer of half the JSON."""
+    """The response is complete, but has only half of the JSON."""
     status, body = exchange.forward()
     exchange.reply(status, body[: len(body) // 2])
 
 
 def rewrites(change: Callable[[Any], object]) -> Fault:
-    """The node's answer arrives changed."""
+    """The response is changed."""
 
     def fault(exchange: Exchange) -> None:
         status, body = exchange.forward()
@@ -116,7 +116,7 @@ def rewrites(change: Callable[[Any], object]) -> Fault:
 
 
 def overloads_items(status: int, *ids: str, kind: str = "es_rejected_execution_exception") -> Fault:
-    """These documents of a bulk request are not taken, the others are."""
+    """These documents of a bulk request are rejected, the others are written."""
 
     def fault(exchange: Exchange) -> None:
         pairs = bulk_pairs(exchange.body)
@@ -139,7 +139,7 @@ def bulk_pairs(body: bytes) -> list[tuple[str, tuple[bytes, bytes]]]:
 
 
 class FaultProxy:
-    """The proxy; `kind` is the end of the path of those requests that faults befall.
+    """The proxy; requests whose path ends with `kind` get faults.
 
     `sent` lists the ids of each bulk request that arrived.
     """
@@ -157,7 +157,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def plan(self, *faults: Fault) -> None:
-        """What happens to the next bulk requests, one each."""
+        """Faults of the next requests, one each."""
         self.planned.extend(faults)
 
     def start(self) -> None:
@@ -186,6 +186,6 @@ class FaultProxy:
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_any
 
             def log_message(self, *arguments: Any) -> None:
-                """Say nothing."""
+                """Print nothing."""
 
         return Handler

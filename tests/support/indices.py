@@ -1,4 +1,4 @@
-"""Indices that tests make on a real Elasticsearch, and take away again."""
+"""Indices that tests create on a real Elasticsearch and delete again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hashsearch.hashing.vectors import Vectors
 
 @contextmanager
 def fresh_index_name(client: Elasticsearch) -> Iterator[str]:
-    """A name that no index has; what is made under it is removed."""
+    """An unused name; indices created with it are deleted."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     yield name
     made = list(client.indices.get(index=f"{alias_of(name)}*", expand_wildcards="all"))
@@ -34,10 +34,10 @@ def documents_of(
     """Documents `0000`, `0001`, ... of vectors, with further fields if given."""
     encoded = encoder.encode(vectors)
     for row in range(len(vectors)):
-        seen = {"uri": f"/{row:04}.jpg", "sha256": f"{row:064x}", "phash": f"{row:016x}"}
+        facts = {"uri": f"/{row:04}.jpg", "sha256": f"{row:064x}", "phash": f"{row:016x}"}
         yield (
             f"{row:04}",
-            {**seen, **(texts[row] if texts else {}), **StoredVectors.from_encoded(encoded, row).fields()},
+            {**facts, **(texts[row] if texts else {}), **StoredVectors.from_encoded(encoded, row).fields()},
         )
 
 
@@ -50,7 +50,7 @@ def filled(
     *,
     graph: bool = False,
 ) -> ImageIndex:
-    """A new index that holds the vectors, findable."""
+    """A new index with the vectors, visible to searches."""
     index = ImageIndex.create(client, name, encoder)
     assert BulkWriter(client, index.alias).write(documents_of(encoder, vectors, texts)) == []
     index.refresh()
@@ -58,12 +58,12 @@ def filled(
 
 
 def older(client: Elasticsearch, name: str, encoder: Encoder, without: Sequence[str]) -> ImageIndex:
-    """A new, empty index as it was made before there were some fields."""
+    """A new, empty index of a version without these fields."""
     mappings = index_mappings(encoder.dims, encoder.bits, encoder.fingerprint)
-    there = {name: field for name, field in fields().items() if name not in without} | mappings["properties"]
+    properties = {name: field for name, field in fields().items() if name not in without} | mappings["properties"]
     excluded = {"excludes": ["code", "sub_codes", "embedding", "phash"]}
-    mappings = {**mappings, "dynamic": "strict", "_source": excluded, "properties": there}
-    alias = alias_of(name)  # the index's own name is one that no template is for
+    mappings = {**mappings, "dynamic": "strict", "_source": excluded, "properties": properties}
+    alias = alias_of(name)  # no template matches the index's own name
     client.indices.create(index=f"older-{alias}", aliases={alias: {"is_write_index": True}}, mappings=mappings)
     return ImageIndex.open(client, name, encoder)
 

@@ -1,4 +1,4 @@
-"""A small data set whose right answers are plain: pictures of three colours, each with a pattern of its own."""
+"""A small data set with obvious right answers: pictures of three colours, each with a pattern of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 40), "blue": (40, 40, 220)}
-SEARCHED, ASKED = 6, 2  # pictures of each colour
+INDEXED, QUERIES = 6, 2  # pictures per colour
 
 METHODS = """
 [[method]]
@@ -44,9 +44,9 @@ distortions = { jpeg = [50], mirror = [1] }
 
 
 def make_shelves(folder: Path) -> Path:
-    """FOLDER/shelves/train and /val with a folder for each colour."""
+    """FOLDER/shelves/train and /val with a folder per colour."""
     rng = np.random.default_rng(0)
-    for split, count in (("train", SEARCHED), ("val", ASKED)):
+    for split, count in (("train", INDEXED), ("val", QUERIES)):
         for name, colour in COLOURS.items():
             (folder / "shelves" / split / name).mkdir(parents=True)
             for row in range(count):

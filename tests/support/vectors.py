@@ -1,4 +1,4 @@
-"""What tests from hashing to searching share: vectors with known neighbours, encoders without a network."""
+"""Vectors with known neighbours, codes, and encoders without a network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def clustered(count: int, dims: int, seed: int = 0, clusters: int = 20, spread: 
 def labelled(
     count: int, dims: int, seed: int = 0, clusters: int = 20, spread: float = 0.5
 ) -> tuple[Vectors, NDArray[np.int64]]:
-    """The same vectors, and of each the number of its cluster `(count,)`."""
+    """The same vectors, and the cluster number of each `(count,)`."""
     generator = np.random.default_rng(seed)
     centres = generator.standard_normal((clusters, dims))
     labels = generator.integers(clusters, size=count)
@@ -30,19 +30,19 @@ def labelled(
 
 
 def random_codes(count: int, bits: int, seed: int = 0) -> Codes:
-    """Codes `(count, bits // 8)`, every bit a coin's toss."""
+    """Codes `(count, bits // 8)` of random bits."""
     return np.random.default_rng(seed).integers(256, size=(count, bits // 8), dtype=np.uint8)
 
 
 def flipped(code: Codes, positions: NDArray[np.integer]) -> Codes:
-    """The code with the bits at these positions turned over."""
+    """The code with the bits at these positions flipped."""
     bits = np.unpackbits(code)
     bits[positions] ^= 1
     return np.packbits(bits)
 
 
 def toy_spec(dims: int) -> EmbedderSpec:
-    """The description of a network that does not exist: all that encoding and searching vectors needs."""
+    """The spec of a network that does not exist, which is enough to encode and search vectors."""
     return EmbedderSpec("toy", dims, 8, "0" * 64, {"resize": "bilinear", "range": [-1.0, 1.0]})
 
 
@@ -61,4 +61,5 @@ def toy_encoder(
 def cosines(vectors: Vectors, query: Vectors) -> NDArray[np.float64]:
     """Cosine of every vector to the query, in double precision."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1) * np.linalg.norm(query.astype(np.float64))
-    return vectors.astype(np.float64) @ query.astype(np.float64) / lengths
+    similarities: NDArray[np.float64] = vectors.astype(np.float64) @ query.astype(np.float64) / lengths
+    return similarities

@@ -50,7 +50,7 @@ class Mapped:
 
     @cached_property
     def _hits(self) -> metrics.Relevant:
-        directions = normalised(self.vectors, self.vectors.shape[1])
+        directions = normalised(self.vectors)
         return metrics.rank_same_class(directions, self.labels, min(_K, len(directions) - 1))
 
     def __str__(self) -> str:

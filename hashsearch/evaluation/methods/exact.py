@@ -1,4 +1,4 @@
-"""Exact cosine of whole, uncompressed vectors: k nearest neighbours without an index, what a user would do first."""
+"""Exact cosine of uncompressed vectors: k nearest neighbours without an index, the obvious baseline."""
 
 from __future__ import annotations
 
@@ -9,30 +9,24 @@ import numpy as np
 
 from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, best
-from hashsearch.hashing.vectors import Vectors
+from hashsearch.hashing.vectors import normalised
 
 
 @dataclass
 class Exact:
     """Cosine of the query to every vector."""
 
-    place: RunContext
+    context: RunContext
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
 
     def index(self, features: Sequence[Feature]) -> None:
-        self._directions = directions(np.stack(features))
+        self._directions = normalised(np.stack(features))
 
     def search(self, feature: Feature, k: int) -> Ranking:
-        return best(self._directions @ directions(feature[np.newaxis])[0], k)
+        return best(self._directions @ normalised(feature[np.newaxis])[0], k)
 
     def bytes_per_image(self) -> float:
         return float(self._directions[0].nbytes)
 
     def close(self) -> None: ...
-
-
-def directions(vectors: Vectors) -> Vectors:
-    """Vectors `(n, dims)` brought to length 1."""
-    vectors = vectors.astype(np.float32, copy=False)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

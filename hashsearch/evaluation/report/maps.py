@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hashsearch.evaluation.report.sections import Result, Section
+from hashsearch.hashing.nearest import top_k
 from hashsearch.reporting.axes import Scale, axes, widened
 from hashsearch.reporting.scatter import MAP_SIDE, class_map
 from hashsearch.reporting.svg import drawing, element, path, text, title
@@ -68,8 +69,7 @@ def confused(found: Mapping[str, Any], limit: int = 12) -> list[tuple[str, str, 
     totals = counts.sum(axis=1)
     known = np.array([label != OTHERS for label in labels])
     wrong = np.where(np.eye(len(labels), dtype=bool) | ~np.outer(known, known), 0, counts)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
-    pairs = [divmod(int(at), len(labels)) for at in order]
+    pairs = [divmod(int(at), len(labels)) for at in top_k(wrong.ravel(), limit)]
     return [
         (labels[row], labels[column], int(wrong[row, column]), int(totals[row]))
         for row, column in pairs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ def _pictures(section: Section, shown: Sequence[Result], budget: int, wanted: bo
     }
 
 
-def _distorted(image: NDArray[np.uint8], entry: dict[str, Any]) -> NDArray[np.uint8]:
+def _distorted(image: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[np.uint8]:
     """A picture's pixels as they were in a query, by its entry in `task.json`."""
     if not (distortion := entry.get("distortion")):
         return image
