@@ -37,6 +37,24 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any
 
 
 @contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A path for a library that writes by name; it replaces `path` when complete; after an error `path` is unchanged.
+
+    The draft is `path` with the prefix `.new-`, so that it keeps the ending. A killed process leaves it behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".new-{path.name}")
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def atomic_folder(folder: Path, prefix: str = ".") -> Iterator[Path]:
     """An empty folder to fill, which becomes `folder` at the end; after an error `folder` does not exist.
 

@@ -156,7 +156,7 @@ class TestSearch:
     def test_numbers_out_of_range_are_named(self, searcher: KeypointSearcher, numbers: dict[str, int]) -> None:
         ((name, number),) = numbers.items()
         with pytest.raises(SearchError, match=f"{name} must be 1 to 1000, got {number}"):
-            searcher.by_image(picture(0), **numbers)  # type: ignore[arg-type]
+            searcher.by_image(picture(0), **numbers)
 
 
 class TestIndexing:

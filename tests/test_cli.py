@@ -63,7 +63,7 @@ def indexed(
     environment = os.environ | {"HASHSEARCH_ES_URL": node.url, "HASHSEARCH_HOME": str(home), "HASHSEARCH_INDEX": name}
     job = run(["-m", "jobs.index_catalog", str(pictures)], environment)
     assert job.returncode == 3, job.stderr
-    assert "13 entries: 12 new, 0 metadata updated, 0 unchanged, 1 rejected" in job.stderr
+    assert "13 entries: 12 indexed, 0 with new text, 0 unchanged, 1 rejected" in job.stderr
     yield environment
     with connect(node.url) as client:
         client.indices.delete(index=",".join(client.indices.get(index=f"hashsearch-{name}").body))
@@ -241,7 +241,7 @@ def test_a_vocabulary_is_learned_indexed_and_searched(
     assert "500 words of sift" in learned.stdout, learned.stderr
     assert "left out" in learned.stderr and "broken.jpg" in learned.stderr
     job = ["-m", "jobs.index_catalog", str(pictures), "--vocabulary", words]
-    assert "12 new" in run(job, environment).stderr
+    assert "12 indexed" in run(job, environment).stderr
     file = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
     with Image.open(file) as picture:
         picture.rotate(20, expand=True).save(tmp_path / "turned.png")
@@ -286,7 +286,7 @@ def test_strategies_and_what_goes_with_them(
     assert all(hit["sub_codes"] for hit in near)
     assert [hit["id"] for hit in found("--strategy", "sub_codes")] == [hit["id"] for hit in every]
     graph = {**indexed, "HASHSEARCH_INDEX": fresh_name}
-    assert "12 new" in run(["-m", "jobs.index_catalog", str(pictures), "--graph"], graph).stderr
+    assert "12 indexed" in run(["-m", "jobs.index_catalog", str(pictures), "--graph"], graph).stderr
     unranked = [{**hit, "hamming_rank": None} for hit in every]
     assert found("--strategy", "graph", environment=graph) == unranked
     assert found(environment=graph) == unranked
@@ -305,7 +305,7 @@ def test_the_help_of_a_search_tells_the_defaults() -> None:
 def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: Path, indexed: dict[str, str]) -> None:
     again = run(["-m", "jobs.index_catalog", str(pictures)], indexed)
     assert again.returncode == 3
-    assert "0 new, 0 metadata updated, 12 unchanged, 1 rejected" in again.stderr
+    assert "0 indexed, 0 with new text, 12 unchanged, 1 rejected" in again.stderr
     rejects = again.stderr.split("rejected entries: ")[1].strip()
     (reject,) = (json.loads(line) for line in Path(rejects).read_text().splitlines())
     assert (reject["id"], reject["error"]) == ("broken", "not_an_image")
@@ -332,7 +332,7 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
         (["search", "--id", "x", "--index", "absent"], 1, "index_not_found: there is no index 'hashsearch-absent'"),
         (["search", "--id", "x", "--es-url", "http://127.0.0.1:9"], 1, "store_unavailable: Elasticsearch does not"),
         (["search", "--id", "x", "--home", "/dev/null/home", "--es-url", ""], 1, "node_error: "),
-        (["search", "--id", "x", "--encoder", "nowhere"], 1, "encoder_error: nowhere is not a complete encoder folder"),
+        (["search", "--id", "x", "--encoder", "nowhere"], 1, "encoder_error: nowhere is no complete encoder folder"),
         (["embed", "x.jpg", "--out", "x.npz", "--embedder", "none"], 1, "unknown_embedder: an embedder must be one of"),
     ],
 )
@@ -399,7 +399,7 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
     assert fitted.returncode == 0, fitted.stderr
     assert "re-rank vectors of 8 int8" in fitted.stdout
     environment = {**indexed, "HASHSEARCH_INDEX": fresh_name, "HASHSEARCH_ENCODER": folder}
-    assert "12 new" in run(["-m", "jobs.index_catalog", str(pictures)], environment).stderr
+    assert "12 indexed" in run(["-m", "jobs.index_catalog", str(pictures)], environment).stderr
     question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
     hits = json.loads(hashsearch(["search", str(question), "-k", "12", "--json"], environment).stdout)
     assert (len(hits), hits[0]["hamming"], hits[0]["cosine"]) == (12, 0, pytest.approx(1, abs=1e-5))
@@ -411,9 +411,9 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (["--rerank-dims", "769"], "hashing_error: re-rank vectors can have at most the embedding's 768 dims, got 769"),
+        (["--rerank-dims", "769"], "hashing_error: re-rank vectors have at most the embedding's 768 dims, got 769"),
         (["--rerank-dims", "0"], "hashing_error: re-rank vectors must have at least 1 dimension, got 0"),
-        (["--rerank-dtype", "int4"], "hashing_error: the dtype of re-rank vectors must be float32 or int8, got 'int4'"),
+        (["--rerank-dtype", "int4"], "hashing_error: re-rank vectors are stored as float32 or int8, got 'int4'"),
     ],
 )
 def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, asked: list[str], said: str) -> None:

@@ -149,6 +149,7 @@ def test_augmented_images_stay_near_their_colour() -> None:
     assert np.array_equal(images, again)
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_goes_on_where_it_was(tmp_path: Path) -> None:
     views = colour_views()
     measured = []
@@ -175,6 +176,7 @@ def test_a_run_learns_and_goes_on_where_it_was(tmp_path: Path) -> None:
     assert all(np.array_equal(finished[name], trained[name]) for name in trained)
 
 
+@pytest.mark.slow
 def test_a_recipe_becomes_weights_that_load(tmp_path: Path) -> None:
     write_photos(tmp_path, [f"{split}/{name}/{n}.jpg" for split in ("train", "val") for name in "ab" for n in range(6)])
     layers = tf.keras.layers

@@ -133,7 +133,7 @@ def test_a_person_names_clusters_moves_a_stray_and_gets_a_catalog(shelf: Path, t
     assert imported.exit_code == 3, imported.output
     assert "id 99" in imported.output
     assert "3 classes; labels: 6 new, 1 moved, 0 removed, 11 kept; 0 pictures without" in imported.output
-    categories = {entry.id: (entry.category, entry.source) for entry in Catalog(labels)}  # type: ignore[union-attr]
+    categories = {entry.id: (entry.category, entry.source) for entry in Catalog(labels)}  # type: ignore[union-attr]  # no entry is rejected
     assert categories.pop("01")[0] == "red"
     assert all(category == colour_of(source) for category, source in categories.values())
     again = runner.invoke(main, ["export", str(labels), "--out", str(tmp_path / "after.parquet"), "--count", "3"])

@@ -106,14 +106,13 @@ class Catalog:
         """
         if self.path.is_dir():
             return
-        header = RowFile(self.path).columns()
-        if RowFile(self.path).has_header:
-            for role, column in self.columns.items():
-                if column not in header:
-                    raise ConfigError(
-                        f"the {role} is in column '{column}', which '{self.path.name}' does not have: its columns are "
-                        f"{', '.join(header)}"
-                    )
+        names = RowFile(self.path).header()
+        for role, column in self.columns.items():
+            if names is not None and column not in names:
+                raise ConfigError(
+                    f"the {role} is in column '{column}', which '{self.path.name}' does not have: its columns are "
+                    f"{', '.join(names)}"
+                )
 
     @cached_property
     def fingerprint(self) -> str:

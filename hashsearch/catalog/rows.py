@@ -47,15 +47,14 @@ class RowFile:
         """What the numbers of rows count: "line" or "row"."""
         return self._format.unit
 
-    @property
-    def has_header(self) -> bool:
-        """Whether all rows have the same columns."""
-        return not isinstance(self._format, _JsonLines)
-
     def columns(self) -> list[str]:
         """The names in the header; for JSON lines the names in the first object. [] for an empty file."""
         with self._reporting():
             return self._format.columns(self.path)
+
+    def header(self) -> list[str] | None:
+        """The names of the columns that all rows have; None for JSON lines, whose objects may differ."""
+        return None if isinstance(self._format, _JsonLines) else self.columns()
 
     def rows(self) -> Iterator[Row | BadRow]:
         """All rows in order. Bytes that are not UTF-8 become lone surrogates."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hashsearch.catalog.reading import Catalog
 from hashsearch.catalog.sampling import sample_sources
-from hashsearch.cli.progress import Progress
+from hashsearch.cli.progress import Progress, Stages
 from hashsearch.config import Settings
 from hashsearch.demo.catalog import draw_catalog, draw_queries
 from hashsearch.indexing.runs import index_catalog
@@ -26,8 +26,8 @@ def show(settings: Settings, catalog: Path | None, notify: Callable[[str], None]
     # An index is of one encoder and of one catalog, so both are in its name.
     name = f"demo-{entries.fingerprint[:6]}-{load_encoder(settings).fingerprint[:6]}"
     indexer = open_indexer(replace(settings, index=name), notify)
-    with Progress("index", "images") as progress:
-        summary, rejects = index_catalog(entries, indexer, settings.home / "jobs", progress=progress.show)
+    with Stages() as progress:
+        summary, rejects = index_catalog(entries, indexer, settings.home / "jobs", progress=progress)
     notify(f"{summary}, listed in {rejects}" if summary.rejected else str(summary))
     searcher = Searcher(indexer.encoder, indexer.index)
     image = settings.image_reader.pixels(photo)

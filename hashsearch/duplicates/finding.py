@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from hashsearch.duplicates.components import Components
 from hashsearch.duplicates.keeping import Keeping, Record
@@ -18,6 +17,7 @@ from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.queries import Body
 from hashsearch.errors import ConfigError, SearchError
 from hashsearch.overlap import batched
+from hashsearch.progress import Progress, no_progress
 
 MOST_IN_GROUP = 100_000  # what is stored of a group is in memory while it is written
 _PAGE = 500  # images asked for at once
@@ -79,6 +79,7 @@ def find(
     keeping: Keeping = _LARGEST,
     clauses: Sequence[Body] = (),
     most_in_group: int = MOST_IN_GROUP,
+    progress: Progress = no_progress,
 ) -> Found:
     """All near-duplicates among the images that the clauses let through, as of one moment.
 
@@ -89,9 +90,9 @@ def find(
     """
     check_cosine(cosine)
     _require_field(index, keeping)
-    ids, vectors = read_vectors(index, clauses)
+    ids, vectors = read_vectors(index, clauses, progress)
     together, count = Components(len(ids)), 0
-    for firsts, seconds in similar_pairs(vectors, cosine):
+    for firsts, seconds in similar_pairs(vectors, cosine, progress):
         together.join(firsts, seconds)
         count += len(firsts)
     groups = sorted(together.groups(), key=lambda rows: (-len(rows), min(ids[row] for row in rows)))
@@ -118,15 +119,17 @@ def _require_field(index: ImageIndex, keeping: Keeping) -> None:
         )
 
 
-def read_vectors(index: ImageIndex, clauses: Sequence[Body]) -> tuple[list[str], Spool]:
+def read_vectors(
+    index: ImageIndex, clauses: Sequence[Body], progress: Progress = no_progress
+) -> tuple[list[str], Spool]:
     """Ids of the images that the clauses let through, and their vectors in the same order, as of one moment."""
     ids: list[str] = []
     vectors = Spool(index.dims, index.dtype)
-    with tqdm(total=index.count(clauses), desc="read", unit=" images") as bar:
-        for page, stored in index.rerank_vectors(clauses):
-            ids += page
-            vectors.append(stored)
-            bar.update(len(page))
+    total = index.count(clauses)
+    for page, stored in index.rerank_vectors(clauses):
+        ids += page
+        vectors.append(stored)
+        progress("read vectors", len(ids), max(total, len(ids)))
     return ids, vectors
 
 

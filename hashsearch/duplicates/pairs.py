@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from hashsearch.duplicates.sketches import ROUNDING, Sketches
 from hashsearch.duplicates.spool import Rows, Spool
 from hashsearch.hashing.vectors import Vectors, normalised
 from hashsearch.overlap import prefetch
+from hashsearch.progress import Progress, no_progress, tracked
 
 Pairs = tuple[Rows, Rows]
 
@@ -31,7 +31,7 @@ _STRIP = 8 * _TILE  # rows that one row of tiles is compared with at a time
 _LEARNED_FROM = 2048  # vectors; the bound holds whatever the axes are
 
 
-def similar_pairs(vectors: Spool, cosine: float) -> Iterator[Pairs]:
+def similar_pairs(vectors: Spool, cosine: float, progress: Progress = no_progress) -> Iterator[Pairs]:
     """All pairs of rows `(pairs,), (pairs,)` whose vectors' cosine is at least so much, in batches.
 
     Each pair comes once, the lower row first. The vectors may have any length but zero.
@@ -42,7 +42,7 @@ def similar_pairs(vectors: Spool, cosine: float) -> Iterator[Pairs]:
     workers = os.cpu_count() or 1
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers, "compare") as pool:
         comparison = _Comparison(vectors, _sketched(vectors), cosine)
-        strips = tqdm(_strips(len(vectors)), total=_strip_count(len(vectors)), desc="compare", unit=" strips")
+        strips = tracked(list(_strips(len(vectors))), "compare vectors", progress)
         for found in prefetch(strips, lambda strip: pool.submit(comparison.pairs, *strip), ahead=workers):
             yield found.result()
 
@@ -55,10 +55,6 @@ def directions(vectors: Spool, rows: Rows) -> Vectors:
 def _strips(count: int) -> Iterator[tuple[int, int]]:
     """Where tile and strip begin, of all that lie on or above the diagonal."""
     return ((row, column) for row in range(0, count, _TILE) for column in range(row, count, _STRIP))
-
-
-def _strip_count(count: int) -> int:
-    return sum(-(-(count - row) // _STRIP) for row in range(0, count, _TILE))
 
 
 def _sketched(vectors: Spool) -> Spool:

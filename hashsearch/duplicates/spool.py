@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ class Spool:
     def __init__(self, dims: int, dtype: str) -> None:
         self.dims = dims
         self.dtype = np.dtype(dtype)
-        self._file = tempfile.TemporaryFile(prefix="hashsearch-")  # noqa: SIM115  (it closes with the spool)
+        self._file = tempfile.TemporaryFile(prefix="hashsearch-")  # noqa: SIM115  (closed with the spool, below)
+        weakref.finalize(self, self._file.close)
         self._count = 0
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ from hashsearch.cli.options import (
     weights_option,
     with_settings,
 )
-from hashsearch.cli.progress import Progress
+from hashsearch.cli.progress import Progress, Stages
 from hashsearch.cli.running import EXIT_REJECTS, notify
 from hashsearch.services import open_scratch, open_searcher
 
@@ -65,11 +65,13 @@ def run(
     """
     from hashsearch.evaluation.compare.plan import make_tasks, read_plan
     from hashsearch.evaluation.compare.runner import Runner
+    from hashsearch.training.hash_head import make_binarizer
 
     plan = read_plan(config, dict(weights), settings.embedders)
     tasks = make_tasks(plan, data_folder or config.parent)
-    runner = Runner(plan, out, functools.partial(open_scratch, settings, notify=notify))
-    summary = runner.run(tasks, notify)
+    runner = Runner(plan, out, functools.partial(open_scratch, settings, notify=notify), make_binarizer)
+    with Stages() as progress:
+        summary = runner.run(tasks, notify, progress)
     notify(f"{summary}; results: {out}")
     if summary.failed:
         sys.exit(EXIT_REJECTS)
@@ -124,13 +126,14 @@ def nightly(settings: Settings, folder: Path, queries: int, labels: Path | None,
     from hashsearch.evaluation.live.nightly import measure
     from hashsearch.evaluation.live.timeline import keep
     from hashsearch.indexing.checkpoint import last_run
-    from hashsearch.search.judgments import read_labels
+    from hashsearch.search.judgments import read_judgments
 
-    judgments = read_labels(labels) if labels else None
+    judgments = read_judgments(labels) if labels else None
     history = History(folder, settings.index)
     searcher = open_searcher(settings, notify)
     last = last_run(settings.home / "jobs" / searcher.index.alias)
-    night = measure(searcher, history, queries=queries, labels=judgments, last_run=last)
+    with Stages() as progress:
+        night = measure(searcher, history, queries=queries, labels=judgments, last_run=last, progress=progress)
     page = keep(history)
     for line in lines(night):
         click.echo(line)

@@ -11,6 +11,7 @@ import click
 
 from hashsearch.cli.commands import Command
 from hashsearch.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, weights_option, with_settings
+from hashsearch.cli.progress import Stages
 from hashsearch.cli.running import EXIT_REJECTS, notify
 from hashsearch.services import open_scratch
 
@@ -53,7 +54,8 @@ def main(
         out,
         functools.partial(open_scratch, settings, notify=notify),
     )
-    summary = studying.run(notify)
+    with Stages() as progress:
+        summary = studying.run(notify, progress)
     (out / "models.md").write_text(tables_of_models(out / "results", out / "embedders"), encoding="utf-8")
     notify(f"{summary}; tables: {out / 'models.md'}")
     if summary.failed:

@@ -10,6 +10,7 @@ import click
 
 from hashsearch.cli.commands import Command
 from hashsearch.cli.options import OUTPUT_FOLDER, attribute_option, category_option, values_by_name, with_settings
+from hashsearch.cli.progress import Stages
 from hashsearch.cli.running import notify
 from hashsearch.services import open_index
 
@@ -61,7 +62,8 @@ def main(
     check_cosine(cosine)
     clauses, keeping = filters(category, values_by_name(attributes)), Keeping.parse(keep)
     _, index = open_index(settings, notify)
-    groups = find(index, cosine, keeping, clauses)
+    with Stages() as progress:
+        groups = find(index, cosine, keeping, clauses, progress=progress)
     summary = write_duplicates(groups, out, settings.image_roots, index=settings.index, cosine=cosine, rule=keep)
     for name in FILES:
         click.echo(f"{out / name}  {(out / name).stat().st_size / 1e6:.1f} MB")

@@ -10,7 +10,7 @@ import click
 
 from hashsearch.cli.commands import Command
 from hashsearch.cli.options import FILE, OUTPUT_FILE, Pair, with_settings
-from hashsearch.cli.progress import Progress
+from hashsearch.cli.progress import Stages
 from hashsearch.cli.running import EXIT_REJECTS, notify
 from hashsearch.services import open_indexer
 
@@ -69,9 +69,9 @@ def main(
     from hashsearch.indexing.runs import index_catalog
 
     indexer = open_indexer(settings, notify, vocabulary=words, workers=workers, allow_private=allow_private)
-    with Progress("index", "images") as progress:
+    with Stages() as progress:
         summary, rejects = index_catalog(
-            source, indexer, settings.home / "jobs", rejects_file, graph=graph, progress=progress.show
+            source, indexer, settings.home / "jobs", rejects_file, graph=graph, progress=progress
         )
     notify(f"{summary}; '{settings.index}' holds {indexer.index.count()} images")
     if summary.rejected:

@@ -10,6 +10,7 @@ import click
 
 from hashsearch.cli.commands import Command
 from hashsearch.cli.options import OUTPUT_FOLDER, with_settings
+from hashsearch.cli.progress import Stages
 from hashsearch.cli.running import EXIT_REJECTS, notify
 from hashsearch.services import open_searcher
 
@@ -66,12 +67,13 @@ def main(
         catalog.check()
     searcher = open_searcher(settings, notify)
     rejects = 0
-    if catalog:
-        vectors, rejects = _embed(searcher.encoder, catalog, sample)
-        measured = of_vectors(searcher, vectors, k)
-    else:
-        measured = of_index(searcher, sample, k)
-    tuning = tune(searcher, measured, target)
+    with Stages() as progress:
+        if catalog:
+            vectors, rejects = _embed(searcher.encoder, catalog, sample)
+            measured = of_vectors(searcher, vectors, k, progress)
+        else:
+            measured = of_index(searcher, sample, k, progress)
+        tuning = tune(searcher, measured, target, progress)
     click.echo(table(tuning))
     if out is not None:
         write_json(out / "tune.json", tuning.as_dict())

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hashsearch.catalog.reading import BadEntry, Catalog, Entry
 from hashsearch.embedders.bulk import embed_sources
 from hashsearch.errors import EvaluationError, HashsearchError
-from hashsearch.evaluation.data.pictures import Problem
+from hashsearch.evaluation.data.pictures import LeftOut
 from hashsearch.evaluation.labelling.clusters import ALONE, Clustering, Clusters
 from hashsearch.evaluation.labelling.tables import write_table
 from hashsearch.evaluation.metrics.projection import components, placed, sampled
@@ -48,7 +48,7 @@ class Exported:
     clusters: int
     alone: int
     placed: int
-    problems: list[Problem]
+    problems: list[LeftOut]
 
     def __str__(self) -> str:
         alone = f" and {self.alone} in none" if self.alone else ""
@@ -106,17 +106,17 @@ def check_free(out: Path) -> None:
             raise EvaluationError(f"what a person labelled is never overwritten, and {path} exists")
 
 
-def _chosen(catalogs: Sequence[Catalog], count: int | None, seed: int) -> tuple[list[Entry], list[Problem]]:
+def _chosen(catalogs: Sequence[Catalog], count: int | None, seed: int) -> tuple[list[Entry], list[LeftOut]]:
     """At most `count` entries of all the catalogs, each as likely as the other, in order; and what is no entry."""
     entries: dict[str, Entry] = {}
     problems = []
     for catalog in catalogs:
         for entry in catalog:
             if isinstance(entry, BadEntry):
-                problems.append(Problem(entry.id or str(catalog.path), entry.reason))
+                problems.append(LeftOut(entry.id or str(catalog.path), entry.reason))
             elif entry.id in entries:
                 problems.append(
-                    Problem(entry.id, f"an id may come once, this one is that of {entries[entry.id].source}")
+                    LeftOut(entry.id, f"an id may come once, this one is that of {entries[entry.id].source}")
                 )
             else:
                 entries[entry.id] = entry
@@ -127,8 +127,8 @@ def _chosen(catalogs: Sequence[Catalog], count: int | None, seed: int) -> tuple[
 
 
 def _seen(
-    entries: Sequence[Entry], problems: list[Problem], embedder: Embedder, progress: Callable[[int], object]
-) -> tuple[list[Entry], Vectors, list[Problem]]:
+    entries: Sequence[Entry], problems: list[LeftOut], embedder: Embedder, progress: Callable[[int], object]
+) -> tuple[list[Entry], Vectors, list[LeftOut]]:
     """The entries that are pictures, their vectors `(n, dims)`, and the problems with those of the others."""
     vectors: dict[str, NDArray[np.float32]] = {}
     reasons: dict[str, str] = {}
@@ -140,7 +140,7 @@ def _seen(
         if not is_normalizable(vector[np.newaxis])[0]:
             reasons[source] = "a vector must be finite numbers, not all zero, but the network gave others"
     kept = [entry for entry in entries if entry.source not in reasons]
-    left_out = [Problem(entry.id, reasons[entry.source]) for entry in entries if entry.source in reasons]
+    left_out = [LeftOut(entry.id, reasons[entry.source]) for entry in entries if entry.source in reasons]
     stacked = np.stack([vectors[entry.source] for entry in kept]) if kept else np.empty((0, embedder.dims), np.float32)
     return kept, stacked, [*problems, *left_out]
 
