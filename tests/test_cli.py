@@ -492,11 +492,14 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "note.txt").write_text("no picture, no catalog")
     (folder / "rows.csv").write_text("sku,path\n1,photo.png\n")
     (folder / "bad.toml").write_text("name = [")
-    (folder / "recipe.toml").write_text(
+    recipe = (
         'seed = 1\n[data]\nname = "x"\nfolder = "absent"\nlayout = "folders"\n'
         '[model]\nnetwork = "cnn"\ninput_size = 32\n'
         '[loss]\nname = "softmax"\n[optimiser]\nname = "adam"\nlearning_rate = 0.1\n[schedule]\nepochs = 1\nbatch = 8\n'
     )
+    (folder / "recipe.toml").write_text(recipe)
+    (folder / "loss.toml").write_text(recipe.replace("softmax", "hardmax"))
+    (folder / "network.toml").write_text(recipe.replace("cnn", "vgg99"))
     (folder / "teacher.toml").write_text('teacher = "bit-m-r50x1"\n')
     (folder / "study.toml").write_text(
         'recipes = ["bad.toml"]\n[[data]]\nname = "x"\nfolder = "absent"\nlayout = "folders"\n'
@@ -556,6 +559,8 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("compare models bad.toml --out new", 1, "training_error: a recipe must be a TOML file"),
         ("compare models study.toml --out new", 1, "training_error: a recipe must be a TOML file"),
         ("train bad.toml --data . --out new", 1, "training_error: a recipe must be a TOML file"),
+        ("train loss.toml --data . --out new", 1, "must be one of softmax, semi-hard-triplet"),
+        ("train network.toml --data . --out new", 1, "must be one of bit-tiny, bit-m-r50x1"),
         ("train recipe.toml --data . --out new", 1, "evaluation_error: the data 'x' must be a folder or a catalog"),
         ("train recipe.toml --data . --out new --weights absent", 2, "'absent' does not exist"),
         ("train recipe.toml --data . --out note.txt/new", 2, "is not a folder that may be written to"),

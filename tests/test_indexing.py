@@ -558,7 +558,7 @@ class TestKilled:
         code, output = job.finish()
         assert code == 3, output
         assert f"{catalog.total} entries" in output
-        assert f" {before}/{catalog.total} " in output, "the run was resumed"
+        assert f"resuming after {before} of {catalog.total} entries\n" in output, "the run was resumed"
         assert before >= 4 * BATCH
         index = ImageIndex.open(client, fresh_name, encoder)
         check_exactly(index, catalog, job.folder / "rejects.jsonl")
