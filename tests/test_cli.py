@@ -63,7 +63,7 @@ def indexed(
     environment = os.environ | {"HASHSEARCH_ES_URL": node.url, "HASHSEARCH_HOME": str(home), "HASHSEARCH_INDEX": name}
     job = run(["-m", "jobs.index_catalog", str(pictures)], environment)
     assert job.returncode == 3, job.stderr
-    assert "13 entries: 12 indexed, 0 with new text, 0 unchanged, 1 rejected" in job.stderr
+    assert "13 entries: 12 new, 0 metadata updated, 0 unchanged, 1 rejected" in job.stderr
     yield environment
     with connect(node.url) as client:
         client.indices.delete(index=",".join(client.indices.get(index=f"hashsearch-{name}").body))
@@ -305,7 +305,7 @@ def test_the_help_of_a_search_tells_the_defaults() -> None:
 def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: Path, indexed: dict[str, str]) -> None:
     again = run(["-m", "jobs.index_catalog", str(pictures)], indexed)
     assert again.returncode == 3
-    assert "0 indexed, 0 with new text, 12 unchanged, 1 rejected" in again.stderr
+    assert "0 new, 0 metadata updated, 12 unchanged, 1 rejected" in again.stderr
     rejects = again.stderr.split("rejected entries: ")[1].strip()
     (reject,) = (json.loads(line) for line in Path(rejects).read_text().splitlines())
     assert (reject["id"], reject["error"]) == ("broken", "not_an_image")
@@ -411,9 +411,9 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (["--rerank-dims", "769"], "hashing_error: re-rank vectors have at most the embedding's 768 dims, got 769"),
+        (["--rerank-dims", "769"], "hashing_error: re-rank vectors can have at most the embedding's 768 dims, got 769"),
         (["--rerank-dims", "0"], "hashing_error: re-rank vectors must have at least 1 dimension, got 0"),
-        (["--rerank-dtype", "int4"], "hashing_error: re-rank vectors are stored as float32 or int8, got 'int4'"),
+        (["--rerank-dtype", "int4"], "hashing_error: the dtype of re-rank vectors must be float32 or int8, got 'int4'"),
     ],
 )
 def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, asked: list[str], said: str) -> None:
