@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hashsearch.provenance import VERSION as __version__
+from hashsearch.provenance import VERSION
 
 if TYPE_CHECKING:
     from hashsearch.catalog.reading import Catalog
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from hashsearch.search.planner import SearchOptions
     from hashsearch.search.searcher import Hit, Searcher
     from hashsearch.services import connect_cluster, load_encoder, open_index, open_indexer, open_searcher
+
+__version__ = VERSION
 
 __all__ = [
     "Catalog",
