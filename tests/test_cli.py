@@ -241,7 +241,7 @@ def test_a_vocabulary_is_learned_indexed_and_searched(
     assert "500 words of sift" in learned.stdout, learned.stderr
     assert "left out" in learned.stderr and "broken.jpg" in learned.stderr
     job = ["-m", "jobs.index_catalog", str(pictures), "--vocabulary", words]
-    assert "12 indexed" in run(job, environment).stderr
+    assert "12 new" in run(job, environment).stderr
     file = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
     with Image.open(file) as picture:
         picture.rotate(20, expand=True).save(tmp_path / "turned.png")
@@ -286,7 +286,7 @@ def test_strategies_and_what_goes_with_them(
     assert all(hit["sub_codes"] for hit in near)
     assert [hit["id"] for hit in found("--strategy", "sub_codes")] == [hit["id"] for hit in every]
     graph = {**indexed, "HASHSEARCH_INDEX": fresh_name}
-    assert "12 indexed" in run(["-m", "jobs.index_catalog", str(pictures), "--graph"], graph).stderr
+    assert "12 new" in run(["-m", "jobs.index_catalog", str(pictures), "--graph"], graph).stderr
     unranked = [{**hit, "hamming_rank": None} for hit in every]
     assert found("--strategy", "graph", environment=graph) == unranked
     assert found(environment=graph) == unranked
@@ -399,7 +399,7 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
     assert fitted.returncode == 0, fitted.stderr
     assert "re-rank vectors of 8 int8" in fitted.stdout
     environment = {**indexed, "HASHSEARCH_INDEX": fresh_name, "HASHSEARCH_ENCODER": folder}
-    assert "12 indexed" in run(["-m", "jobs.index_catalog", str(pictures)], environment).stderr
+    assert "12 new" in run(["-m", "jobs.index_catalog", str(pictures)], environment).stderr
     question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
     hits = json.loads(hashsearch(["search", str(question), "-k", "12", "--json"], environment).stdout)
     assert (len(hits), hits[0]["hamming"], hits[0]["cosine"]) == (12, 0, pytest.approx(1, abs=1e-5))
