@@ -184,14 +184,14 @@ def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, s
 def test_several_pictures_or_ids_have_an_answer_each(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
     files = [str(file) for file in sorted((pictures.parent / "images").rglob("*.jpg"))[:3]]
     (tmp_path / "note.jpg").write_text("no picture")
-    asked = [files[0], str(tmp_path / "note.jpg"), *files[1:]]
-    done = hashsearch(["search", *asked, "-k", "3", "--json"], indexed)
+    arguments = [files[0], str(tmp_path / "note.jpg"), *files[1:]]
+    done = hashsearch(["search", *arguments, "-k", "3", "--json"], indexed)
     assert done.returncode == 3, done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["query"] for one in told] == asked
-    assert told[1]["error"]["code"] == "not_an_image"
+    reported = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["query"] for one in reported] == arguments
+    assert reported[1]["error"]["code"] == "not_an_image"
     alone = [json.loads(hashsearch(["search", file, "-k", "3", "--json"], indexed).stdout) for file in files]
-    for one, hits in zip([told[0], *told[2:]], alone, strict=True):
+    for one, hits in zip([reported[0], *reported[2:]], alone, strict=True):
         assert [hit["id"] for hit in one["hits"]] == [hit["id"] for hit in hits]
     ids = [hits[0]["id"] for hits in alone]
     words = ["search", "--id", ids[0], "--id", ids[1], "-k", "2"]
@@ -207,8 +207,11 @@ def test_it_is_explained_why_a_picture_is_found_or_is_not(pictures: Path, indexe
     found = hashsearch(["search", question, "--explain", first["id"]], indexed)
     assert found.stdout.startswith(f"{first['id']}: found: #1 by cosine, #1 by code before re-ranking\n"), found.stderr
     words = ["search", "--id", first["id"], "-k", "3", "--explain", last["id"], "--json"]
-    told = json.loads(hashsearch(words, indexed).stdout)
-    assert (told["found"], told["why"]) == (False, "not found: it is #11 of the candidates by cosine, and k is 3")
+    reported = json.loads(hashsearch(words, indexed).stdout)
+    assert (reported["found"], reported["why"]) == (
+        False,
+        "not found: it is #11 of the candidates by cosine, and k is 3",
+    )
 
 
 def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
@@ -260,8 +263,10 @@ def test_two_images_are_matched_and_drawn(pictures: Path, tmp_path: Path) -> Non
     one, other = sorted((pictures.parent / "images").rglob("*.jpg"))[::4][:2]
     with Image.open(one) as picture:
         picture.crop((40, 40, 400, 400)).save(tmp_path / "part.png")
-    told = hashsearch(["match", str(one), str(tmp_path / "part.png"), "--out", str(tmp_path / "drawn.png")])
-    assert re.match(r"(same|in part): \d+ of \d+ matches fit one homography, score \d", told.stdout), told.stderr
+    reported = hashsearch(["match", str(one), str(tmp_path / "part.png"), "--out", str(tmp_path / "drawn.png")])
+    assert re.match(r"(same|in part): \d+ of \d+ matches fit one homography, score \d", reported.stdout), (
+        reported.stderr
+    )
     with Image.open(tmp_path / "drawn.png") as drawn, Image.open(one) as picture:
         assert drawn.size == (picture.width + 360, picture.height)
     answer = json.loads(hashsearch(["match", str(one), str(other), "--features", "orb", "--json"]).stdout)
@@ -394,8 +399,8 @@ def test_an_encoder_of_too_few_images(pictures: Path, tmp_path: Path) -> None:
 def test_an_encoder_of_smaller_re_rank_vectors_searches(
     pictures: Path, indexed: dict[str, str], client: Elasticsearch, fresh_name: str, tmp_path: Path
 ) -> None:
-    folder, asked = str(tmp_path / "small"), ["--rerank-dims", "8", "--rerank-dtype", "int8", "--cells", "4"]
-    fitted = run(["-m", "jobs.fit_encoder", str(pictures), "--out", folder, *asked])
+    folder, arguments = str(tmp_path / "small"), ["--rerank-dims", "8", "--rerank-dtype", "int8", "--cells", "4"]
+    fitted = run(["-m", "jobs.fit_encoder", str(pictures), "--out", folder, *arguments])
     assert fitted.returncode == 0, fitted.stderr
     assert "re-rank vectors of 8 int8" in fitted.stdout
     environment = {**indexed, "HASHSEARCH_INDEX": fresh_name, "HASHSEARCH_ENCODER": folder}
@@ -409,15 +414,15 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("arguments", "said"),
     [
         (["--rerank-dims", "769"], "hashing_error: re-rank vectors can have at most the embedding's 768 dims, got 769"),
         (["--rerank-dims", "0"], "hashing_error: re-rank vectors must have at least 1 dimension, got 0"),
         (["--rerank-dtype", "int4"], "hashing_error: the dtype of re-rank vectors must be float32 or int8, got 'int4'"),
     ],
 )
-def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, asked: list[str], said: str) -> None:
-    failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none"), *asked])
+def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none"), *arguments])
     assert failed.returncode == 1
     assert said in failed.stderr
     assert "images" not in failed.stderr, "it is told before the work"
@@ -431,9 +436,9 @@ def test_several_models_are_served(pictures: Path, indexed: dict[str, str], tmp_
     with subprocess.Popen(words, env=indexed | {"PYTHONUNBUFFERED": "1"}, stderr=subprocess.PIPE, text=True) as serving:
         until(serving, "search page: ")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/models") as answer:
-            told = [(model["name"], model["index"], model["count"]) for model in json.load(answer)["models"]]
+            reported = [(model["name"], model["index"], model["count"]) for model in json.load(answer)["models"]]
         serving.terminate()
-    assert told == [("bundled", f"hashsearch-{name}", 12), ("copied", f"hashsearch-{name}", 12)]
+    assert reported == [("bundled", f"hashsearch-{name}", 12), ("copied", f"hashsearch-{name}", 12)]
     for wrong, rule in (
         ("copied", "a model must be NAME=INDEX"),
         ("bundled=other", "a name of its own, got 'bundled'"),
