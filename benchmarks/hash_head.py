@@ -27,10 +27,10 @@ from hashsearch.evaluation.methods.cache import FeatureCaches
 from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.evaluation.metrics.ranking import average_precision
 from hashsearch.files import safe_name as file_name
-from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.training.hash_head import make_binarizer
 
 K, FEW, MANY = 10, 100, 500
 HEADER = "mAP@10 by codes | of 100 by cosine | cosine's top 10 among 100 | among 500 | fit, CPU s"

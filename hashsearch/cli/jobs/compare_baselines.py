@@ -65,10 +65,11 @@ def run(
     """
     from hashsearch.evaluation.compare.plan import make_tasks, read_plan
     from hashsearch.evaluation.compare.runner import Runner
+    from hashsearch.training.hash_head import make_binarizer
 
     plan = read_plan(config, dict(weights), settings.embedders)
     tasks = make_tasks(plan, data_folder or config.parent)
-    runner = Runner(plan, out, functools.partial(open_scratch, settings, notify=notify))
+    runner = Runner(plan, out, functools.partial(open_scratch, settings, notify=notify), make_binarizer)
     with Stages() as progress:
         summary = runner.run(tasks, notify, progress)
     notify(f"{summary}; results: {out}")

@@ -77,8 +77,8 @@ def main(
     from hashsearch.catalog.reading import Catalog
     from hashsearch.catalog.sampling import sample_labelled
     from hashsearch.encoder import EmbedderSpec, Encoder, check_new
-    from hashsearch.hashing.binarizers import make_binarizer
     from hashsearch.hashing.rerank_vectors import RerankVectors
+    from hashsearch.training.hash_head import make_binarizer
 
     check_new(out)
     hashes, vectors = make_binarizer(binarizer, bits=bits, seed=seed), RerankVectors(rerank_dims, rerank_dtype, seed)

@@ -28,6 +28,7 @@ from hashsearch.evaluation.methods.cache import FeatureCaches
 from hashsearch.evaluation.methods.fusion import fused
 from hashsearch.evaluation.metrics.projection import projected, sampled
 from hashsearch.files import read_json, safe_name, write_json
+from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.progress import Progress, no_progress
 from hashsearch.provenance import machine, now, versions
 
@@ -56,14 +57,20 @@ class Runner:
     """Compares the methods of a plan; results, and features below `features/`, go into the folder `results`.
 
     `open_scratch` connects to Elasticsearch; it gets the name prefix of all indices of these results.
+    `make_binarizer` makes a binarizer that can be fitted, by name.
     """
 
     def __init__(
-        self, plan: ComparisonPlan, results: Path, open_scratch: Callable[[str], AbstractContextManager[Scratch]]
+        self,
+        plan: ComparisonPlan,
+        results: Path,
+        open_scratch: Callable[[str], AbstractContextManager[Scratch]],
+        make_binarizer: Callable[..., Binarizer] = make_binarizer,
     ) -> None:
         self.plan = plan
         self.results = results
         self._open_scratch = open_scratch
+        self._make_binarizer = make_binarizer
         self._maps: dict[tuple[str, ...], Any] = {}
 
     def run(
@@ -78,7 +85,7 @@ class Runner:
         total = len(tasks) * len(self.plan.methods)
         with ExitStack() as stack:
             stack.enter_context(locked_results(self.results))
-            context = RunContext(self._opener(stack), self.plan.seed)
+            context = RunContext(self._opener(stack), self.plan.seed, self._make_binarizer)
             for done, (task, method, caches) in enumerate(self._jobs(tasks)):
                 progress("methods", done, total)
                 name = _name(task, method)

@@ -12,7 +12,6 @@ from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, ScratchIndex
-from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
 from hashsearch.hashing.vectors import Vectors
 
@@ -42,7 +41,7 @@ class Codes:
         vectors, seed = np.stack(features), self.context.seed
         cells = {"cells": cells_for(len(vectors)), "seed": seed} if self.sub_codes == "cells" else {}
         spec = EmbedderSpec("features", vectors.shape[1], 1, "0" * 64, {})
-        binarizer = make_binarizer(self.binarizer, bits=self.bits, seed=seed)
+        binarizer = self.context.make_binarizer(self.binarizer, bits=self.bits, seed=seed)
         self._encoder = Encoder.fit(spec, vectors, binarizer, make_sub_codes(self.sub_codes, **cells), labels=labels)
 
     def index(self, features: Sequence[Feature]) -> None:

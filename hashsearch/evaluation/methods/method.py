@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.methods.features import Feature
+from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.hashing.nearest import top_k
 
 if TYPE_CHECKING:
@@ -25,10 +26,14 @@ NO_HITS: Ranking = (np.empty(0, np.int64), np.empty(0, np.float32))
 
 @dataclass(frozen=True)
 class RunContext:
-    """What methods get from a run: indices on a cluster, connected to when first needed, and the seed."""
+    """What methods get from a run: indices on a cluster, connected to when first needed, the seed, and binarizers.
+
+    `make_binarizer` makes one that can be fitted, by name.
+    """
 
     open_scratch: Callable[[], Scratch]
     seed: int = 0
+    make_binarizer: Callable[..., Binarizer] = make_binarizer
 
 
 class ScratchIndex:
