@@ -84,6 +84,7 @@ def held_out_map(folder: Path, data: DataSet) -> float:
     return mean_average_precision(vectors, np.unique([one.label for one in data.queries], return_inverse=True)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", PAIRWISE)
 def test_pairwise_losses_give_an_embedder(loss: str, data: DataSet, tmp_path: Path) -> None:
     told: list[str] = []
@@ -100,6 +101,7 @@ def test_pairwise_losses_give_an_embedder(loss: str, data: DataSet, tmp_path: Pa
     assert not (tmp_path / "stripes.work").exists()
 
 
+@pytest.mark.slow
 def test_a_classifier_gives_its_features_and_its_probabilities(data: DataSet, tmp_path: Path) -> None:
     folder = train(SOFTMAX, data, tmp_path, None, print)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -112,6 +114,7 @@ def test_a_classifier_gives_its_features_and_its_probabilities(data: DataSet, tm
     assert held_out_map(tmp_path / "stripes-classes", data) > 0.9
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_done_again_nor_overwritten(data: DataSet, tmp_path: Path) -> None:
     short = replace(RECIPE, schedule=replace(RECIPE.schedule, epochs=1))
     folder = train(short, data, tmp_path, None, print)

@@ -103,7 +103,11 @@ def vgg(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     return reference("vgg16", tmp_path_factory.mktemp("vgg"))
 
 
-@pytest.fixture(scope="module", params=APPLICATIONS)
+LARGEST = "inception-resnet-v2"
+NETWORKS = [pytest.param(name, marks=pytest.mark.slow) if name == LARGEST else name for name in APPLICATIONS]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
 def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
     if request.param == "vgg16":
         yield request.getfixturevalue("vgg")
