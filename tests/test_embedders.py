@@ -284,7 +284,7 @@ def test_a_network_of_another_input_size_is_refused(tmp_path: Path) -> None:
 def test_a_network_that_answers_maps_is_refused(tmp_path: Path) -> None:
     maps = tf.keras.Sequential([tf.keras.layers.Input((8, 8, 3)), tf.keras.layers.ReLU()])
     maps.save(tmp_path / "maps.keras")
-    with pytest.raises(EmbedderError, match="one vector an image"):
+    with pytest.raises(EmbedderError, match="one vector per image"):
         load(write_settings(tmp_path, input_size=8), tmp_path / "maps.keras")
 
 

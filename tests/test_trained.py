@@ -181,12 +181,12 @@ class TestDamage:
             ({"preprocessing": {"input_size": SIZE, "colour": 1}}, "colour"),
             ({"preprocessing": {"input_size": SIZE, "filter": "nearest"}}, "filter must be one of .*'nearest'"),
             ({"preprocessing": {"input_size": SIZE, "channels": "hsv"}}, "channels must be one of rgb, bgr"),
-            ({"preprocessing": {"input_size": 0}}, "input_size must be a whole number of pixels from 1 on, got 0"),
+            ({"preprocessing": {"input_size": 0}}, "input_size must be a whole number of at least 1, got 0"),
         ],
     )
     def test_a_manifest_that_cannot_be(self, copy: Path, changed: dict[str, Any], told: str) -> None:
         change_manifest(copy, lambda manifest: manifest.update(changed))
-        with pytest.raises(EmbedderError, match=f"copy is no trained embedder: .*{told}"):
+        with pytest.raises(EmbedderError, match=f"copy is not a trained embedder: .*{told}"):
             read_trained(copy)
 
     @pytest.mark.parametrize("name", ["format", "name", "dims", "preprocessing", "network", "digest", "recipe"])
@@ -198,7 +198,7 @@ class TestDamage:
     @pytest.mark.parametrize("text", ["", "{", "[1]"])
     def test_no_manifest_at_all(self, copy: Path, text: str) -> None:
         (copy / "manifest.json").write_text(text)
-        with pytest.raises(EmbedderError, match="is no trained embedder"):
+        with pytest.raises(EmbedderError, match="is not a trained embedder"):
             read_trained(copy)
 
     def test_what_is_missing_is_named(self, copy: Path) -> None:
@@ -217,7 +217,7 @@ class TestDamage:
 
     def test_other_dims_are_refused(self, copy: Path) -> None:
         change_manifest(copy, lambda manifest: manifest.update(dims=15))
-        with pytest.raises(WeightsMismatch, match="must answer 15 dims, got 16"):
+        with pytest.raises(WeightsMismatch, match="must return 15 dims, got 16"):
             load(str(copy))
 
 
@@ -241,7 +241,7 @@ class TestCompared:
 
     def test_a_damaged_one_is_told_before_the_work(self, copy: Path, trained: Path, tmp_path: Path) -> None:
         change_manifest(copy, lambda manifest: manifest.pop("digest"))
-        with pytest.raises(ConfigError, match=r"\[\[method\]\] 1: .* is no trained embedder"):
+        with pytest.raises(ConfigError, match=r"\[\[method\]\] 1: .* is not a trained embedder"):
             read_plan(write_config(tmp_path, self.METHOD.format(copy)), trained=trained)
 
     def test_it_has_its_own_weights(self, trained: Path) -> None:

@@ -88,8 +88,8 @@ def test_an_application_begins_at_random_or_with_weights(tmp_path: Path) -> None
     ("recipe", "error", "told"),
     [
         (NetworkRecipe("resnet", 32), TrainingError, "a network to train must be one of bit-tiny, .* got 'resnet'"),
-        (NetworkRecipe("mobilenet-v2", 32), WeightsNotFound, "weights must be named"),
-        (NetworkRecipe("bit-m-r50x1", 32), WeightsNotFound, "weights must be named"),
+        (NetworkRecipe("mobilenet-v2", 32), WeightsNotFound, "weights must be given"),
+        (NetworkRecipe("bit-m-r50x1", 32), WeightsNotFound, "weights must be given"),
         (
             NetworkRecipe("cnn", 32, trained_layers=99),
             TrainingError,

@@ -254,6 +254,6 @@ def test_files_that_do_not_fit_are_refused(vgg: Reference, tmp_path: Path) -> No
         load("vgg16", vgg.file, {"input_size": 16})
     with pytest.raises(WeightsNotFound, match=r"found no .*absent\.h5"):
         load("vgg16", tmp_path / "absent.h5")
-    with pytest.raises(EmbedderError, match="one vector an image"):  # a whole network is taken as it is
+    with pytest.raises(EmbedderError, match="one vector per image"):  # a whole network is taken as it is
         keras.Sequential([keras.layers.Input((224, 224, 3)), keras.layers.ReLU()]).save(tmp_path / "maps.keras")
         load("vgg16", tmp_path / "maps.keras")

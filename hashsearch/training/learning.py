@@ -17,9 +17,9 @@ from hashsearch.training.curves import draw_log
 from hashsearch.training.log import Row, TrainingLog
 from hashsearch.training.networks import TrainableNetwork, build
 from hashsearch.training.optimisers import make_optimiser
-from hashsearch.training.photos import Photos, fingerprint, read_photos, split
+from hashsearch.training.photos import Photos, read_photos, split
 from hashsearch.training.recipes import LOSSES, Loss, TrainingRecipe, check_name
-from hashsearch.training.runs import Identity, is_trained_with, work_folder
+from hashsearch.training.runs import Identity, classes_folder, identity_of, is_trained_with, work_folder
 from hashsearch.training.saving import write_trained
 from hashsearch.training.trainer import LossFunction, Stage, fit, precision_policy
 
@@ -42,7 +42,7 @@ def train(
     ConfigError while another process trains the same.
     """
     folder, work = out / recipe.name, out / f"{recipe.name}.work"
-    identity = _identity(recipe, data)
+    identity = identity_of(recipe, data)
     if is_trained_with(folder, identity) and not work.exists():
         return folder
     with work_folder(work, identity):
@@ -53,15 +53,6 @@ def train(
             training.fit()
             training.write(folder, identity)
     return folder
-
-
-def is_done(recipe: TrainingRecipe, data: DataSet, out: Path) -> bool:
-    """Whether `train` has nothing left to do. TrainingError when there is the result of another recipe or photos."""
-    return is_trained_with(out / recipe.name, _identity(recipe, data))
-
-
-def _identity(recipe: TrainingRecipe, data: DataSet) -> Identity:
-    return {"recipe": recipe.as_dict(), "data": {"name": data.name, "fingerprint": fingerprint(data.base)}}
 
 
 class Training:
@@ -91,7 +82,7 @@ class Training:
 
     def check(self, folder: Path, identity: Identity) -> None:
         """Raise TrainingError when another training's result is in the place of the class probabilities."""
-        is_trained_with(_classes_folder(folder), identity)
+        is_trained_with(classes_folder(folder), identity)
 
     def fit(self) -> None:
         """Train for all epochs that are left."""
@@ -128,7 +119,7 @@ class Training:
             "metrics": self._metrics(),
         }
         draw_log(self.work / "log.csv", self.work / "curves.svg", self.recipe.name)
-        probabilities = _classes_folder(folder)
+        probabilities = classes_folder(folder)
         if self.network.logits and self.recipe.loss.probabilities and not is_trained_with(probabilities, identity):
             softmax = tf.keras.layers.Softmax(dtype="float32")(self.network.logits.output)
             classes = tf.keras.Model(self.network.logits.input, softmax)
@@ -164,10 +155,6 @@ class Training:
         )
         threshold = figures.best_threshold(*known)
         return {"threshold": threshold, "pair_accuracy": figures.pair_accuracy(*new, threshold)}
-
-
-def _classes_folder(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}-classes")
 
 
 def _loss(recipe: Loss) -> LossFunction:

@@ -14,12 +14,25 @@ from typing import Any
 
 from hashsearch.embedders.trained import MANIFEST
 from hashsearch.errors import ConfigError, TrainingError
+from hashsearch.evaluation.data.datasets import DataSet
 from hashsearch.files import exclusive_lock, read_json, write_json
+from hashsearch.training.photos import fingerprint
+from hashsearch.training.recipes import TrainingRecipe
 
 Identity = Mapping[str, Any]  # as JSON: `recipe`, `data` with a `fingerprint` of the photos, perhaps `teacher`
 
 _STATE = 2  # of work folders; a change of what is in them needs a new number
 _IDENTITY, _LOCK = "identity.json", "lock"
+
+
+def identity_of(recipe: TrainingRecipe, data: DataSet) -> Identity:
+    """The identity of a training from labels."""
+    return {"recipe": recipe.as_dict(), "data": {"name": data.name, "fingerprint": fingerprint(data.base)}}
+
+
+def classes_folder(folder: Path) -> Path:
+    """Where a recipe with `probabilities` saves the embedder of class probabilities; `folder` has the other one."""
+    return folder.with_name(f"{folder.name}-classes")
 
 
 def is_trained_with(folder: Path, identity: Identity) -> bool:
