@@ -4,18 +4,20 @@ The names below are the public interface; each is imported when it is first used
 like this::
 
     from pathlib import Path
-    from hashsearch import Catalog, SearchOptions, Settings, decode, index_catalog, open_indexer, open_searcher
+    from hashsearch import Catalog, SearchOptions, Settings, index_catalog, open_indexer, open_searcher
 
     settings = Settings.from_environment()
     summary, rejects = index_catalog(Catalog(Path("photos")), open_indexer(settings), settings.home / "jobs")
     searcher = open_searcher(settings)
-    for hit in searcher.by_image(decode(Path("photo.jpg").read_bytes()), SearchOptions(k=5)):
+    for hit in searcher.by_image(settings.image_reader.pixels("photo.jpg"), SearchOptions(k=5)):
         print(hit.cosine, hit.id)
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from hashsearch.provenance import VERSION
 
 if TYPE_CHECKING:
     from hashsearch.catalog.reading import Catalog
@@ -24,14 +26,14 @@ if TYPE_CHECKING:
     from hashsearch.embedders import load as load_embedder
     from hashsearch.encoder import Encoder
     from hashsearch.errors import HashsearchError
-    from hashsearch.images.decoding import decode
+    from hashsearch.images.sources import ImageReader
     from hashsearch.indexing.pipeline import Indexer
     from hashsearch.indexing.runs import index_catalog
     from hashsearch.search.planner import SearchOptions
     from hashsearch.search.searcher import Hit, Searcher
     from hashsearch.services import connect_cluster, load_encoder, open_index, open_indexer, open_searcher
 
-__version__ = "0.2.0"
+__version__ = VERSION
 
 __all__ = [
     "Catalog",
@@ -39,12 +41,12 @@ __all__ = [
     "HashsearchError",
     "Hit",
     "ImageIndex",
+    "ImageReader",
     "Indexer",
     "SearchOptions",
     "Searcher",
     "Settings",
     "connect_cluster",
-    "decode",
     "index_catalog",
     "load_embedder",
     "load_encoder",
@@ -59,12 +61,12 @@ _PLACES = {
     "HashsearchError": "hashsearch.errors:HashsearchError",
     "Hit": "hashsearch.search.searcher:Hit",
     "ImageIndex": "hashsearch.elastic.image_index:ImageIndex",
+    "ImageReader": "hashsearch.images.sources:ImageReader",
     "Indexer": "hashsearch.indexing.pipeline:Indexer",
     "SearchOptions": "hashsearch.search.planner:SearchOptions",
     "Searcher": "hashsearch.search.searcher:Searcher",
     "Settings": "hashsearch.config:Settings",
     "connect_cluster": "hashsearch.services:connect_cluster",
-    "decode": "hashsearch.images.decoding:decode",
     "index_catalog": "hashsearch.indexing.runs:index_catalog",
     "load_embedder": "hashsearch.embedders:load",
     "load_encoder": "hashsearch.services:load_encoder",

@@ -393,7 +393,7 @@ class Encoder:
 
 
 def check_new(folder: Path) -> None:
-    """EncoderError when the folder in which an encoder is to be saved exists."""
+    """EncoderError if the folder exists: an encoder is never overwritten."""
     if folder.exists():
         raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
 

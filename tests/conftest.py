@@ -1,4 +1,4 @@
-"""What the tests share: one real Elasticsearch for the whole run."""
+"""What the tests share: a real Elasticsearch, markers, and the order of files."""
 
 from __future__ import annotations
 
@@ -30,6 +30,28 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HASHSEARCH_LOG"] = "text"
 
 
+# A test that uses one of these, by itself or through another fixture, needs a search server.
+SERVER_FIXTURES = {"client", "node", "node_home", "server_folder"}
+
+# Started first, longest first: with a file per worker, one of them at the end would keep the others waiting.
+LONG_FILES = """test_cli test_study test_ann_benchmark test_indexing test_zoo test_ann_peers test_learning test_wheel
+    test_node test_binarizers test_by_keypoints test_encoder test_runner test_distillation""".split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it needs: `elastic`, `browser`, both, or neither, which is `unit`."""
+    places = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SERVER_FIXTURES:
+            item.add_marker(pytest.mark.elastic)
+        if "browser" in fixtures:
+            item.add_marker(pytest.mark.browser)
+        if not any(item.iter_markers("elastic")) and not any(item.iter_markers("browser")):
+            item.add_marker(pytest.mark.unit)
+
+
 def pytest_report_header() -> str:
     if url := os.environ.get("HASHSEARCH_ES_URL"):
         return f"elasticsearch: {url} (HASHSEARCH_ES_URL)"
@@ -56,11 +78,12 @@ def node_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def node(node_home: Path, server_folder: Path) -> Iterator[SimpleNamespace]:
-    """A started Elasticsearch; `.url` is its address."""
+    """A started Elasticsearch, one for each worker of pytest-xdist; `.url` is its address."""
     if url := os.environ.get("HASHSEARCH_ES_URL"):
         yield SimpleNamespace(url=url)
         return
-    local = LocalNode(node_home, "tests", heap="512m", server_folder=server_folder)
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    local = LocalNode(node_home, f"tests-{worker}", heap="512m", server_folder=server_folder)
     try:
         yield SimpleNamespace(url=local.start().url)
     finally:

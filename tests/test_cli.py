@@ -63,7 +63,7 @@ def indexed(
     environment = os.environ | {"HASHSEARCH_ES_URL": node.url, "HASHSEARCH_HOME": str(home), "HASHSEARCH_INDEX": name}
     job = run(["-m", "jobs.index_catalog", str(pictures)], environment)
     assert job.returncode == 3, job.stderr
-    assert "13 entries: 12 indexed, 0 with new text, 0 unchanged, 1 rejected" in job.stderr
+    assert "13 entries: 12 new, 0 metadata updated, 0 unchanged, 1 rejected" in job.stderr
     yield environment
     with connect(node.url) as client:
         client.indices.delete(index=",".join(client.indices.get(index=f"hashsearch-{name}").body))
@@ -184,14 +184,14 @@ def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, s
 def test_several_pictures_or_ids_have_an_answer_each(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
     files = [str(file) for file in sorted((pictures.parent / "images").rglob("*.jpg"))[:3]]
     (tmp_path / "note.jpg").write_text("no picture")
-    asked = [files[0], str(tmp_path / "note.jpg"), *files[1:]]
-    done = hashsearch(["search", *asked, "-k", "3", "--json"], indexed)
+    arguments = [files[0], str(tmp_path / "note.jpg"), *files[1:]]
+    done = hashsearch(["search", *arguments, "-k", "3", "--json"], indexed)
     assert done.returncode == 3, done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["query"] for one in told] == asked
-    assert told[1]["error"]["code"] == "not_an_image"
+    reported = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["query"] for one in reported] == arguments
+    assert reported[1]["error"]["code"] == "not_an_image"
     alone = [json.loads(hashsearch(["search", file, "-k", "3", "--json"], indexed).stdout) for file in files]
-    for one, hits in zip([told[0], *told[2:]], alone, strict=True):
+    for one, hits in zip([reported[0], *reported[2:]], alone, strict=True):
         assert [hit["id"] for hit in one["hits"]] == [hit["id"] for hit in hits]
     ids = [hits[0]["id"] for hits in alone]
     words = ["search", "--id", ids[0], "--id", ids[1], "-k", "2"]
@@ -207,8 +207,11 @@ def test_it_is_explained_why_a_picture_is_found_or_is_not(pictures: Path, indexe
     found = hashsearch(["search", question, "--explain", first["id"]], indexed)
     assert found.stdout.startswith(f"{first['id']}: found: #1 by cosine, #1 by code before re-ranking\n"), found.stderr
     words = ["search", "--id", first["id"], "-k", "3", "--explain", last["id"], "--json"]
-    told = json.loads(hashsearch(words, indexed).stdout)
-    assert (told["found"], told["why"]) == (False, "not found: it is #11 of the candidates by cosine, and k is 3")
+    reported = json.loads(hashsearch(words, indexed).stdout)
+    assert (reported["found"], reported["why"]) == (
+        False,
+        "not found: it is #11 of the candidates by cosine, and k is 3",
+    )
 
 
 def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
@@ -241,7 +244,7 @@ def test_a_vocabulary_is_learned_indexed_and_searched(
     assert "500 words of sift" in learned.stdout, learned.stderr
     assert "left out" in learned.stderr and "broken.jpg" in learned.stderr
     job = ["-m", "jobs.index_catalog", str(pictures), "--vocabulary", words]
-    assert "12 indexed" in run(job, environment).stderr
+    assert "12 new" in run(job, environment).stderr
     file = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
     with Image.open(file) as picture:
         picture.rotate(20, expand=True).save(tmp_path / "turned.png")
@@ -260,8 +263,10 @@ def test_two_images_are_matched_and_drawn(pictures: Path, tmp_path: Path) -> Non
     one, other = sorted((pictures.parent / "images").rglob("*.jpg"))[::4][:2]
     with Image.open(one) as picture:
         picture.crop((40, 40, 400, 400)).save(tmp_path / "part.png")
-    told = hashsearch(["match", str(one), str(tmp_path / "part.png"), "--out", str(tmp_path / "drawn.png")])
-    assert re.match(r"(same|in part): \d+ of \d+ matches fit one homography, score \d", told.stdout), told.stderr
+    reported = hashsearch(["match", str(one), str(tmp_path / "part.png"), "--out", str(tmp_path / "drawn.png")])
+    assert re.match(r"(same|in part): \d+ of \d+ matches fit one homography, score \d", reported.stdout), (
+        reported.stderr
+    )
     with Image.open(tmp_path / "drawn.png") as drawn, Image.open(one) as picture:
         assert drawn.size == (picture.width + 360, picture.height)
     answer = json.loads(hashsearch(["match", str(one), str(other), "--features", "orb", "--json"]).stdout)
@@ -286,7 +291,7 @@ def test_strategies_and_what_goes_with_them(
     assert all(hit["sub_codes"] for hit in near)
     assert [hit["id"] for hit in found("--strategy", "sub_codes")] == [hit["id"] for hit in every]
     graph = {**indexed, "HASHSEARCH_INDEX": fresh_name}
-    assert "12 indexed" in run(["-m", "jobs.index_catalog", str(pictures), "--graph"], graph).stderr
+    assert "12 new" in run(["-m", "jobs.index_catalog", str(pictures), "--graph"], graph).stderr
     unranked = [{**hit, "hamming_rank": None} for hit in every]
     assert found("--strategy", "graph", environment=graph) == unranked
     assert found(environment=graph) == unranked
@@ -305,7 +310,7 @@ def test_the_help_of_a_search_tells_the_defaults() -> None:
 def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: Path, indexed: dict[str, str]) -> None:
     again = run(["-m", "jobs.index_catalog", str(pictures)], indexed)
     assert again.returncode == 3
-    assert "0 indexed, 0 with new text, 12 unchanged, 1 rejected" in again.stderr
+    assert "0 new, 0 metadata updated, 12 unchanged, 1 rejected" in again.stderr
     rejects = again.stderr.split("rejected entries: ")[1].strip()
     (reject,) = (json.loads(line) for line in Path(rejects).read_text().splitlines())
     assert (reject["id"], reject["error"]) == ("broken", "not_an_image")
@@ -328,7 +333,7 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
         (["search", "--id", "x", "--crop", "0,0,1,1"], 2, "--crop takes a part of IMAGE: give IMAGE instead of --id"),
         (["search", "--id", "x", "--crop", "0,0,1"], 2, "must be four numbers, got '0,0,1'"),
         (["search", "phash", "--id", "x", "--radius", "1"], 1, "image_not_found: no image with id 'x'"),
-        (["search", "--id", "x", "--index", "Ä"], 1, "config_error: an index is named with"),
+        (["search", "--id", "x", "--index", "Ä"], 1, "config_error: an index name must be"),
         (["search", "--id", "x", "--index", "absent"], 1, "index_not_found: there is no index 'hashsearch-absent'"),
         (["search", "--id", "x", "--es-url", "http://127.0.0.1:9"], 1, "store_unavailable: Elasticsearch does not"),
         (["search", "--id", "x", "--home", "/dev/null/home", "--es-url", ""], 1, "node_error: "),
@@ -394,12 +399,12 @@ def test_an_encoder_of_too_few_images(pictures: Path, tmp_path: Path) -> None:
 def test_an_encoder_of_smaller_re_rank_vectors_searches(
     pictures: Path, indexed: dict[str, str], client: Elasticsearch, fresh_name: str, tmp_path: Path
 ) -> None:
-    folder, asked = str(tmp_path / "small"), ["--rerank-dims", "8", "--rerank-dtype", "int8", "--cells", "4"]
-    fitted = run(["-m", "jobs.fit_encoder", str(pictures), "--out", folder, *asked])
+    folder, arguments = str(tmp_path / "small"), ["--rerank-dims", "8", "--rerank-dtype", "int8", "--cells", "4"]
+    fitted = run(["-m", "jobs.fit_encoder", str(pictures), "--out", folder, *arguments])
     assert fitted.returncode == 0, fitted.stderr
     assert "re-rank vectors of 8 int8" in fitted.stdout
     environment = {**indexed, "HASHSEARCH_INDEX": fresh_name, "HASHSEARCH_ENCODER": folder}
-    assert "12 indexed" in run(["-m", "jobs.index_catalog", str(pictures)], environment).stderr
+    assert "12 new" in run(["-m", "jobs.index_catalog", str(pictures)], environment).stderr
     question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
     hits = json.loads(hashsearch(["search", str(question), "-k", "12", "--json"], environment).stdout)
     assert (len(hits), hits[0]["hamming"], hits[0]["cosine"]) == (12, 0, pytest.approx(1, abs=1e-5))
@@ -409,15 +414,15 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("arguments", "said"),
     [
-        (["--rerank-dims", "769"], "hashing_error: re-rank vectors have at most the embedding's 768 dims, got 769"),
+        (["--rerank-dims", "769"], "hashing_error: re-rank vectors can have at most the embedding's 768 dims, got 769"),
         (["--rerank-dims", "0"], "hashing_error: re-rank vectors must have at least 1 dimension, got 0"),
-        (["--rerank-dtype", "int4"], "hashing_error: re-rank vectors are stored as float32 or int8, got 'int4'"),
+        (["--rerank-dtype", "int4"], "hashing_error: the dtype of re-rank vectors must be float32 or int8, got 'int4'"),
     ],
 )
-def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, asked: list[str], said: str) -> None:
-    failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none"), *asked])
+def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none"), *arguments])
     assert failed.returncode == 1
     assert said in failed.stderr
     assert "images" not in failed.stderr, "it is told before the work"
@@ -431,9 +436,9 @@ def test_several_models_are_served(pictures: Path, indexed: dict[str, str], tmp_
     with subprocess.Popen(words, env=indexed | {"PYTHONUNBUFFERED": "1"}, stderr=subprocess.PIPE, text=True) as serving:
         until(serving, "search page: ")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/models") as answer:
-            told = [(model["name"], model["index"], model["count"]) for model in json.load(answer)["models"]]
+            reported = [(model["name"], model["index"], model["count"]) for model in json.load(answer)["models"]]
         serving.terminate()
-    assert told == [("bundled", f"hashsearch-{name}", 12), ("copied", f"hashsearch-{name}", 12)]
+    assert reported == [("bundled", f"hashsearch-{name}", 12), ("copied", f"hashsearch-{name}", 12)]
     for wrong, rule in (
         ("copied", "a model must be NAME=INDEX"),
         ("bundled=other", "a name of its own, got 'bundled'"),
@@ -492,11 +497,14 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "note.txt").write_text("no picture, no catalog")
     (folder / "rows.csv").write_text("sku,path\n1,photo.png\n")
     (folder / "bad.toml").write_text("name = [")
-    (folder / "recipe.toml").write_text(
+    recipe = (
         'seed = 1\n[data]\nname = "x"\nfolder = "absent"\nlayout = "folders"\n'
         '[model]\nnetwork = "cnn"\ninput_size = 32\n'
         '[loss]\nname = "softmax"\n[optimiser]\nname = "adam"\nlearning_rate = 0.1\n[schedule]\nepochs = 1\nbatch = 8\n'
     )
+    (folder / "recipe.toml").write_text(recipe)
+    (folder / "loss.toml").write_text(recipe.replace("softmax", "hardmax"))
+    (folder / "network.toml").write_text(recipe.replace("cnn", "vgg99"))
     (folder / "teacher.toml").write_text('teacher = "bit-m-r50x1"\n')
     (folder / "study.toml").write_text(
         'recipes = ["bad.toml"]\n[[data]]\nname = "x"\nfolder = "absent"\nlayout = "folders"\n'
@@ -519,9 +527,9 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "config_error: the id is in column 'ean', which 'rows.csv' does not have",
         ),
         ("index rows.csv --column id", 2, "must be ROLE=COLUMN, got 'id'"),
-        ("index rows.csv --encoder absent", 1, "encoder_error: absent is no complete encoder folder"),
-        ("index rows.csv --vocabulary absent", 1, "vocabulary_error: absent is no vocabulary"),
-        ("index rows.csv --index Ä", 1, "config_error: an index is named with"),
+        ("index rows.csv --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
+        ("index rows.csv --vocabulary absent", 1, "vocabulary_error: absent is not a vocabulary"),
+        ("index rows.csv --index Ä", 1, "config_error: an index name must be"),
         ("index rows.csv --es-url http://127.0.0.1:9", 1, "store_unavailable: Elasticsearch does not answer"),
         ("index rows.csv --rejects note.txt/rejects", 2, "is not a folder that may be written to"),
         ("fit there --out there", 1, "encoder_error: an encoder is never overwritten, and there exists"),
@@ -532,22 +540,32 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("fit there --out new --binarizer none", 1, "hashing_error: unknown binarizer 'none'"),
         ("fit there --out new --sub-codes none", 1, "hashing_error: unknown sub-codes 'none'"),
         ("fit there --out new --sub-codes blocks --cells 8", 2, "--cells goes with --sub-codes cells"),
-        ("fit there --out new --bits 7", 1, "hashing_error: a code's length must be a positive multiple of 8 bits"),
-        ("fit there --out new --rerank-dims 769", 1, "hashing_error: re-rank vectors have at most the embedding's 768"),
+        ("fit there --out new --bits 7", 1, "hashing_error: bits must be a positive multiple of 8, got 7"),
+        (
+            "fit there --out new --rerank-dims 769",
+            1,
+            "hashing_error: re-rank vectors can have at most",
+        ),
         ("fit note.txt --out new", 1, "catalog_error: a catalog is a folder, .csv"),
         ("fit there --out new", 1, "catalog_error: there are no images in there"),
         ("fit-vocabulary there --out there.npz", 1, "vocabulary_error: a vocabulary is never overwritten"),
         ("fit-vocabulary there --out new --features surf", 1, "config_error: local features must be one of sift"),
         ("tune --queries note.txt", 1, "catalog_error: a catalog is a folder, .csv"),
-        ("duplicates --out new --cosine 2", 2, "2.0 is not in the range -1<=x<=1"),
+        ("duplicates --out new --cosine 2", 1, "search_error: cosine must be -1 to 1, got 2"),
         ("duplicates --out new --keep best", 1, "config_error: what to keep must be largest, oldest"),
         ("duplicates --out new --attribute colour", 2, "must be NAME=VALUE, got 'colour'"),
         ("compare run bad.toml --out new", 1, "config_error: a comparison must be described in a TOML file"),
         ("compare run study.toml --out new --weights vgg16", 2, "must be NETWORK=FILE, got 'vgg16'"),
-        ("compare run study.toml --out new --weights vgg16=absent", 2, "and 'absent' does not exist"),
+        (
+            "compare run study.toml --out new --weights vgg16=absent",
+            1,
+            "weights_not_found: the weights of vgg16 must be",
+        ),
         ("compare models bad.toml --out new", 1, "training_error: a recipe must be a TOML file"),
         ("compare models study.toml --out new", 1, "training_error: a recipe must be a TOML file"),
         ("train bad.toml --data . --out new", 1, "training_error: a recipe must be a TOML file"),
+        ("train loss.toml --data . --out new", 1, "must be one of softmax, semi-hard-triplet"),
+        ("train network.toml --data . --out new", 1, "must be one of bit-tiny, bit-m-r50x1"),
         ("train recipe.toml --data . --out new", 1, "evaluation_error: the data 'x' must be a folder or a catalog"),
         ("train recipe.toml --data . --out new --weights absent", 2, "'absent' does not exist"),
         ("train recipe.toml --data . --out note.txt/new", 2, "is not a folder that may be written to"),
@@ -560,14 +578,14 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("embed photo.png --out note.txt/new.npz", 2, "is not a folder that may be written to"),
         ("search photo.png -k 0", 1, "search_error: k must be 1 to 10000, got 0"),
         ("search photo.png --strategy none", 1, "search_error: strategy must be one of scan, sub_codes, graph"),
-        ("search photo.png --index Ä", 1, "config_error: an index is named with"),
+        ("search photo.png --index Ä", 1, "config_error: an index name must be"),
         ("search photo.png --index absent", 1, "index_not_found: there is no index 'hashsearch-absent'"),
-        ("search photo.png --encoder absent", 1, "encoder_error: absent is no complete encoder folder"),
+        ("search photo.png --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
         ("search photo.png --crop 0,0,900,900", 1, "invalid_crop: a crop in pixels must lie inside the 60 x 40 image"),
         ("search note.txt", 1, "not_an_image: an image must be one of JPEG"),
-        ("search sift photo.png --vocabulary absent", 1, "vocabulary_error: absent is no vocabulary"),
-        ("serve --encoder absent", 1, "encoder_error: absent is no complete encoder folder"),
-        ("serve --model a=Ä", 1, "config_error: an index is named with"),
+        ("search sift photo.png --vocabulary absent", 1, "vocabulary_error: absent is not a vocabulary"),
+        ("serve --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
+        ("serve --model a=Ä", 1, "config_error: an index name must be"),
         ("serve --port {busy}", 1, "config_error: the page cannot be served at 127.0.0.1:"),
         (
             "serve --host no.such.host.invalid",

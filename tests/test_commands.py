@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from hashsearch.cli.commands import Command, Group, command_line
 from hashsearch.cli.main import commands
 from hashsearch.cli.options import OUTPUT_FILE, Pair, WeightsPair, values_by_name
+from hashsearch.errors import WeightsNotFound
 
 
 @click.group(cls=Group, default="greet", unlisted={"secret": f"{__name__}:secret"})
@@ -102,7 +103,7 @@ class TestKindsOfOptions:
     def test_weights_exist_unless_they_are_an_address(self, tmp_path: Path) -> None:
         assert WeightsPair().convert(f"vgg16={tmp_path}", None, None) == ("vgg16", str(tmp_path))
         assert WeightsPair().convert("vgg16=https://a/b", None, None) == ("vgg16", "https://a/b")
-        with pytest.raises(click.BadParameter, match="'absent' does not exist"):
+        with pytest.raises(WeightsNotFound, match=r"the weights of vgg16 must be .* found no absent"):
             WeightsPair().convert("vgg16=absent", None, None)
 
     def test_an_output_may_be_in_folders_that_are_made_later(self, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_wrong_name_of_an_index_is_refused_before_a_node_is_started(tmp_path: 
         (services.open_indexer, nowhere),
         (services.open_searchers, models),
     ):
-        with pytest.raises(ConfigError, match=r"an index is named with .* got 'Ä'"):
+        with pytest.raises(ConfigError, match=r"an index name must be .* got 'Ä'"):
             open_one(wrong)
     assert not [*tmp_path.iterdir()]
 
@@ -113,5 +113,5 @@ except EncoderMismatch:
     print("tensorflow" in sys.modules)
 """
     words = [sys.executable, "-c", program, str(tmp_path), str(settings.es_url), settings.index]
-    told = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert told.stdout == "False\n", told.stderr
+    process = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert process.stdout == "False\n", process.stderr

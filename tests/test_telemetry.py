@@ -105,14 +105,14 @@ def on_a_terminal(*words: str) -> str:
         [sys.executable, "-c", PROGRAM, *words], env=environment, stderr=inside, stdout=subprocess.DEVNULL
     ):
         os.close(inside)
-        seen = b""
+        output = b""
         try:
             while block := os.read(outside, 4096):
-                seen += block
+                output += block
         except OSError:  # how Linux says that nobody has the terminal open any more
             pass
     os.close(outside)
-    return seen.decode()
+    return output.decode()
 
 
 class TestWithoutATerminal:
@@ -256,8 +256,8 @@ class TestTheLog:
 
     def test_a_library_that_is_only_imported_configures_nothing(self) -> None:
         program = "import logging, hashsearch.services; print(logging.getLogger().handlers, hashsearch.Settings)"
-        told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-        assert told.startswith("[] ")
+        output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        assert output.startswith("[] ")
 
     def test_a_second_configuration_replaces_the_first(self, capsys: pytest.CaptureFixture[str]) -> None:
         first = telemetry.configure("json", "one")

@@ -61,7 +61,8 @@ def photos(count: int = 3) -> list[np.ndarray]:
 
 def expected(images: list[np.ndarray]) -> np.ndarray:
     vectors = (np.stack(images) / 127.5 - 1).mean(axis=(1, 2)) @ KERNEL
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,8 @@ class TestClasses:
 def probabilities(images: list[np.ndarray]) -> np.ndarray:
     logits = (np.stack(images) / 127.5 - 1).mean(axis=(1, 2)) @ KERNEL
     powers = np.exp(logits)
-    return powers / powers.sum(axis=1, keepdims=True)
+    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return shares
 
 
 def fitted(embedder: Embedder) -> Encoder:

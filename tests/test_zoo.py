@@ -84,7 +84,8 @@ def official_vectors(name: str, model: Any, photos: list[np.ndarray]) -> np.ndar
         model = keras.Model(model.input, model.layers[-2].output)
     maps = model.predict(OFFICIAL_INPUT[name](np.stack(photos).astype(np.float32)), verbose=0)
     pooled = maps.max(axis=(1, 2)) if name in ("vgg16", "resnet50") else maps.mean(axis=(1, 2))
-    return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    unit: np.ndarray = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    return unit
 
 
 def reference(name: str, folder: Path) -> Reference:
@@ -102,7 +103,11 @@ def vgg(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     return reference("vgg16", tmp_path_factory.mktemp("vgg"))
 
 
-@pytest.fixture(scope="module", params=APPLICATIONS)
+LARGEST = "inception-resnet-v2"
+NETWORKS = [pytest.param(name, marks=pytest.mark.slow) if name == LARGEST else name for name in APPLICATIONS]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
 def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
     if request.param == "vgg16":
         yield request.getfixturevalue("vgg")

@@ -95,9 +95,14 @@ class Catalog:
             raise CatalogError(f"a catalog is a folder, {ENDINGS}, got '{self.path.name}'")
 
     def check(self) -> None:
-        """Refuse a file of an unknown format, and columns that a table does not have, before any entry is read.
+        """Read the header, before any entry is read.
 
-        JSON lines may differ in their names, so their columns are not checked.
+        Raises
+        ------
+        CatalogError
+            If the file cannot be read.
+        ConfigError
+            If the file lacks a column that `columns` names. Objects of JSON lines may differ, so there it is no error.
         """
         if self.path.is_dir():
             return
@@ -203,10 +208,6 @@ def _checked(entry: Entry) -> Entry | BadEntry:
         return BadEntry(entry.id, f"an id may have at most {_MAX_ID_BYTES} bytes, got {size}")
     attributes = orjson.loads(written)["attributes"]
     return replace(entry, attributes={name: value for name, value in attributes.items() if name and not _empty(value)})
-
-
-def _has_header(path: Path) -> bool:
-    return path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".parquet"))
 
 
 def _empty(value: Any) -> bool:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from hashsearch.errors import WeightsNotFound
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
@@ -51,7 +53,7 @@ class Pair(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
 
 
 class WeightsPair(Pair):
-    """A network and its weights, which must exist unless they are an address."""
+    """A network and its weights; WeightsNotFound unless they exist or are an address."""
 
     def __init__(self) -> None:
         super().__init__("NETWORK=FILE")
@@ -59,7 +61,7 @@ class WeightsPair(Pair):
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, str]:
         network, file = super().convert(value, param, context)
         if not file.startswith(("http://", "https://")) and not Path(file).exists():
-            self.fail(f"weights must be a file, a folder or an address, and '{file}' does not exist", param, context)
+            raise WeightsNotFound(f"the weights of {network} must be a file, a folder or an address, found no {file}")
         return network, file
 
 

@@ -6,6 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -35,7 +36,7 @@ def run_reporting_errors(command: click.Command, words: Sequence[str] | None = N
     warnings.filterwarnings("ignore", module="PIL")  # of damage that either becomes an error of ours or does not matter
     logging.captureWarnings(True)
     try:
-        _start_log(name)
+        _start_log(name or Path(sys.argv[0]).stem)
         code = command.main(words, prog_name=name, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
@@ -52,7 +53,7 @@ def run_reporting_errors(command: click.Command, words: Sequence[str] | None = N
     sys.exit(EXIT_FAILED)
 
 
-def _start_log(command: str | None) -> None:
+def _start_log(command: str) -> None:
     try:
         telemetry.export(telemetry.configure(command=command))
     except HashsearchError:

@@ -24,7 +24,13 @@ def star_points(x: float, y: float, radius: float, count: int, inner: float = 1,
 
 
 def disc(
-    draw: Draw, x: float, y: float, radius: float, fill: Colour | None, outline: Colour | None = None, width: float = 0
+    draw: Draw,
+    x: float,
+    y: float,
+    radius: float,
+    fill: Colour | int | None,
+    outline: Colour | None = None,
+    width: float = 0,
 ) -> None:
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=outline, width=round(width))
 

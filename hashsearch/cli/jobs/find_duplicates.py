@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     "--cosine",
     default=0.98,
     show_default=True,
-    type=click.FloatRange(-1, 1),
     help="Least cosine of two images that are a pair.",
 )
 @click.option(
@@ -54,12 +53,13 @@ def main(
 
     Exit code: 0 done, 1 the run failed, 2 wrong options.
     """
-    from hashsearch.duplicates.finding import find
+    from hashsearch.duplicates.finding import check_cosine, find
     from hashsearch.duplicates.keeping import Keeping
     from hashsearch.duplicates.writing import FILES, write_duplicates
     from hashsearch.elastic.queries import filters
 
     began = time.perf_counter()
+    check_cosine(cosine)
     clauses, keeping = filters(category, values_by_name(attributes)), Keeping.parse(keep)
     _, index = open_index(settings, notify)
     with Stages() as progress:

@@ -133,10 +133,10 @@ def _tables(content: Table, kind: str, path: Path) -> list[Table]:
     return tables
 
 
-def _only(table: Table, known: set[str], where: str) -> None:
+def _only(table: Table, known: set[str], subject: str) -> None:
     unknown = sorted(table.keys() - known)
     if unknown:
-        raise ConfigError(f"{where} may contain {', '.join(sorted(known)) or 'nothing else'}, got '{unknown[0]}'")
+        raise ConfigError(f"{subject} may contain {', '.join(sorted(known)) or 'nothing else'}, got '{unknown[0]}'")
 
 
 def _number(content: Table, name: str, default: int, least: int, path: Path) -> int:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from hashsearch import __version__
 from hashsearch.elastic.client import store_errors
 from hashsearch.elastic.document import StoredVectors
 from hashsearch.elastic.image_index import ImageIndex
@@ -29,6 +28,7 @@ from hashsearch.evaluation.metrics.statistics import Estimate, intervals, quanti
 from hashsearch.hashing.nearest import top_k
 from hashsearch.indexing.checkpoint import IndexingSummary
 from hashsearch.progress import Progress, no_progress, tracked
+from hashsearch.provenance import VERSION
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Hit, Searcher
 
@@ -88,7 +88,7 @@ def measure(
         "probes": probes,
         "notes": notes,
         "settings": {"k": K, "queries": len(searches), **_settings(searcher)},
-        "versions": {"hashsearch": __version__, "elasticsearch": _server(index), "encoder": index.fingerprint},
+        "versions": {"hashsearch": VERSION, "elasticsearch": _server(index), "encoder": index.fingerprint},
         "seconds": round(time.perf_counter() - began, 1),
     }
     night["compared_with"] = before and before["at"]
@@ -130,17 +130,17 @@ def _by_category(
     """Precision at 1 and 10, of the most frequent categories and of all queries whose category has another image."""
     sizes = index.categories(_CATEGORIES)
     chosen = [search for search in searches if sizes.get(records[search.id].get("category", ""), 0) > 1]
-    own = np.array([records[search.id]["category"] for search in chosen])
+    categories = np.array([records[search.id]["category"] for search in chosen])
     relevant = np.zeros((len(chosen), K), bool)
     for row, search in enumerate(chosen):
-        relevant[row, : len(search.hits)] = [hit.category == own[row] for hit in search.hits]
+        relevant[row, : len(search.hits)] = [hit.category == categories[row] for hit in search.hits]
     precisions = {f"precision@{k}": metrics.precision(relevant, k) for k in (1, K)}
-    names, counts = np.unique(own, return_counts=True)
+    names, counts = np.unique(categories, return_counts=True)
     largest = names[top_k(counts, _CATEGORIES_LISTED)]
     by_category = {
         str(name): {
-            "queries": int((own == name).sum()),
-            **{figure: float(values[own == name].mean()) for figure, values in precisions.items()},
+            "queries": int((categories == name).sum()),
+            **{figure: float(values[categories == name].mean()) for figure, values in precisions.items()},
         }
         for name in largest
     }

@@ -179,7 +179,8 @@ class Colours(PerImageFeatures):
         return {}
 
     def prepare(self, image: Image) -> Feature:
-        return colour_histograms([image])[0]
+        histogram: Feature = colour_histograms([image])[0]
+        return histogram
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hashsearch.evaluation.report.comparing import judge
 from hashsearch.evaluation.report.model import report_model
 from hashsearch.evaluation.report.page import write_page
 from hashsearch.evaluation.report.sections import Section, read_sections
-from hashsearch.files import atomic_file
+from hashsearch.files import atomic_files
 from hashsearch.provenance import now
 
 
@@ -27,7 +27,7 @@ def write_report(
     """The files written to `out`: report.html, report.md, report.csv and report.json.
 
     `baseline` is the method that all others are compared with; a section without it takes its best exact method, else
-    the first by name. `progress` wraps the sections, as tqdm does. ConfigError for results that cannot be read and
+    the first by name. `progress` wraps the sections to report on them. ConfigError for results that cannot be read and
     for a baseline that no section has.
     """
     sections = read_sections(results)
@@ -42,7 +42,8 @@ def write_report(
         "report.csv": formats.as_csv(report),
         "report.json": formats.as_json(report),
     }
-    for name, content in written.items():
-        with atomic_file(out / name, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    paths = [out / name for name in written]
+    with atomic_files(paths, "w", encoding="utf-8", errors="backslashreplace", newline="") as files:
+        for file, content in zip(files, written.values()):
             file.write(content)
-    return [out / name for name in written]
+    return paths
