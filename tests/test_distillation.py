@@ -256,8 +256,8 @@ def test_a_run_killed_at_any_moment_is_resumed_and_measures_teacher_and_student(
     command += ["--data", str(shop), "--weights", str(shop / "teacher.keras"), "--out", str(out)]
     kill_when((work / "views/0").exists, command)
     assert not (work / "log.csv").exists()
-    kill_when(lambda: len(read_rows(work / "log.csv")) == 1, command)
-    kill_when(lambda: len(read_rows(work / "log.csv")) == 3, command)
+    kill_when(lambda: len(read_rows(work / "log.csv")) >= 1, command)
+    kill_when(lambda: len(read_rows(work / "log.csv")) >= 3, command)
     assert not (out / "small").exists()
     done = finish(command)
     assert [row["epoch"] for row in read_rows(out / "small/log.csv")] == [1, 2, 3]
@@ -284,7 +284,7 @@ def test_views_and_state_of_another_recipe_teacher_or_photos_are_refused(shop: P
     with pytest.raises(TrainingError, match=rf"cannot read {damaged}: "):
         distil(recipe, data, teacher, tmp_path / "out", print)
     damaged.write_bytes(intact)
-    with pytest.raises(TrainingError, match=r"cannot resume: .*small\.work was made with .* different photos"):
+    with pytest.raises(TrainingError, match=r"cannot resume: .*small\.work was made with different photos; remove it"):
         distil(recipe, data, teacher, tmp_path / "out", print)
     shutil.rmtree(tmp_path / "out")
     short = replace(recipe, fit=replace(recipe.fit, phases=recipe.fit.phases[1:]), views=ViewRecipe(2, 24, 0.5))
@@ -294,7 +294,9 @@ def test_views_and_state_of_another_recipe_teacher_or_photos_are_refused(shop: P
     layers = tf.keras.layers
     other = tf.keras.Sequential([layers.Input((8, 8, 3)), layers.Flatten()])
     other.save(tmp_path / "other.keras")
-    with pytest.raises(TrainingError, match="a different teacher"):
+    with pytest.raises(
+        TrainingError, match=r"small was made with a different recipe and a different teacher; remove it"
+    ):
         distil(short, data, tmp_path / "other.keras", tmp_path / "out", print)
 
 

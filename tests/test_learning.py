@@ -113,10 +113,10 @@ def test_a_finished_training_is_not_done_again_nor_overwritten(data: DataSet, tm
     begun = (folder / "manifest.json").stat().st_mtime_ns
     assert train(short, data, tmp_path, None, pytest.fail) == folder
     assert (folder / "manifest.json").stat().st_mtime_ns == begun
-    with pytest.raises(
-        TrainingError, match="cannot resume: .*stripes was made with a different recipe, different photos"
-    ):
+    with pytest.raises(TrainingError, match=r"cannot resume: .*stripes was made with a different recipe; remove it"):
         train(RECIPE, data, tmp_path, None, print)
+    with pytest.raises(TrainingError, match=r"with a different recipe and different photos; remove it"):
+        train(RECIPE, replace(data, base=data.base[1:]), tmp_path, None, print)
 
 
 def job(folder: Path, stripes: Path, recipe: str) -> list[str]:
@@ -175,17 +175,19 @@ def test_a_work_folder_of_other_photos_or_another_version_is_refused(data: DataS
         train(exploding, data, tmp_path, None, print)
     identity = json.loads((tmp_path / "stripes.work/identity.json").read_text())
     other = replace(data, base=data.base[1:])
-    with pytest.raises(TrainingError, match=r"cannot resume: .*stripes\.work was made with a different"):
+    with pytest.raises(
+        TrainingError, match=r"cannot resume: .*stripes\.work was made with different photos; remove it"
+    ):
         train(exploding, other, tmp_path, None, print)
     (tmp_path / "stripes.work/identity.json").write_text(json.dumps({**identity, "state": 1}))
-    with pytest.raises(TrainingError, match=r"cannot resume: .*stripes\.work was made with a different"):
+    with pytest.raises(TrainingError, match=r"stripes\.work was made with another version of hashsearch; remove it"):
         train(exploding, data, tmp_path, None, print)
 
 
 def test_a_folder_that_is_not_an_embedder_is_not_written_to(data: DataSet, tmp_path: Path) -> None:
     (tmp_path / "stripes").mkdir()
     (tmp_path / "stripes/notes.txt").write_text("mine")
-    with pytest.raises(TrainingError, match="cannot write to .*stripes: it exists and is not an embedder"):
+    with pytest.raises(TrainingError, match=r"cannot write to .*stripes: it exists and is not an embedder"):
         train(RECIPE, data, tmp_path, None, print)
     assert not (tmp_path / "stripes.work").exists()
 

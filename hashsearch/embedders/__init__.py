@@ -156,7 +156,7 @@ def _resolved(name: str, preprocessing: Mapping[str, Any] | None, trained: Path 
 
 
 def own_weights(name: str) -> Path:
-    """The weights of a network that needs no `weights`. WeightsNotFound when it does, or they are not downloaded yet."""
+    """The weights of a network that needs no others. WeightsNotFound if it does, or if they are not downloaded yet."""
     if name == "bit-tiny":
         return BUNDLED / "bit-tiny.npz"
     if name in APPLICATIONS:

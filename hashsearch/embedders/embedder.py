@@ -72,7 +72,7 @@ class Preprocessing:
 
 
 def read_preprocessing(path: Path) -> Preprocessing:
-    """The preprocessing in a JSON file with the fields of `Preprocessing`; only `input_size` is required. ConfigError."""
+    """The preprocessing in a JSON file with the fields of `Preprocessing`, at least `input_size`. ConfigError."""
     try:
         return Preprocessing.of(json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
@@ -105,7 +105,7 @@ class Embedder:
         self.classes = tuple(classes)
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """`(height, width, 3) uint8` -> `(input_size, input_size, 3) uint8`; an image of that size is returned unchanged.
+        """`(height, width, 3) uint8` -> `(input_size, input_size, 3) uint8`; an image of that size is not resampled.
 
         Thread-safe. Raises EmbedderError for any other array.
         """
@@ -139,7 +139,7 @@ class Embedder:
 
 
 def digest_files(path: Path, kind: str = "sha256") -> str:
-    """The hex digest of a file, or of the names and contents of all files in a folder; `kind` is hashlib's name for it."""
+    """The hex digest of a file, or of the names and contents of all files in a folder; `kind` is hashlib's name."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     total = hashlib.new(kind, usedforsecurity=False)
     for file in files:

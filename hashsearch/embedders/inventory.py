@@ -17,8 +17,8 @@ from hashsearch.errors import EmbedderError, WeightsNotFound
 class InventoryItem:
     """One embedder; `dims` and `input_size` are None if only its weights tell.
 
-    `ready` means that it can be used without `--weights`; `weights` is where they are, or what is missing. A trained one
-    also has the folder of its recipe's photos, the figure that its training monitored, as "val_map 0.912", and all
+    `ready` means that it can be used without `--weights`; `weights` is where they are, or what is missing. A trained
+    one also has the folder of its recipe's photos, the figure that its training monitored, as "val_map 0.912", and all
     metrics.
     """
 

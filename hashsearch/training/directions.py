@@ -112,7 +112,7 @@ def _batches(vectors: Vectors, classes: Classes, generator: np.random.Generator)
 
 
 class _KeepBest(tf.keras.callbacks.Callback):
-    """Keeps the directions that score highest, those of the start included; ends after rounds without a better score."""
+    """Keeps the directions that score highest, those of the start included; ends when no round improves on them."""
 
     def __init__(self, start: Vectors, score: Callable[[Vectors], float]) -> None:
         super().__init__()

@@ -45,8 +45,7 @@ def is_trained_with(folder: Path, identity: Identity) -> bool:
         if folder.is_dir() and any(folder.iterdir()):
             raise TrainingError(f"cannot write to {folder}: it exists and is not an embedder")
         return False
-    if _essence(manifest) != _essence(identity):
-        raise _different(folder)
+    _check_same(folder, manifest, identity)
     return True
 
 
@@ -68,30 +67,35 @@ def work_folder(work: Path, identity: Identity) -> Iterator[None]:
 def _claim(work: Path, identity: Identity) -> None:
     found = read_json(work / _IDENTITY)
     if found is None:
-        _empty(work)
+        _forget(work)
         write_json(work / _IDENTITY, identity)
-    elif found != json.loads(json.dumps(identity)):
-        raise _different(work)
+    else:
+        _check_same(work, found, identity)
 
 
-def _empty(work: Path) -> None:
-    """Remove the remains of a training that nothing is known of."""
-    for path in work.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != _LOCK:
-            path.unlink()
+def _forget(work: Path) -> None:
+    """Remove what a training would resume from, left by another one of which nothing is known."""
+    (work / "log.csv").unlink(missing_ok=True)
+    shutil.rmtree(work / "views", ignore_errors=True)
 
 
-def _essence(identity: Identity) -> list[Any]:
-    """What must be equal: other entries of a manifest may differ."""
+def _check_same(folder: Path, found: Mapping[str, Any], identity: Identity) -> None:
+    """Raise TrainingError with what differs; entries that are not part of an identity may differ."""
+    found, wanted = _flat(found), _flat(identity)
+    names = {
+        "recipe": "a different recipe",
+        "photos": "different photos",
+        "teacher": "a different teacher",
+        "state": "another version of hashsearch",
+    }
+    if differing := [words for name, words in names.items() if found[name] != wanted[name]]:
+        raise TrainingError(
+            f"cannot resume: {folder} was made with {' and '.join(differing)}; remove it or choose another folder"
+        )
+
+
+def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
     plain = json.loads(json.dumps(identity))
     data = plain.get("data")
-    return [plain.get("recipe"), data.get("fingerprint") if isinstance(data, dict) else None, plain.get("teacher")]
-
-
-def _different(folder: Path) -> TrainingError:
-    return TrainingError(
-        f"cannot resume: {folder} was made with a different recipe, different photos, a different teacher or another "
-        "version; remove it, or choose another folder"
-    )
+    photos = data.get("fingerprint") if isinstance(data, dict) else None
+    return {**{name: plain.get(name) for name in ("recipe", "teacher", "state")}, "photos": photos}
