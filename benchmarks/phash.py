@@ -87,7 +87,7 @@ def _hashed(file: Path) -> Codes | None:
 @contextmanager
 def _indexed(settings: Settings, codes: Codes) -> Iterator[ImageIndex]:
     """An index of the hashes as one segment, with random vectors; ids are row numbers."""
-    from hashsearch.elastic.document import StoredVectors
+    from hashsearch.elastic.document import StoredVectors, hash_fields
     from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.elastic.maintenance import merge
     from hashsearch.elastic.writing import BulkWriter
@@ -99,8 +99,8 @@ def _indexed(settings: Settings, codes: Codes) -> Iterator[ImageIndex]:
     index = ImageIndex.create(connect_cluster(settings, notify), NAME, encoder)
     try:
         encoded = encoder.encode(vectors)
-        stored = (StoredVectors.from_encoded(encoded, row, code.tobytes().hex()) for row, code in enumerate(codes))
-        documents = ((str(row), vectors.fields()) for row, vectors in enumerate(stored))
+        stored = (StoredVectors.from_encoded(encoded, row).fields() for row in range(len(codes)))
+        documents = ((str(row), {**fields, **hash_fields(codes[row])}) for row, fields in enumerate(stored))
         BulkWriter(index.client, index.alias).write(documents)
         merge(index)
         yield index

@@ -9,13 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
-
-from hashsearch.embedders import load
-from hashsearch.embedders.architectures import Architecture, parameter_shapes
-from hashsearch.errors import TrainingError
-from hashsearch.training.curves import draw_curves
-from hashsearch.training.distillation.distilling import distil, read_recipe
 from hashsearch.training.distillation.fitting import (
     LOSSES,
     DistillationRun,
@@ -25,6 +18,13 @@ from hashsearch.training.distillation.fitting import (
     first_parameters,
     fit,
 )
+from PIL import Image
+
+from hashsearch.embedders import load
+from hashsearch.embedders.architectures import Architecture, parameter_shapes
+from hashsearch.errors import TrainingError
+from hashsearch.training.curves import draw_curves
+from hashsearch.training.distillation.distilling import distil, read_recipe
 from hashsearch.training.distillation.losses import feature_loss, label_loss, neighbour_loss
 from hashsearch.training.distillation.views import PhotoSet, ViewRecipe, Views, cut_view, join_labels, read_photo_set
 

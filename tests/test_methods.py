@@ -35,8 +35,14 @@ CODES = random_codes(60, 64)
 
 
 @pytest.fixture
-def scratch(client: Elasticsearch) -> Iterator[Scratch]:
-    with Scratch.clearing(client, f"compare-test-{uuid.uuid4().hex[:8]}") as opened:
+def prefix() -> str:
+    """Of the names of this test's indices: others may use the same server."""
+    return f"compare-test-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def scratch(client: Elasticsearch, prefix: str) -> Iterator[Scratch]:
+    with Scratch.clearing(client, prefix) as opened:
         yield opened
 
 
@@ -45,8 +51,8 @@ def context(scratch: Scratch) -> RunContext:
     return RunContext(lambda: scratch)
 
 
-def indices(client: Elasticsearch) -> set[str]:
-    return set(client.indices.get(index="*compare-test-*", expand_wildcards="all"))
+def indices(client: Elasticsearch, prefix: str) -> set[str]:
+    return set(client.indices.get(index=f"*{prefix}*", expand_wildcards="all"))
 
 
 class MethodContract:
@@ -94,11 +100,13 @@ class MethodContract:
         first, second = (method.search(self.query(), 20) for _ in range(2))
         assert first[0].tolist() == second[0].tolist()
 
-    def test_a_method_reports_its_size_and_leaves_no_index_behind(self, method: Method, client: Elasticsearch) -> None:
+    def test_a_method_reports_its_size_and_leaves_no_index_behind(
+        self, method: Method, client: Elasticsearch, prefix: str
+    ) -> None:
         assert method.bytes_per_image() > 0
         method.close()
         method.close()
-        assert indices(client) == set()
+        assert indices(client, prefix) == set()
 
 
 class TestExact(MethodContract):
@@ -317,15 +325,14 @@ def test_fusion_adds_reciprocal_ranks() -> None:
     assert fused([[], []], 5)[0].tolist() == []
 
 
-def test_a_scratch_removes_what_a_killed_run_left(client: Elasticsearch) -> None:
-    prefix = f"compare-test-{uuid.uuid4().hex[:8]}"
+def test_a_scratch_removes_the_indices_of_a_killed_run(client: Elasticsearch, prefix: str) -> None:
     left = Scratch(client, prefix)
     left.create(left.name(), {"a": {"type": "keyword"}})
     other = Scratch(client, f"{prefix}x")
     other.create(other.name(), {"a": {"type": "keyword"}})
     with Scratch.clearing(client, prefix) as scratch:
-        assert not any(name.startswith(f"{prefix}-") for name in indices(client))
+        assert not any(name.startswith(f"{prefix}-") for name in indices(client, prefix))
         scratch.create(scratch.name(), {"a": {"type": "keyword"}})
-    assert indices(client) == {f"{prefix}x-0000-only"}
+    assert indices(client, prefix) == {f"{prefix}x-0000-only"}
     other.remove(prefix)
-    assert indices(client) == set()
+    assert indices(client, prefix) == set()

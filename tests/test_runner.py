@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import signal
@@ -61,15 +62,31 @@ def made_at(config: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in paths if path.stem != "task"}
 
 
-def own_indices(client: Elasticsearch) -> list[str]:
-    return list(client.indices.get(index="*compare-*,-*compare-test-*", expand_wildcards="all"))
+def prefix_of(folder: Path) -> str:
+    """The names of a run's indices begin with it; others may use the same server."""
+    return f"compare-{hashlib.sha256(str((folder / 'results').resolve()).encode()).hexdigest()[:8]}"
+
+
+def own_indices(client: Elasticsearch, folder: Path) -> list[str]:
+    return list(client.indices.get(index=f"*{prefix_of(folder)}*", expand_wildcards="all"))
+
+
+def test_the_indices_of_a_run_have_its_prefix(folder: Path, scratches: Scratches) -> None:
+    prefixes = []
+
+    def open_scratch(prefix: str) -> AbstractContextManager[Scratch]:
+        prefixes.append(prefix)
+        return scratches(prefix)
+
+    assert compare(write_config(folder), open_scratch)[0].failed == {}
+    assert prefixes == [prefix_of(folder)]
 
 
 def test_every_method_has_a_result_of_every_task(folder: Path, scratches: Scratches, client: Elasticsearch) -> None:
     config = write_config(folder)
     summary, notices = compare(config, scratches)
     assert (summary.made, summary.kept, summary.failed, notices) == (8, 0, {}, [])
-    assert own_indices(client) == []
+    assert own_indices(client, folder) == []
     task = read(config, "task")
     assert task["sizes"] == {"learn": 3 * INDEXED, "base": 3 * INDEXED, "queries": 3 * QUERIES}
     assert [task["base"][row]["label"] for row in task["queries"][0]["relevant"]] == [task["queries"][0]["label"]] * 6
@@ -149,7 +166,7 @@ def test_a_method_that_fails_is_reported_and_tried_again(
     assert "needs the results of all its members; these failed: codes" in read(config, "with codes")["error"]
     assert "figures" not in read(config, "codes")
     assert len(notices) == 4
-    assert own_indices(client) == []
+    assert own_indices(client, folder) == []
     assert compare(config, scratches)[0].kept == 8
     write_config(folder, METHODS + FAILING.replace("bits = 7", "bits = 64"))
     assert compare(config, scratches)[0] == ComparisonSummary(4, 8, {})
@@ -285,7 +302,7 @@ def test_a_killed_run_is_resumed(
     assert len(after) == 8
     assert all(result["error"] is None for result in after.values())
     assert {path: after[path]["at"] for path in before} == before
-    assert own_indices(client) == []
+    assert own_indices(client, folder) == []
     assert not list(folder.rglob("*.new"))
 
 

@@ -90,7 +90,11 @@ def test_an_application_begins_at_random_or_with_weights(tmp_path: Path) -> None
         (NetworkRecipe("resnet", 32), TrainingError, "a network to train must be one of bit-tiny, .* got 'resnet'"),
         (NetworkRecipe("mobilenet-v2", 32), WeightsNotFound, "weights must be named"),
         (NetworkRecipe("bit-m-r50x1", 32), WeightsNotFound, "weights must be named"),
-        (NetworkRecipe("cnn", 32, trained_layers=99), TrainingError, r"trained_layers must be 0 to the network's \d+, got 99"),
+        (
+            NetworkRecipe("cnn", 32, trained_layers=99),
+            TrainingError,
+            r"trained_layers must be 0 to the network's \d+, got 99",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_told(recipe: NetworkRecipe, error: type[Exception], told: str) -> None:

@@ -256,7 +256,7 @@ def two_strategies() -> Tuning:
 class TestReport:
     def test_the_table_marks_the_choice(self, two_strategies: Tuning) -> None:
         lines = table(two_strategies).splitlines()
-        assert lines[0].split() == "strategy limit candidates recall surely p50 ms p95 ms".split()
+        assert lines[0].split() == "strategy limit candidates recall lower p50 ms p95 ms".split()
         assert lines[1].split() == ["now", "scan", "500", "0.9999", "0.9999", "11.0", "22.0"]
         (chosen,) = (line for line in lines if line.strip().startswith("*"))
         assert chosen.split() == ["*", "sub_codes", "2,500", "compared", "150", "0.9920", "0.9920", "2.6", "5.2"]

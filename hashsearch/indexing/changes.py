@@ -25,23 +25,19 @@ Records = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class NewImage:
-    """An image that is not in the index, or whose file changed; `pixels` are ready for the embedder."""
+    """An image that is not in the index, or whose file changed: all fields but the embedder's, and its input."""
 
     entry: Entry
-    metadata: document.Fields
-    image_facts: document.Fields
+    fields: document.Fields
     pixels: NDArray[np.uint8]
-    phash: str
-    words: str | None
 
 
 @dataclass(frozen=True)
 class UpdatedMetadata:
-    """An indexed image with new metadata; its stored vectors are kept."""
+    """An indexed image with new metadata: all fields but the stored vectors, which are kept."""
 
     entry: Entry
-    metadata: document.Fields
-    image_facts: document.Fields
+    fields: document.Fields
 
 
 @dataclass(frozen=True)
@@ -89,14 +85,13 @@ class ChangeFinder:
 
     def _new_image(self, entry: Entry, image: NDArray[np.uint8], sha256: str) -> NewImage:
         words = self.vocabulary.terms(self.vocabulary.extractor.extract(image)) if self.vocabulary else None
-        return NewImage(
-            entry,
-            document.metadata_fields(entry),
-            document.image_fields(image, sha256),
-            self.encoder.embedder.prepare(image),
-            STORED.hash([image])[0].tobytes().hex(),
-            words,
-        )
+        fields = {
+            **document.metadata_fields(entry),
+            **document.image_fields(image, sha256),
+            **document.hash_fields(STORED.hash([image])[0]),
+            **document.word_fields(words),
+        }
+        return NewImage(entry, fields, self.encoder.embedder.prepare(image))
 
 
 def _compare(entry: Entry, record: Mapping[str, Any]) -> UpdatedMetadata | Unchanged:
@@ -104,4 +99,4 @@ def _compare(entry: Entry, record: Mapping[str, Any]) -> UpdatedMetadata | Uncha
     metadata = document.metadata_fields(entry)
     if document.same_metadata(record, metadata):
         return Unchanged()
-    return UpdatedMetadata(entry, metadata, document.stored_image_fields(record))
+    return UpdatedMetadata(entry, {**metadata, **document.stored_image_fields(record)})

@@ -114,7 +114,9 @@ def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (3
 TRUNKS: dict[str, Trunk] = {
     **{name: Trunk(partial(_bit, net)) for name, net in BIT.items()},
     **{name: Trunk(partial(_saved, name), preprocessing) for name, preprocessing in SAVED.items()},
-    **{name: Trunk(partial(zoo.build, net), net.preprocessing, from_scratch=True) for name, net in APPLICATIONS.items()},
+    **{
+        name: Trunk(partial(zoo.build, net), net.preprocessing, from_scratch=True) for name, net in APPLICATIONS.items()
+    },
     "cnn": Trunk(_convolutional, from_scratch=True),
 }
 

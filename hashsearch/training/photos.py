@@ -107,7 +107,9 @@ def _read_all(pictures: Sequence[Picture], side: int) -> Iterator[tuple[Picture,
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         batches = batched(pictures, _BATCH)
-        for batch in prefetch(batches, lambda some: [(picture, pool.submit(read, picture)) for picture in some], ahead=1):
+        for batch in prefetch(
+            batches, lambda some: [(picture, pool.submit(read, picture)) for picture in some], ahead=1
+        ):
             for picture, future in batch:
                 yield picture, future.result()
 
@@ -126,5 +128,7 @@ def split(labels: Labels, share: float, seed: int) -> tuple[Labels, Labels]:
 
 def fingerprint(pictures: Sequence[Picture]) -> str:
     """Sixteen hex digits over ids, labels and file sizes of pictures."""
-    entries = [[picture.id, picture.label, picture.path.stat().st_size] for picture in pictures if picture.path.is_file()]
+    entries = [
+        [picture.id, picture.label, picture.path.stat().st_size] for picture in pictures if picture.path.is_file()
+    ]
     return hashlib.sha256(json.dumps(sorted(entries)).encode()).hexdigest()[:16]

@@ -108,9 +108,7 @@ def learning_rate(recipe: FitRecipe, steps: int) -> LearningRate:
     return LearningRate(warmup_cosine(recipe.learning_rate, warmup, steps - warmup, first))
 
 
-def batches(
-    views: Views, phase: Phase, recipe: FitRecipe, seed: int
-) -> Callable[[int], tf.data.Dataset]:
+def batches(views: Views, phase: Phase, recipe: FitRecipe, seed: int) -> Callable[[int], tf.data.Dataset]:
     """Makes the data after that many epochs: each photo once an epoch, in a random view, augmented, and its targets."""
     photos, side, dims = len(views.labels), views.pixels[0].shape[1], views.teacher[0].shape[1]
     centre = views.teacher[0].astype(np.float32).mean(axis=0)
