@@ -144,7 +144,8 @@ def killed(checkpoint: Path) -> Row:
 
 
 def test_a_run_learns_and_is_resumed(tmp_path: Path) -> None:
-    checkpoint, messages = tmp_path / "student.npz", []
+    checkpoint = tmp_path / "student.npz"
+    messages: list[str] = []
     measured: list[Path] = []
 
     def measure(path: Path) -> Row:

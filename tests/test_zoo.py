@@ -1,4 +1,4 @@
-"""Networks of Keras applications: vectors as Keras makes them, official weights by hash, what is missing is told."""
+"""Networks of Keras applications: vectors as Keras makes them, official weights by hash, messages of missing files."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class TestCache:
         (tmp_path / "models").mkdir()
         return tmp_path / "models"
 
-    def test_without_network_the_file_and_its_place_are_told(self, models: Path) -> None:
+    def test_without_internet_the_message_names_the_file_and_its_place(self, models: Path) -> None:
         net = APPLICATIONS["vgg16"]
         with pytest.raises(WeightsNotFound) as caught:
             load("vgg16")
@@ -214,7 +214,7 @@ class TestCache:
         assert remedy in str(caught.value)
         assert "\n" not in str(caught.value)
 
-    def test_a_file_that_is_there_is_taken(self, models: Path, vgg: Reference) -> None:
+    def test_a_cached_file_is_used(self, models: Path, vgg: Reference) -> None:
         planted = Path(shutil.copy(vgg.file, models / APPLICATIONS["vgg16"].file))
         net = replace(APPLICATIONS["vgg16"], md5=hashlib.md5(planted.read_bytes()).hexdigest())
         zoo.fetch(net)
@@ -235,10 +235,12 @@ class TestCompared:
 
     def test_weights_are_named_on_the_command_line(self, vgg: Reference, tmp_path: Path) -> None:
         (entry,) = read_plan(write_config(tmp_path, self.METHOD), {"vgg16": str(vgg.file)}).methods
-        seen = {"name": "vgg16", "network": "vgg16", "weights": digest_files(vgg.file), "crop": None}
-        assert entry.settings["features"] == seen
+        settings = {"name": "vgg16", "network": "vgg16", "weights": digest_files(vgg.file), "crop": None}
+        assert entry.settings["features"] == settings
 
-    def test_or_told_to_be_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_weights_are_reported_with_their_place(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         with pytest.raises(ConfigError, match=r"\[\[method\]\] 1: Keras's VGG16 needs its weights: put vgg16_"):
             read_plan(write_config(tmp_path, self.METHOD))

@@ -79,7 +79,8 @@ def open_network(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
 def callable_of(model: Any, path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
     """The model if it can be called, else the one output of its default signature."""
     if callable(model):
-        return model
+        function: Callable[[tf.Tensor], tf.Tensor] = model
+        return function
     signature = model.signatures.get("serving_default")
     if signature is None or len(signature.structured_outputs) != 1:
         raise EmbedderError(f"{path} must be callable or have a serving_default signature with one output")

@@ -55,7 +55,8 @@ def learn_directions(
         model = _coding_layer(start, weights)
         batches = _batches(centred[learned], classes[learned], generator)
         model.fit(batches, steps_per_epoch=_ROUND, epochs=rounds, callbacks=[best], shuffle=False, verbose=0)
-    return best.directions / np.linalg.norm(best.directions, axis=0)
+    directions: Vectors = best.directions / np.linalg.norm(best.directions, axis=0)
+    return directions
 
 
 def coding_loss(classes: tf.Tensor, codes: tf.Tensor, weights: LossWeights) -> tf.Tensor:

@@ -160,4 +160,5 @@ class Training:
 def _loss(recipe: Loss) -> LossFunction:
     if recipe.name == SOFTMAX:
         return partial(losses.softmax_loss, smoothing=recipe.smoothing)
-    return partial(PAIRWISE[recipe.name], margin=recipe.margin)
+    pairwise = PAIRWISE[recipe.name]
+    return lambda labels, embeddings: pairwise(labels, embeddings, recipe.margin)

@@ -65,12 +65,12 @@ def work_folder(work: Path, identity: Identity) -> Iterator[None]:
 
 
 def _claim(work: Path, identity: Identity) -> None:
-    found = read_json(work / _IDENTITY)
-    if found is None:
+    entries = read_json(work / _IDENTITY)
+    if entries is None:
         _forget(work)
         write_json(work / _IDENTITY, identity)
     else:
-        _check_same(work, found, identity)
+        _check_same(work, entries, identity)
 
 
 def _forget(work: Path) -> None:
@@ -79,16 +79,16 @@ def _forget(work: Path) -> None:
     shutil.rmtree(work / "views", ignore_errors=True)
 
 
-def _check_same(folder: Path, found: Mapping[str, Any], identity: Identity) -> None:
-    """Raise TrainingError with what differs; entries that are not part of an identity may differ."""
-    found, wanted = _flat(found), _flat(identity)
+def _check_same(folder: Path, entries: Mapping[str, Any], identity: Identity) -> None:
+    """Raise TrainingError with what differs of the identity in `entries`, which may have other entries too."""
+    entries, expected = _flat(entries), _flat(identity)
     names = {
         "recipe": "a different recipe",
         "photos": "different photos",
         "teacher": "a different teacher",
         "state": "another version of hashsearch",
     }
-    if differing := [words for name, words in names.items() if found[name] != wanted[name]]:
+    if differing := [words for name, words in names.items() if entries[name] != expected[name]]:
         raise TrainingError(
             f"cannot resume: {folder} was made with {' and '.join(differing)}; remove it or choose another folder"
         )
