@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,11 @@ def test_a_classifier_gives_its_features_and_its_probabilities(data: DataSet, tm
     assert (classes["name"], classes["dims"]) == ("stripes-classes", 3)
     assert load(str(tmp_path / "stripes-classes")).classes == ("brick", "fern", "sky")
     assert held_out_map(tmp_path / "stripes-classes", data) > 0.9
+    shutil.rmtree(folder)
+    other = replace(SOFTMAX, schedule=replace(SOFTMAX.schedule, epochs=1))
+    with pytest.raises(TrainingError, match="stripes-classes was made with a different recipe; remove it"):
+        train(other, data, tmp_path, None, print)
+    assert not (tmp_path / "stripes.work").exists()
 
 
 def test_a_finished_training_is_not_done_again_nor_overwritten(data: DataSet, tmp_path: Path) -> None:

@@ -43,13 +43,14 @@ def train(
     """
     folder, work = out / recipe.name, out / f"{recipe.name}.work"
     identity = identity_of(recipe, data)
+    if recipe.loss.probabilities:
+        is_trained_with(classes_folder(folder), identity)  # the result of another training is refused now
     if is_trained_with(folder, identity) and not work.exists():
         return folder
     with work_folder(work, identity):
         if not is_trained_with(folder, identity):
             tf.keras.utils.set_random_seed(recipe.seed)
             training = Training(recipe, data, work, weights, notify)
-            training.check(folder, identity)
             training.fit()
             training.write(folder, identity)
     return folder
@@ -79,10 +80,6 @@ class Training:
     def _build(self) -> TrainableNetwork:
         unit = self.recipe.loss.name != SOFTMAX
         return build(self.recipe.model, len(self.photos.classes), unit, self.weights)
-
-    def check(self, folder: Path, identity: Identity) -> None:
-        """Raise TrainingError when another training's result is in the place of the class probabilities."""
-        is_trained_with(classes_folder(folder), identity)
 
     def fit(self) -> None:
         """Train for all epochs that are left."""
