@@ -16,7 +16,7 @@ from hashsearch.training.recipes import Optimiser, Schedule
 def training_log(folder: Path, values: list[float], **options: object) -> TrainingLog:
     if values:
         write_rows(folder / "log.csv", [{"epoch": i + 1, "val_map": value} for i, value in enumerate(values)])
-    schedule = Schedule(**{"epochs": 10, "batch": 8, "patience": 2, **options})  # type: ignore[arg-type]
+    schedule = Schedule(**{"epochs": 10, "batch": 8, "patience": 2, **options})  # type: ignore[arg-type]  # numbers of two types
     return TrainingLog(schedule, folder, LearningRate(0.1), lambda epoch: {}, print)
 
 

@@ -230,7 +230,7 @@ def _part(kind: type[Part], table: Table, where: str) -> Part:
     try:
         return kind(**table)
     except TypeError as error:
-        options = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
+        options = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]  # always a dataclass
         raise TrainingError(f"{where} must have some of {options}: {error}") from error
 
 
