@@ -76,10 +76,11 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 def test_colours_and_fonts_are_those_of_the_reports(web: FlaskClient) -> None:
     assert '<link rel="stylesheet" href="/static/tokens.css">' in web.get("/").text
-    with web.get("/static/tokens.css") as tokens:
-        assert tokens.mimetype == "text/css"
-        assert tokens.text == TOKENS.read_text()
-        assert tokens.text in page_style()
+    tokens = web.get("/static/tokens.css")
+    assert tokens.mimetype == "text/css"
+    assert tokens.text == TOKENS.read_text()
+    assert tokens.text in page_style()
+    tokens.close()
 
 
 class TestPageWithoutScripts:
