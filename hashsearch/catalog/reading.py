@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -194,7 +195,7 @@ class Catalog:
             if isinstance(entry, Entry) or len(rules) > 1:
                 return
             rows += 1
-            rules.add(entry.reason.partition(": ")[2] or entry.reason.partition(" must ")[2] or entry.reason)
+            rules.add(re.sub(r"^(line|row) \d+:? ", "", entry.reason))
         if not rows and not allow_empty:
             header = RowFile(self.path).columns()
             raise CatalogError(self._without_entries(f", only a header: {', '.join(header)}" if header else ""))
