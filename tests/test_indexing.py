@@ -295,8 +295,8 @@ class TestRejects:
         summary, rejects = run(write(tmp_path, mixed), indexer, tmp_path)
         assert summary == IndexingSummary(indexed=5, rejected=10)
         assert everything(indexer.index).keys() == {row["id"] for row in rows}
-        told = [(reject["id"], reject["error"]) for reject in rejects]
-        assert sorted(told) == sorted(
+        listed = [(reject["id"], reject["error"]) for reject in rejects]
+        assert sorted(listed) == sorted(
             [*((image_id, error) for image_id, (_, error) in bad.items()), ("p0", "bad_entry")]
         )
         assert all(reject["reason"] for reject in rejects)
@@ -411,8 +411,8 @@ def check_exactly(index: ImageIndex, catalog: Catalog, rejects: Path) -> None:
     index.refresh()
     assert index.count() == len(readable)
     assert everything(index).keys() == readable
-    told = [json.loads(line)["id"] for line in rejects.read_text().splitlines()]
-    assert told == [image_id for image_id in ids if image_id not in readable]
+    listed = [json.loads(line)["id"] for line in rejects.read_text().splitlines()]
+    assert listed == [image_id for image_id in ids if image_id not in readable]
 
 
 class Stop(Exception):
