@@ -472,8 +472,8 @@ class TestCheck:
         with pytest.raises(CatalogError) as refused:
             catalog.check()
         assert str(refused.value) == (
-            "none of the 30 rows of 'c.csv' can be indexed, all for one reason: an entry must have an id in column "
-            "'id' or 'sku'; its columns are number, photo"
+            "none of the 30 rows of 'c.csv' can be indexed, all for one reason: an entry must have a path or address "
+            "in column 'image' or 'path' or 'image_url' or 'url'; its columns are number, photo"
         )
 
     def test_rows_of_another_length_than_the_header_are_one_sentence(self, write: Write) -> None:

@@ -124,4 +124,6 @@ def _fit(sample: list[str], delimiter: str) -> tuple[float, int]:
         counts = [len(fields) for fields in csv.reader(sample, delimiter=delimiter) if fields]
     except csv.Error:  # a field over the limit
         return 0.0, 0
+    if len(sample) == _SAMPLE and len(counts) > 1:
+        counts.pop()  # it may go on after the sample
     return counts.count(counts[0]) / len(counts), counts[0]

@@ -238,7 +238,7 @@ class Catalog:
         image_id = _text(values["id"])
         if roles.id is None and image_id is None:
             image_id = _text(_path(values["image"])) or (str(row.number) if image else None)
-        if image_id is None:
+        if image_id is None and (roles.id or image):
             return BadEntry(None, f"an entry must have an id in column {roles.named('id')}")
         if image is None:
             return BadEntry(image_id, f"an entry must have a path or address in column {roles.named('image')}")
