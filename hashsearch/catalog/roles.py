@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 ROLES = {
@@ -81,5 +81,6 @@ class Columns:
         return free[0] if free and (role == "image" or free[0] not in self.mapped.values()) else None
 
 
+@lru_cache(maxsize=4096)  # the objects of JSON lines repeat their names
 def _plain(name: str) -> str:
     return re.sub(r"[\s-]+", "_", name.strip()).casefold()
