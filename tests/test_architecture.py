@@ -47,7 +47,7 @@ CONFINED: dict[str, set[str]] = {
     "jgo": {"node"},
     "flask": {"web"},
     "waitress": {"web"},
-    "pyarrow": {"catalog", "evaluation"},
+    "pyarrow": {"catalog", "evaluation", "images"},
     "matplotlib": set(),
     "sklearn": {"evaluation"},
     "tqdm": {"cli"},

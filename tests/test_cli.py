@@ -314,6 +314,21 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
     assert (reject["id"], reject["error"]) == ("broken", "not_an_image")
 
 
+def test_what_is_passed_over_in_a_folder_is_one_line(indexed: dict[str, str], tmp_path: Path, fresh_name: str) -> None:
+    fresh = {**indexed, "HASHSEARCH_INDEX": fresh_name}
+    empty = run(["-m", "jobs.index_catalog", str(tmp_path), "--allow-empty"], fresh)
+    assert (empty.returncode, "0 entries: 0 new" in empty.stderr) == (0, True), empty.stderr
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "camera", "JPEG")
+    (tmp_path / "link").symlink_to("camera")
+    for name in ("a.HEIC", "b.heic", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    job = run(["-m", "jobs.index_catalog", str(tmp_path)], fresh)
+    assert job.returncode == 0, job.stderr
+    line = "4 files passed over: 2 .heic (not supported), 1 .txt (not a picture), 1 link to a file of this folder"
+    assert line in job.stderr
+    assert "1 entries: 1 new" in job.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -496,6 +511,8 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.new("RGB", (60, 40), "red").save(folder / "photo.png")
     (folder / "note.txt").write_text("no picture, no catalog")
     (folder / "rows.csv").write_text("sku,path\n1,photo.png\n")
+    (folder / "empty.csv").write_text("id,path\n")
+    (folder / "alike.csv").write_text("number,photo\n1,photo.png\n2,photo.png\n")
     (folder / "bad.toml").write_text("name = [")
     recipe = (
         'seed = 1\n[data]\nname = "x"\nfolder = "absent"\nlayout = "folders"\n'
@@ -525,6 +542,17 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "index rows.csv --column id=ean",
             1,
             "config_error: the id is in column 'ean', which 'rows.csv' does not have",
+        ),
+        (
+            "index there",
+            1,
+            "catalog_error: the catalog 'there' has no images; `hashsearch index --allow-empty` accepts",
+        ),
+        ("index empty.csv", 1, "catalog_error: the catalog 'empty.csv' has no images, only a header: id, path"),
+        (
+            "index alike.csv",
+            1,
+            "catalog_error: none of the 2 rows of 'alike.csv' can be indexed, all for one reason: an",
         ),
         ("index rows.csv --column id", 2, "must be ROLE=COLUMN, got 'id'"),
         ("index rows.csv --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),

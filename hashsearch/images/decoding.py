@@ -119,6 +119,11 @@ def decode(data: bytes, limits: Limits = DEFAULT) -> NDArray[np.uint8]:
         raise TruncatedImage(f"the {name} image is incomplete or damaged{detail}") from error
 
 
+def format_of(head: bytes) -> str | None:
+    """The format of an image by its first bytes, at least 64 of them or all; None if it is none of the formats."""
+    return next((name for name, magic, _ in _FORMATS if magic.match(head)), None)
+
+
 def _detect_format(data: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
     for name, magic, plugin in _FORMATS:
         if magic.match(data):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import Unreadable
 from hashsearch.images.decoding import DEFAULT, Limits, decode
+from hashsearch.images.embedded import is_embedded, read_embedded
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class ImageReader:
         Parameters
         ----------
         source : str
-            Path of a file, or an address that begins with ``http://`` or ``https://``.
+            Path of a file, an address that begins with ``http://`` or ``https://``, or the place of an image in a
+            Parquet file, ``FILE.parquet#ROW/COLUMN``.
 
         Returns
         -------
@@ -54,6 +56,8 @@ class ImageReader:
             from hashsearch.images.fetching import fetch
 
             return fetch(source, self.limits, allow_private=self.allow_private)
+        if is_embedded(source):
+            return read_embedded(source)
         try:
             with Path(source).open("rb") as file:
                 return file.read(self.limits.max_bytes + 1)

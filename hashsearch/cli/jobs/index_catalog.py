@@ -15,6 +15,7 @@ from hashsearch.cli.running import EXIT_REJECTS, notify
 from hashsearch.services import open_indexer
 
 if TYPE_CHECKING:
+    from hashsearch.catalog.reading import Catalog
     from hashsearch.config import Settings
     from hashsearch.descriptors.words import Vocabulary
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     type=OUTPUT_FILE,
     help="File that lists the rejected entries.  [default: rejects.jsonl in the index's folder of --home]",
 )
+@click.option("--allow-empty", is_flag=True, help="Accept a catalog without images, which is refused otherwise.")
 @click.option("--allow-private", is_flag=True, help="Also fetch images from private network addresses.")
 def main(
     settings: Settings,
@@ -51,20 +53,23 @@ def main(
     vocabulary: Path | None,
     workers: int,
     rejects_file: Path | None,
+    allow_empty: bool,
     allow_private: bool,
 ) -> None:
     """Index the images of CATALOG.
 
     CATALOG is a folder of images, or a CSV, TSV, JSONL or Parquet file, gzipped or not. A file has a row for each
     image, with an id and a path (relative to the file) or address, and optionally a title and a category; all other
-    columns become attributes. Unchanged images are skipped. A run that was killed resumes when it is started again.
+    columns become attributes. Without an id column the path is the id. Unchanged images are skipped. A run that was
+    killed resumes when it is started again.
 
     Exit code: 0 all entries are in the index, 3 some were rejected and are listed, 1 the run failed, 2 wrong options.
     """
     from hashsearch.catalog.reading import Catalog
 
     source = Catalog(catalog, dict(columns))
-    source.check()
+    source.check(allow_empty)
+    _report(source)
     words = _load_vocabulary(vocabulary) if vocabulary else None
     from hashsearch.indexing.runs import index_catalog
 
@@ -77,6 +82,14 @@ def main(
     if summary.rejected:
         notify(f"rejected entries: {rejects}")
         sys.exit(EXIT_REJECTS)
+
+
+def _report(catalog: Catalog) -> None:
+    """Say what of a catalog is not indexed, though nothing is wrong with it."""
+    if catalog.passed_over:
+        notify(str(catalog.passed_over))
+    if catalog.left_out:
+        notify(f"binary columns left out: {', '.join(catalog.left_out)}")
 
 
 def _load_vocabulary(file: Path) -> Vocabulary:
