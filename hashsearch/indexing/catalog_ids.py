@@ -25,7 +25,7 @@ class CatalogIds:
     def add(self, ids: Iterable[str]) -> None:
         """Add ids; saved on disk when this returns."""
         with self._path.open("ab") as file:
-            file.write(_hashes(ids).tobytes())
+            file.write(hashes_of(ids).tobytes())
             file.flush()
             os.fsync(file.fileno())
             self.size = file.tell()
@@ -37,7 +37,7 @@ class CatalogIds:
 
 def are_among(ids: Sequence[str], hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Which of the ids are among sorted hashes: `(n,) bool`."""
-    wanted = _hashes(ids)
+    wanted = hashes_of(ids)
     if not len(hashes):
         return np.zeros(len(wanted), dtype=bool)
     places = np.minimum(np.searchsorted(hashes, wanted), len(hashes) - 1)
@@ -50,6 +50,7 @@ def saved_bytes(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _hashes(ids: Iterable[str]) -> NDArray[np.uint64]:
+def hashes_of(ids: Iterable[str]) -> NDArray[np.uint64]:
+    """A hash of each id `(n,)`."""
     digests = (blake2b(image_id.encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest() for image_id in ids)
     return np.frombuffer(b"".join(digests), np.uint64)
