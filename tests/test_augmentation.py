@@ -45,13 +45,13 @@ def test_the_same_seed_does_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "told"),
+    ("step", "rule"),
     [
         (Step("turn"), "an augmentation must be one of flip, .* got 'turn'"),
         (Step("flip", p=1.5), r"must be 0 to 1, got 1.5 of 'flip'"),
         (Step("rotation", -2), "'rotation' cannot have strength -2"),
     ],
 )
-def test_wrong_steps_are_refused(step: Step, told: str) -> None:
-    with pytest.raises(TrainingError, match=told):
+def test_wrong_steps_are_refused(step: Step, rule: str) -> None:
+    with pytest.raises(TrainingError, match=rule):
         Augmentation([step], 40, 0)

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from numpy.lib.stride_tricks import sliding_window_view
 
-from hashsearch.embedders import Preprocessing, load
+from hashsearch.embedders import Preprocessing, check, load, load_embedder
 from hashsearch.embedders.architectures import BIT, Architecture, parameter_shapes
 from hashsearch.embedders.bit import features, load_bit, standardize
 from hashsearch.errors import ConfigError, EmbedderError, UnknownEmbedder, WeightsMismatch, WeightsNotFound
@@ -284,7 +284,7 @@ def test_a_network_of_another_input_size_is_refused(tmp_path: Path) -> None:
 def test_a_network_that_answers_maps_is_refused(tmp_path: Path) -> None:
     maps = tf.keras.Sequential([tf.keras.layers.Input((8, 8, 3)), tf.keras.layers.ReLU()])
     maps.save(tmp_path / "maps.keras")
-    with pytest.raises(EmbedderError, match="one vector an image"):
+    with pytest.raises(EmbedderError, match="one vector per image"):
         load(write_settings(tmp_path, input_size=8), tmp_path / "maps.keras")
 
 
@@ -304,3 +304,83 @@ def test_a_hub_address_needs_a_reachable_module() -> None:
 def test_the_table_is_read_without_tensorflow() -> None:
     code = "import sys, hashsearch.embedders as e; e.names(); assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class TestCheck:
+    """What can be refused before TensorFlow is imported."""
+
+    def test_it_returns_the_dims_that_are_known_without_weights(self, tmp_path: Path, mean_colour_model: Path) -> None:
+        assert check("bit-tiny") == 768
+        assert check("vgg16") == 512
+        assert check("mobilenet-v2", mean_colour_model) is None
+        assert check(write_settings(tmp_path, input_size=8), mean_colour_model) is None
+
+    @pytest.mark.parametrize("trained", [None, Path("nowhere")])
+    def test_an_unknown_name_is_refused_with_the_known_ones(self, trained: Path | None) -> None:
+        with pytest.raises(UnknownEmbedder, match=r"bit-tiny, bit-m-r50x1.*mobilenet-v2.*vgg16.*got 'bit-m-r51'"):
+            check("bit-m-r51", trained=trained)
+
+    def test_missing_weights_are_refused(self, tmp_path: Path) -> None:
+        for name in ("mobilenet-v2", "bit-m-r50x1", write_settings(tmp_path, input_size=8)):
+            with pytest.raises(WeightsNotFound, match="its weights must be given, got none"):
+                check(name)
+            with pytest.raises(WeightsNotFound, match=r"found no .*absent"):
+                check(name, tmp_path / "absent.keras")
+        with pytest.raises(WeightsNotFound, match="found no file"):
+            check("bit-m-r50x1", tmp_path / "absent.npz")
+
+    def test_a_checkpoint_of_another_network_is_refused(self, small_weights: Path) -> None:
+        with pytest.raises(WeightsMismatch, match=r"missing: resnet/block1/unit03.*extra: none"):
+            check("bit-m-r50x1", small_weights)
+
+    def test_a_file_that_is_no_network_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(WeightsMismatch, match=r"photo\.jpg must be a \.keras file .*neither zip nor HDF5"):
+            check("mobilenet-v2", tmp_path / "photo.jpg")
+        with pytest.raises(WeightsMismatch, match=r"a SavedModel folder: it has no saved_model\.pb"):
+            check("mobilenet-v2", tmp_path / "empty")
+        with pytest.raises(ConfigError, match="colour"):
+            check(write_settings(tmp_path, input_size=8, colour="bgr"), tmp_path / "photo.jpg")
+
+    def test_it_needs_no_tensorflow(self) -> None:
+        code = """if True:
+            import sys
+            from hashsearch.embedders import check
+            from hashsearch.errors import EmbedderError
+            check("bit-tiny")
+            for name in ("nothing", "mobilenet-v2"):
+                try:
+                    check(name)
+                except EmbedderError:
+                    continue
+            assert "tensorflow" not in sys.modules"""
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_name_of_load() -> None:
+    assert load_embedder is load
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_damaged_network_is_refused_with_one_sentence(tmp_path: Path, mean_colour_model: Path, suffix: str) -> None:
+    """Flipped bits, a cut end, other bytes: it loads, or is refused without a traceback."""
+    if suffix == ".h5":
+        tf.keras.models.load_model(mean_colour_model).save(tmp_path / "pool.h5")
+    intact, rng = (tmp_path / f"pool{suffix}").read_bytes(), np.random.default_rng(0)
+    settings, damaged, refused = write_settings(tmp_path, input_size=8), tmp_path / f"damaged{suffix}", 0
+    for turn in range(24):
+        content, at = bytearray(intact), int(rng.integers(len(intact)))
+        if turn % 3 == 0:
+            content[at] ^= 1 << int(rng.integers(8))
+        elif turn % 3 == 1:
+            del content[at:]
+        else:
+            content[at : at + 50] = rng.bytes(50)
+        damaged.write_bytes(content)
+        try:
+            load(settings, damaged)
+        except EmbedderError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 8

@@ -13,10 +13,10 @@ import pytest
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 from support.drawn import PICTURES, picture, turned
-from support.vectors import clustered, cosines, flipped, random_codes
+from support.vectors import clustered, cosines, flipped, labelled, random_codes
 
 from hashsearch.elastic.scratch import Scratch
-from hashsearch.errors import ConfigError, EvaluationError, SearchError
+from hashsearch.errors import ConfigError, EvaluationError, HashingError, SearchError
 from hashsearch.evaluation.methods import KINDS, Method, kind_of
 from hashsearch.evaluation.methods.classes import Classes
 from hashsearch.evaluation.methods.codes import Codes
@@ -27,6 +27,7 @@ from hashsearch.evaluation.methods.local import Local
 from hashsearch.evaluation.methods.method import RunContext, best
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.sub_codes import Cells, cells_for
+from hashsearch.training.hash_head import make_binarizer
 
 Labels = NDArray[np.str_]
 COPIED = 3  # the row that the query is a changed copy of
@@ -351,3 +352,15 @@ def test_runs_with_one_prefix_leave_each_others_indices_alone(client: Elasticsea
             assert indices(client, prefix) > {f"{name}-only"}
         assert indices(client, prefix) == {f"{name}-only"}
     assert indices(client, prefix) == set()
+
+
+def test_codes_of_a_hash_head_are_learned_if_the_run_can_fit_one() -> None:
+    vectors, classes = labelled(200, 32)
+    labels = np.array([f"class {number}" for number in classes])
+    Codes(RunContext(no_cluster, make_binarizer=make_binarizer), 64, "head").learn(list(vectors), labels)
+    with pytest.raises(HashingError, match="'head' is fitted with TensorFlow"):
+        Codes(RunContext(no_cluster), 64, "head").learn(list(vectors), labels)
+
+
+def no_cluster() -> Scratch:
+    raise AssertionError("nothing is indexed here")

@@ -326,7 +326,7 @@ def test_weights_are_named_by_network(folder: Path) -> None:
     method = '[[method]]\nname = "net"\nkind = "exact"\nfeatures = "mobilenet-v2"\n'
     config = write_config(folder, method)
     for weights, message in (
-        ((), "weights must be named"),
+        ((), "weights must be given"),
         (("--weights", "mobilenet-v2=/nowhere"), "but /nowhere does not exist"),
     ):
         answer = run(config, "--out", folder / "results", *weights)

@@ -113,5 +113,5 @@ except EncoderMismatch:
     print("tensorflow" in sys.modules)
 """
     words = [sys.executable, "-c", program, str(tmp_path), str(settings.es_url), settings.index]
-    process = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert process.stdout == "False\n", process.stderr
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr

@@ -35,11 +35,11 @@ def test_what_cannot_be_learned_from_is_named_and_the_rest_kept(tmp_path: Path) 
     found[0].path.write_bytes(b"no picture")
     photos = read_photos([*found, *pictures(tmp_path / "..", [])], 8, tmp_path / "photos.npy")
     assert photos.labels.tolist() == [0, 1, 0]
-    told = {problem.picture: problem.reason for problem in photos.problems}
-    assert told.keys() == {"0.png", "4.png", "5.png"}
-    assert "must be one of JPEG" in told["0.png"]
-    assert told["4.png"] == "a class must have two pictures or more, 'odd' has one"
-    assert told["5.png"] == "a picture to learn from must have a label"
+    reasons = {problem.picture: problem.reason for problem in photos.problems}
+    assert reasons.keys() == {"0.png", "4.png", "5.png"}
+    assert "must be one of JPEG" in reasons["0.png"]
+    assert reasons["4.png"] == "a class must have two pictures or more, 'odd' has one"
+    assert reasons["5.png"] == "a picture to learn from must have a label"
 
 
 def test_pictures_of_classes_not_learned_are_left_out(tmp_path: Path) -> None:

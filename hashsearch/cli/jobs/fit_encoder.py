@@ -103,7 +103,7 @@ def main(
 
 
 def _sub_codes(name: str, cells: int | None, images: int, seed: int) -> Blocks | Cells:
-    """New sub-codes of that name; cells are as many as asked for, else as suit the images to learn from."""
+    """New sub-codes of that name, with `cells` cells or as many as suit the images to learn from."""
     from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
 
     if name == "cells":
@@ -136,4 +136,7 @@ def report_unlabelled(binarizer: Binarizer, categories: Sequence[str | None]) ->
     if left_out := int((~binarizer.learns_from(categories)).sum()):
         unknown = categories.count(None)
         single = left_out - unknown
-        notify(f"no labels for {binarizer.name}: {unknown} images have no category, {single} the only of theirs")
+        notify(
+            f"{binarizer.name} learns from categories: {unknown} images without one and {single} alone in theirs are "
+            "not used"
+        )
