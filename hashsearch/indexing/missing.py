@@ -14,7 +14,7 @@ from hashsearch.errors import ChangesNotAccepted
 from hashsearch.indexing.catalog_ids import are_among
 from hashsearch.indexing.checkpoint import IndexingSummary
 
-_MANY, _MANY_SHARE = 20, 0.1  # above both, removing must be accepted
+_MANY, _MANY_PERCENT = 20, 10  # removing so many images, and more than this share, must be accepted
 
 
 def count_missing(index: ImageIndex, known: NDArray[np.uint64], summary: IndexingSummary) -> int:
@@ -51,10 +51,10 @@ def check_removal(alias: str, images: int, summary: IndexingSummary, nameless: i
     if not summary.missing:
         return
     before = max(images - summary.indexed, summary.missing)
-    if summary.missing >= _MANY and summary.missing > _MANY_SHARE * before:
+    if summary.missing >= _MANY and 100 * summary.missing > _MANY_PERCENT * before:
         raise ChangesNotAccepted(
             f"{summary.missing} of the {before} images that '{alias}' had before are not in this catalog; removing "
-            f"more than {_MANY_SHARE:.0%} must be accepted with --accept-changes. Nothing was removed"
+            f"more than {_MANY_PERCENT} % must be accepted with --accept-changes. Nothing was removed"
         )
     if nameless:
         raise ChangesNotAccepted(

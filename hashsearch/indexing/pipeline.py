@@ -80,9 +80,6 @@ class Indexer:
     workers: int = 4
     vocabulary: Vocabulary | None = None
 
-    def __post_init__(self) -> None:
-        self.index = self.index.patient(self.writer.policy)
-
     def run(self, catalog: Catalog, checkpoint: Checkpoint, progress: Callable[[int], object]) -> IndexingSummary:
         """Index new images, update changed metadata and skip unchanged images; then all of it is searchable.
 
@@ -109,11 +106,12 @@ class Indexer:
         StoreError
             Elasticsearch failed; StoreUnavailable if it was unreachable or overloaded for too long.
         """
-        self.index.check_encoder(self.encoder)
-        self.index.check_vocabulary(self.vocabulary.fingerprint if self.vocabulary else None)
-        add_fields(self.index)
+        index = self.patient_index
+        index.check_encoder(self.encoder)
+        index.check_vocabulary(self.vocabulary.fingerprint if self.vocabulary else None)
+        add_fields(index)
         self.encoder.warm()  # load the embedder once, before several threads need it
-        self.index.refresh()
+        index.refresh()
         entries = islice(catalog, checkpoint.summary.entries, None)
         # By default BLAS uses all cores for each small product, and its threads go on spinning.
         with threadpool_limits(1, "blas"), closing(self._batches(entries)) as batches:
@@ -121,9 +119,14 @@ class Indexer:
                 _finish(batch)
                 checkpoint.advance(batch.summary, batch.rejects, batch.ids)
                 progress(batch.summary.entries)
-        self.index.refresh()
+        index.refresh()
         checkpoint.finish()
         return checkpoint.summary
+
+    @property
+    def patient_index(self) -> ImageIndex:
+        """The index, whose reads are sent again as often as the writer's requests."""
+        return self.index.patient(self.writer.policy)
 
     def _batches(self, entries: Iterator[Entry | BadEntry]) -> Generator[_Batch, None, None]:
         """Batches in order, each being written, while the next ones are already read and embedded."""
@@ -138,7 +141,7 @@ class Indexer:
 
     def _start_reading(self, entries: list[Entry | BadEntry], readers: ThreadPoolExecutor) -> _Batch:
         ids = [entry.id for entry in entries if isinstance(entry, Entry)]
-        records = readers.submit(self.index.records, ids)
+        records = readers.submit(self.patient_index.records, ids)
         changes = [readers.submit(self._finder.find, entry, records.result) for entry in entries]
         return _Batch(changes, ids=[entry.id for entry in entries if entry.id is not None])
 
@@ -165,7 +168,8 @@ class Indexer:
 
     def _with_vectors(self, changes: list[Change]) -> tuple[list[Change], dict[str, StoredVectors]]:
         """The changes, and the vectors to keep; an image that was deleted meanwhile, or has none, is new."""
-        stored = self.index.vectors([change.entry.id for change in changes if isinstance(change, UpdatedMetadata)])
+        updated = [change.entry.id for change in changes if isinstance(change, UpdatedMetadata)]
+        stored = self.patient_index.vectors(updated)
         return [
             self._finder.find(change.entry, dict)
             if isinstance(change, UpdatedMetadata) and change.entry.id not in stored

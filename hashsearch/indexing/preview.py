@@ -73,6 +73,7 @@ def preview_catalog(
     ChangesNotAccepted
         The run would refuse this.
     """
+    index = index.patient() if index else None
     if index and not accept_changes:
         KnownCatalogs(state / index.alias, index).check(catalog)
     encoder.warm()  # load the embedder once, before several threads need it

@@ -77,7 +77,7 @@ def index_catalog(
     StoreError
         Elasticsearch failed; StoreUnavailable if it was unreachable or overloaded for too long.
     """
-    index = indexer.index
+    index = indexer.patient_index
     if graph:
         index.check_quantizable()  # before the work, not after it
     identity = {"catalog": catalog.fingerprint, "index": list(index.uuids), "encoder": indexer.encoder.fingerprint}
