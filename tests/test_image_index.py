@@ -534,6 +534,9 @@ class TestPatience:
         client.index(index=index.alias, id="bare", document={"title": "bare"}, refresh=True)
         try:
             assert index.vectors(["bare", "0001"]).keys() == {"0001"}
+            assert sum(len(ids) for ids, _ in index.codes([])) == 30
+            assert sum(len(ids) for ids, _ in index.rerank_vectors([])) == 30
+            assert sum(map(len, index.ids())) == 31
         finally:
             client.delete(index=index.alias, id="bare", refresh=True)
 

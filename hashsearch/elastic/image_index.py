@@ -391,14 +391,20 @@ class ImageIndex:
 
     def codes(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], Codes]]:
         """Ids and codes `(n, bits // 8) uint8` of all images that match the clauses, in pages, as of one moment."""
-        for hits in self._pages(clauses, document.CODE.code, queries.MAX_CANDIDATES):
+        for hits in self._pages_with(clauses, document.CODE.code, queries.MAX_CANDIDATES):
             yield [hit["_id"] for hit in hits], np.stack([code_of(hit) for hit in hits])
 
     def rerank_vectors(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], NDArray[Any]]]:
         """Ids and re-rank vectors `(n, dims) float32 | int8` of the same images, in pages of a few megabytes."""
         size = min(queries.MAX_CANDIDATES, max(1, _PAGE_NUMBERS // self.dims))
-        for hits in self._pages(clauses, document.EMBEDDING, size):
+        for hits in self._pages_with(clauses, document.EMBEDDING, size):
             yield [hit["_id"] for hit in hits], rerank_vectors_of(hits, self.dtype)
+
+    def _pages_with(self, clauses: Sequence[queries.Body], field: str, size: int) -> Iterator[list[dict[str, Any]]]:
+        """All hits that have a field, with that field."""
+        for hits in self._pages(clauses, field, size):
+            if complete := [hit for hit in hits if field in hit.get("fields", {})]:
+                yield complete
 
     def _pages(self, clauses: Sequence[queries.Body], field: str | None, size: int) -> Iterator[list[dict[str, Any]]]:
         """All hits with one field, or none, in index order, as of one moment."""
