@@ -63,7 +63,7 @@ def main(
     clauses, keeping = filters(category, values_by_name(attributes)), Keeping.parse(keep)
     _, index = open_index(settings, notify)
     with Stages() as progress:
-        groups = find(index, cosine, keeping, clauses, progress=progress)
+        groups = find(index.patient(), cosine, keeping, clauses, progress=progress)
     summary = write_duplicates(groups, out, settings.image_roots, index=settings.index, cosine=cosine, rule=keep)
     for name in FILES:
         click.echo(f"{out / name}  {(out / name).stat().st_size / 1e6:.1f} MB")
