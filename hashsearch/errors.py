@@ -22,6 +22,7 @@
     │   └── VocabularyMismatch  the index was written with another vocabulary, or with none
     ├── CatalogError            a catalog that cannot be read
     ├── SearchError             a query or search option out of range
+    │   └── FlatImage           a perceptual hash of a picture of nearly one colour
     ├── EvaluationError         a measurement that is not possible with the data given
     ├── TrainingError           a recipe or training data that cannot be used
     ├── NodeError               the local Elasticsearch node cannot be started, found or stopped
@@ -193,6 +194,12 @@ class SearchError(HashsearchError):
     """A query or search option out of range."""
 
     code = "search_error"
+
+
+class FlatImage(SearchError):
+    """A perceptual hash of a picture of nearly one colour, which would equal that of every other such picture."""
+
+    code = "flat_image"
 
 
 class EvaluationError(HashsearchError):

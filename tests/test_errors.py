@@ -60,6 +60,7 @@ CODES = {
     "vocabulary_mismatch": "VocabularyMismatch",
     "catalog_error": "CatalogError",
     "search_error": "SearchError",
+    "flat_image": "FlatImage",
     "evaluation_error": "EvaluationError",
     "training_error": "TrainingError",
     "node_error": "NodeError",
