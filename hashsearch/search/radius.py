@@ -147,5 +147,6 @@ class RadiusPlanner:
             images, codes = self.index.count(), np.empty((0, self.encoder.bits // 8), np.uint8)
             if images * _per_code(self.encoder.bits, self.costs) > self.costs.planning:
                 images, codes = self.index.sampled_codes(_SAMPLE, self.fields.code)
+            codes = codes.reshape(-1, self.encoder.bits // 8)  # no image may have a code of this kind
             self._cached = _Sample(images, np.asfortranarray(blocks.values(codes)), monotonic())
         return self._cached
