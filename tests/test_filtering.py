@@ -85,7 +85,8 @@ class TestNames:
         with pytest.raises(SearchError):
             checks.check_names(["new"])
         ((image_id, document),) = documents_of(ENCODER, VECTORS[:1], [{"attributes": {"new": 1}}])
-        client.delete_by_query(index=index.alias, query={"match_all": {}}, refresh=True)
+        for row in range(3):
+            client.delete(index=index.alias, id=f"{row:04}", refresh=True)
         client.index(index=index.alias, id=image_id, document=document, refresh=True)
         checks.check_names(["colour", "new"])
         with pytest.raises(SearchError, match="got 'colour'"):

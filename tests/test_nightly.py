@@ -108,12 +108,12 @@ def test_two_nights_of_a_tiny_index_are_measured(
     for night in nights:
         assert night["figures"]["recall@10"] == {"value": 1, "low": 1, "high": 1}
         assert night["figures"]["labelled recall@10"]["value"] == (1 if count <= 11 else pytest.approx(0.5, abs=0.5))
-        assert night["worse"] == []
+        assert [change for change in night["worse"] if " ms " not in change] == []  # times are the machine's
         json.dumps(night, allow_nan=False)
     pens = count // 2
     assert nights[0]["by_category"].get("pens", {}).get("queries") == (pens if pens > 1 else None)
     assert nights[1]["probes"] == {"gone": 0, "changed": 0, "same_hits": 1}
-    live.index.client.delete_by_query(index=live.index.alias, query={"ids": {"values": ["0000"]}}, refresh=True)
+    live.index.client.delete(index=live.index.alias, id="0000", refresh=True)
     if count > 2:
         assert live.measure(now=FIRST + 2 * WEEK, labels=labels)["figures"]["images"]["value"] == count - 1
 

@@ -65,7 +65,7 @@ def _changed(path: str, status: os.stat_result, record: Record) -> bool:
     with Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    return digest.hexdigest() != sha256
+    return digest.hexdigest() != str(sha256)
 
 
 def _seconds(indexed_at: str | None) -> float | None:

@@ -167,12 +167,11 @@ class PerceptualSearcher:
         if not 1 <= k <= MAX_CANDIDATES:
             raise SearchError(f"k must be 1 to {MAX_CANDIDATES}, got {k}")
         clauses = [[*filters]] * len(codes)
-        size = min(k + 1, MAX_CANDIDATES)
-        hits, complete = self._search(codes, clauses, size)
-        if not complete and len(hits) > k and hits[k - 1].hamming == hits[k].hamming:
-            # Elasticsearch chose among images of this distance by their place in the index: read all of them.
-            tied, complete = self._search(codes, clauses, MAX_CANDIDATES, hits[k].hamming)
-            hits = tied if complete else hits
+        # Elasticsearch cuts off images of the last distance by their place in the index, so more hits are read.
+        for size in (k + 1, k + _FIRST_SIZE, MAX_CANDIDATES):
+            hits, complete = self._search(codes, clauses, min(size, MAX_CANDIDATES))
+            if complete or (len(hits) > k and hits[-1].hamming > hits[k - 1].hamming):
+                break
         return hits[:k]
 
     def _within(self, codes: Codes, radius: int, filters: Sequence[queries.Body]) -> list[PerceptualHit]:
