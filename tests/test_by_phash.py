@@ -236,7 +236,8 @@ class TestFlatPictures:
         assert (
             min(hamming(STORED.hash([near_flat]), np.frombuffer(b"".join(FLAT_HASHES), np.uint8).reshape(2, 8))[0]) < 9
         )
-        assert {hit.id for hit in mixed.by_image(near_flat, 5, turned=turned)} <= others
+        nearest = {hit.id for hit in mixed.by_image(near_flat, 5, turned=turned)}
+        assert len(nearest) == 5 and nearest <= others
 
 
 class TestTurned:
@@ -306,6 +307,14 @@ class TestAnOlderIndex:
             SearchError, match=r"image 'bare' of .* has no perceptual hash: index it again, unless it is"
         ):
             PerceptualSearcher(index).by_id("bare")
+
+    def test_a_large_index_without_any_hash_has_no_hits(self, client: Elasticsearch, fresh_name: str) -> None:
+        (image_id, fields), *_ = documents_of(ENCODER, VECTORS[:1])
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        del fields["phash"]
+        client.index(index=index.alias, id=image_id, document=fields, refresh=True)
+        searcher = PerceptualSearcher(index, ALWAYS_BLOCKS)
+        assert searcher.within_radius(QUERY, 64) == searcher.by_image(QUERY) == []
 
 
 def test_a_table_for_a_terminal() -> None:
