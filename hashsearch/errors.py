@@ -23,6 +23,7 @@
     ├── CatalogError            a catalog that cannot be read
     │   └── ChangesNotAccepted  the run would replace or remove many images, which must be accepted
     ├── SearchError             a query or search option out of range
+    │   └── FlatImage           a perceptual hash of a picture of nearly one colour
     ├── EvaluationError         a measurement that is not possible with the data given
     ├── TrainingError           a recipe or training data that cannot be used
     ├── NodeError               the local Elasticsearch node cannot be started, found or stopped
@@ -201,6 +202,12 @@ class SearchError(HashsearchError):
     """A query or search option out of range."""
 
     code = "search_error"
+
+
+class FlatImage(SearchError):
+    """A perceptual hash of a picture of nearly one colour, which would equal that of every other such picture."""
+
+    code = "flat_image"
 
 
 class EvaluationError(HashsearchError):

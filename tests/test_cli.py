@@ -172,6 +172,8 @@ def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, s
     question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
     every = json.loads(hashsearch(["search", question, "-k", "12", "--json"], indexed).stdout)
     design = every[0]["attributes"]["design"]
+    none = hashsearch(["search", question, "--attribute", "design=none", "--json"], indexed)
+    assert (none.returncode, json.loads(none.stdout)) == (0, []) and "no image passes the filters" in none.stderr
     same = hashsearch(["search", question, "--attribute", f"design={design}", "--json"], indexed)
     assert {hit["id"] for hit in json.loads(same.stdout)} == {
         hit["id"] for hit in every if hit["attributes"]["design"] == design
@@ -234,6 +236,10 @@ def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: d
     assert (len(others), image_id in others) == (11, False)
     category = hashsearch([*words[:3], "--category", "none of these", "--json"], indexed)
     assert json.loads(category.stdout) == []
+    assert "no image passes the filters" in category.stderr
+    unknown = hashsearch([*words[:3], "--attribute", "color=red"], indexed)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "search_error: a filter must name an attribute of the images, got 'color'; known: " in unknown.stderr
 
 
 def test_a_vocabulary_is_learned_indexed_and_searched(

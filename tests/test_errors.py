@@ -61,6 +61,7 @@ CODES = {
     "catalog_error": "CatalogError",
     "changes_not_accepted": "ChangesNotAccepted",
     "search_error": "SearchError",
+    "flat_image": "FlatImage",
     "evaluation_error": "EvaluationError",
     "training_error": "TrainingError",
     "node_error": "NodeError",

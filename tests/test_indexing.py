@@ -164,6 +164,15 @@ class TestNew:
         (found,) = indexer.index.search({"query": first})
         assert "p3" in {hit["_id"] for hit in found["hits"]["hits"]}
 
+    def test_a_picture_of_one_colour_has_no_perceptual_hash(self, tmp_path: Path, indexer: Indexer) -> None:
+        draw(tmp_path / "pictures" / "drawn.png", 1)
+        for name in ("white", "red"):
+            Image.new("RGB", (30, 20), name).save(tmp_path / "pictures" / f"{name}.png")
+        run(Catalog(tmp_path / "pictures"), indexer, tmp_path / "state")
+        stored = indexer.index.vectors(["drawn.png", "white.png", "red.png"])
+        assert {name for name, vectors in stored.items() if vectors.phash is None} == {"white.png", "red.png"}
+        assert indexer.index.count([{"exists": {"field": PHASH.terms}}]) == 1
+
     def test_a_folder(self, tmp_path: Path, indexer: Indexer) -> None:
         for name in ("a.png", "mugs/b.jpg", "mugs/c.bmp"):
             draw(tmp_path / "pictures" / name, len(name))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.catalog.reading import BadEntry, Entry
-from hashsearch.descriptors.phash import STORED
+from hashsearch.descriptors.phash import STORED, is_flat
 from hashsearch.elastic import document
 from hashsearch.encoder import Encoder
 from hashsearch.errors import FetchError, ImageError
@@ -89,10 +89,11 @@ class ChangeFinder:
 
     def _new_image(self, entry: Entry, image: NDArray[np.uint8], sha256: str, replaces: bool) -> NewImage:
         words = self.vocabulary.terms(self.vocabulary.extractor.extract(image)) if self.vocabulary else None
+        hashes = {} if is_flat(image) else document.hash_fields(STORED.hash([image])[0])
         fields = {
             **document.metadata_fields(entry),
             **document.image_fields(image, sha256),
-            **document.hash_fields(STORED.hash([image])[0]),
+            **hashes,
             **document.word_fields(words),
         }
         return NewImage(entry, fields, self.encoder.embedder.prepare(image), replaces)
