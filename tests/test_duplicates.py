@@ -409,7 +409,7 @@ class TestFiles:
     def test_a_file_that_is_gone_is_not_kept_for_one_that_exists(
         self, client: Elasticsearch, fresh_name: str, tmp_path: Path, rule: str, how: str
     ) -> None:
-        preferred = {"width": 500, "height": 500, "indexed_at": "2020-01-01T00:00:00+00:00"}
+        preferred: dict[str, Any] = {"width": 500, "height": 500, "indexed_at": "2020-01-01T00:00:00+00:00"}
         records = {
             "gone": indexed(tmp_path / "gone.jpg", **preferred, attributes={"price": 1}),
             "real": indexed(tmp_path / "real.jpg", width=5, height=5, attributes={"price": 2}),

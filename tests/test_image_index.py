@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
@@ -513,6 +513,7 @@ class TestPatience:
             through = replace(index, client=client)
             proxy.plan(passes, answers(500, "close failed"))
             pages = through.codes([])
+            assert isinstance(pages, Generator)
             next(pages)
             with pytest.raises(ZeroDivisionError):
                 pages.throw(ZeroDivisionError)

@@ -242,6 +242,7 @@ class Catalog:
             return BadEntry(None, f"an entry must have an id in column {roles.named('id')}")
         if image is None:
             return BadEntry(image_id, f"an entry must have a path or address in column {roles.named('image')}")
+        assert image_id is not None  # without one either the id or the image is a bad entry
         nested = rest.pop("attributes", None)
         attributes = {**rest, **(nested if isinstance(nested, dict) else {"attributes": nested})}
         return _checked(Entry(image_id, image, _text(values["title"]), _text(values["category"]), attributes))

@@ -92,7 +92,7 @@ def is_flat(image: NDArray[np.uint8]) -> bool:
     pictures of one colour, faint noise, and a dot that vanishes when reduced. Colours of equal brightness are one grey.
     """
     reduced = _grey(image).resize((_FLAT_SIDE, _FLAT_SIDE), Image.Resampling.LANCZOS)
-    return bool(np.std(reduced) < _FLAT_BELOW)
+    return bool(np.asarray(reduced).std() < _FLAT_BELOW)
 
 
 def _grey(image: NDArray[np.uint8]) -> Image.Image:
