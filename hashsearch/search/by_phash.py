@@ -231,7 +231,7 @@ def _is_flat(hit: Mapping[str, Any]) -> bool:
 def _hashes(image: NDArray[np.uint8], turned: bool) -> Codes:
     if is_flat(image):
         raise FlatImage(
-            "the query must have shapes, but the picture has nearly one colour: its perceptual hash is useless"
+            "the picture has nearly one colour, so it has no usable perceptual hash"
         )
     return STORED.variants(image) if turned else STORED.hash([image])
 
