@@ -158,8 +158,7 @@ class PerceptualSearcher:
             )
         if bytes.fromhex(phash) in FLAT_HASHES:
             raise FlatImage(
-                f"the query must have shapes, but image '{image_id}' of '{self.index.alias}' has nearly one colour: "
-                "its perceptual hash is that of every such picture"
+                f"image '{image_id}' of '{self.index.alias}' has nearly one colour, so it has no usable perceptual hash"
             )
         return np.frombuffer(bytes.fromhex(phash), np.uint8)[np.newaxis]
 
