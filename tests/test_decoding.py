@@ -219,7 +219,7 @@ def test_no_bytes_are_refused() -> None:
     ],
 )
 def test_data_that_is_not_an_image_is_refused(data: bytes) -> None:
-    with pytest.raises(NotAnImage, match="one of JPEG, PNG, WebP, GIF, BMP, TIFF, got"):
+    with pytest.raises(NotAnImage, match="one of JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, got"):
         decode(data)
 
 
