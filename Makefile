@@ -5,8 +5,13 @@ BIN := $(VENV)/bin
 PACKAGES := $(VENV)/.packages-installed
 JAVA := $(if $(HASHSEARCH_ES_URL),,$(VENV)/.java-found)
 
+# Each worker runs whole files, with an Elasticsearch of its own unless HASHSEARCH_ES_URL names one.
+WORKERS := 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTHON := python3
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format train-bit-tiny clean
+.PHONY: help setup demo test test-unit test-lowest coverage lint format train-bit-tiny clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile
@@ -24,20 +29,32 @@ $(JAVA): | $(PACKAGES)
 demo: setup ## index a catalog in a local Elasticsearch and serve the search page; Ctrl-C stops both
 	@exec $(BIN)/hashsearch demo $(ARGS)
 
-test: lint ## lint, types, and all tests against a real Elasticsearch
-	$(BIN)/pytest $(ARGS)
+test: lint setup ## lint, types, and all tests against a real Elasticsearch; ARGS for pytest, WORKERS=4
+	$(PYTEST) $(ARGS)
 
-lint: setup ## ruff and mypy
+test-unit: $(PACKAGES) ## the tests that need neither Elasticsearch nor a browser, in two minutes
+	$(PYTEST) -m "unit and not slow" $(ARGS)
+
+test-lowest: ## the unit tests with the lowest versions that setup.cfg declares: PYTHON=python3.10
+	sh scripts/lowest.sh $(PYTHON) $(ARGS)
+
+coverage: setup ## all tests, with the lines and branches that they do not reach
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m $(PYTEST:$(BIN)/%=%) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: $(PACKAGES) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: setup ## let ruff rewrite what it can
+format: $(PACKAGES) ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 train-bit-tiny: setup ## train the bundled network again: DATA=FOLDER TEACHER=FILE
-	$(BIN)/python -m jobs.train_embedder recipes/bit-tiny.toml --data $(DATA) --weights $(TEACHER) --out build/bit-tiny
+	$(BIN)/hashsearch train recipes/bit-tiny.toml --data $(DATA) --weights $(TEACHER) --out build/bit-tiny
 
 clean: ## remove the virtual environment and all caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .coverage build dist *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* build dist *.egg-info

@@ -1,8 +1,8 @@
-"""All near-duplicates of an index, timed and checked: `python benchmarks/duplicates.py VECTORS.npy`.
+"""Time and memory of finding all near-duplicates of an index: `python benchmarks/duplicates.py VECTORS.npy`.
 
-The file holds embeddings `(n, dims) float32`. The first `count` of them are indexed as a catalog is; one in fifty is a
-copy of another one with some noise, so that there is something to find. Another process does that, so that the peak
-memory is what finding took. Then all pairs are compared with those that numpy finds by plain multiplication.
+VECTORS.npy holds embeddings `(n, dims) float32`. The first `count` are indexed; one in fifty is replaced by a noisy
+copy of another, so that there are duplicates. A separate process does the indexing, so that the peak memory is that of
+the search alone. The pairs are then compared with those that numpy finds by brute force.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import StoreError
 from hashsearch.hashing.binarizers import make_binarizer
@@ -32,17 +33,19 @@ if TYPE_CHECKING:
 NAME = "duplicates-benchmark"
 _SAMPLE, _BATCH, _BLOCK = 20_000, 5_000, 2_048
 _COPIED = 50
-_NOISE = 0.1  # its length; a copy's cosine to its original is about .995
+_NOISE = 0.1  # norm of the noise; a copy's cosine to its original is about .995
 
 
 @click.command()
 @click.argument("vectors", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--count", default=100_000, show_default=True, help="Vectors to index.")
-@click.option("--cosine", default=0.98, show_default=True, help="How alike a pair is.")
-@click.option("--check/--no-check", default=True, show_default=True, help="Compare with all pairs as numpy finds them.")
+@click.option("--cosine", default=0.98, show_default=True, help="Lowest cosine of a pair.")
+@click.option(
+    "--check/--no-check", default=True, show_default=True, help="Compare the pairs with those of brute force."
+)
 @with_settings("es_url", "home")
 def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bool) -> None:
-    """Print pairs, groups, seconds, peak memory and the recall of pairs."""
+    """Print the number of pairs and groups, the time, the peak memory and the recall of pairs."""
     from hashsearch.duplicates.finding import find, read_vectors
     from hashsearch.duplicates.pairs import directions, similar_pairs
     from hashsearch.elastic.image_index import ImageIndex
@@ -53,17 +56,17 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
         filling.start()
         filling.join()
         if filling.exitcode:
-            raise StoreError(f"the index must be filled, and that ended with exit code {filling.exitcode}")
+            raise StoreError(f"indexing the vectors failed with exit code {filling.exitcode}")
         index = ImageIndex.open(connect_cluster(settings, notify), NAME, Encoder.load(Path(folder) / "encoder"))
     try:
         began = time.perf_counter()
-        found = find(index, cosine)
+        result = find(index, cosine)
         compared = time.perf_counter()
-        groups = sum(1 for _ in found.groups)
-        told = time.perf_counter()
+        groups = sum(1 for _ in result.groups)
+        grouped = time.perf_counter()
         click.echo(
-            f"{found.images} images of {index.dims} {index.dtype} dims, cosine {cosine:g}: {found.pairs} pairs, "
-            f"{groups} groups; {compared - began:.1f} s to read and compare, {told - compared:.1f} s to tell; "
+            f"{result.images} images of {index.dims} {index.dtype} dims, cosine {cosine:g}: {result.pairs} pairs, "
+            f"{groups} groups; {compared - began:.1f} s to read and compare, {grouped - compared:.1f} s to group; "
             f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
         )
         if check:
@@ -72,18 +75,18 @@ def main(settings: Settings, vectors: Path, count: int, cosine: float, check: bo
             pairs = np.concatenate([np.stack(batch, axis=1) for batch in similar_pairs(spool, cosine)])
             compared = time.perf_counter()
             true = _all_pairs(directions(spool, np.arange(len(spool))), cosine)
-            told = time.perf_counter()
-            ours, theirs = (set(map(tuple, one.tolist())) for one in (pairs, true))
+            checked = time.perf_counter()
+            ours, theirs = (set(map(tuple, rows.tolist())) for rows in (pairs, true))
             click.echo(
-                f"to compare {compared - began:.1f} s, with numpy alone {told - compared:.1f} s; of its {len(theirs)} "
-                f"pairs {len(ours & theirs) / max(len(theirs), 1):.6f} found, {len(ours - theirs)} others"
+                f"comparing took {compared - began:.1f} s, brute force {checked - compared:.1f} s; recall of its "
+                f"{len(theirs)} pairs: {len(ours & theirs) / max(len(theirs), 1):.6f}; {len(ours - theirs)} extra pairs"
             )
     finally:
         index.client.indices.delete(index=",".join(index.indices))
 
 
 def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
-    """Make an index of one segment with the vectors and their copies, and save its encoder in the folder."""
+    """Index the vectors and copies as one segment, and save the encoder in the folder."""
     from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.elastic.maintenance import merge
@@ -102,7 +105,7 @@ def _fill(settings: Settings, vectors: Path, count: int, folder: Path) -> None:
         encoded = encoder.encode(batch)
         stored = (StoredVectors.from_encoded(encoded, row) for row in range(len(batch)))
         if failures := writer.write((str(done + row), vectors.fields()) for row, vectors in enumerate(stored)):
-            raise StoreError(f"every vector must be taken, {len(failures)} were not, the first: {failures[0].reason}")
+            raise StoreError(f"{len(failures)} vectors were rejected; first reason: {failures[0].reason}")
         done += len(batch)
     merge(index)
 
@@ -119,14 +122,14 @@ def _with_copies(base: Vectors) -> Iterator[Vectors]:
 
 
 def _all_pairs(vectors: Vectors, cosine: float) -> NDArray[np.int64]:
-    """Rows `(pairs, 2)` of vectors of length 1 whose scalar product reaches the cosine, lower row first."""
-    found = []
+    """Pairs of rows, `(pairs, 2)`, of unit vectors whose dot product is at least `cosine`; lower row first."""
+    pairs = []
     for row in range(0, len(vectors), _BLOCK):
         for column in range(row, len(vectors), _BLOCK):
             near = vectors[row : row + _BLOCK] @ vectors[column : column + _BLOCK].T >= cosine
             firsts, seconds = np.nonzero(np.triu(near, 1) if row == column else near)
-            found.append(np.stack([row + firsts, column + seconds], axis=1))
-    return np.concatenate(found)
+            pairs.append(np.stack([row + firsts, column + seconds], axis=1))
+    return np.concatenate(pairs)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What an image query costs beside the network: `python benchmarks/endpoint.py IMAGES... --url URL`.
+"""Latency of image queries, and how much of it is the network: `python benchmarks/endpoint.py IMAGES... --url URL`.
 
-Posts images one after another to a running server over one connection and prints the median and the 95th percentile, in
-milliseconds, of the whole request as its client sees it, of the network's pass as the server tells it, and of the rest.
+Posts images one after another to a running server over one connection. Prints median and 95th percentile, in
+milliseconds, of the whole request as the client sees it, of the forward pass as the server reports it, and of the rest.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _BOUNDARY = "-" * 20 + "endpoint"
 
 
 def form(image: bytes) -> bytes:
-    """A multipart form that holds the image."""
+    """A multipart form with the image."""
     head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="query"\r\n\r\n'
     return head.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
 
 
 def post(connection: http.client.HTTPConnection, body: bytes) -> tuple[float, float]:
-    """Milliseconds of the request, and of the network's pass in it."""
+    """Milliseconds of the whole request, and of the forward pass within it."""
     started = perf_counter()
     connection.request("POST", "/api/search", body, {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"})
     answer = connection.getresponse()
@@ -39,15 +39,15 @@ def post(connection: http.client.HTTPConnection, body: bytes) -> tuple[float, fl
 
 
 def bodies(images: tuple[Path, ...]) -> Iterator[bytes]:
-    """Forms of the images, and of those in folders, over and over."""
+    """Forms of the images and of all files in folders, repeated without end."""
     files = [file for path in images for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path])]
     return cycle([form(file.read_bytes()) for file in files])
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--url", default="http://127.0.0.1:5800", show_default=True, help="Where the server answers.")
-@click.option("-n", "--queries", default=200, show_default=True, help="Queries to measure, after 20 to warm up.")
+@click.option("--url", default="http://127.0.0.1:5800", show_default=True, help="Address of the server.")
+@click.option("-n", "--queries", default=200, show_default=True, help="Queries to measure, after 20 warm-up queries.")
 def main(images: tuple[Path, ...], url: str, queries: int) -> None:
     """Measure image queries on a running server."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)

@@ -1,6 +1,6 @@
 """The GroceryStoreDataset as a catalog: `python benchmarks/grocery_catalog.py FOLDER_OR_TAR OUT`.
 
-Writes OUT/catalog.csv, a row for each natural photo with the product's name, class, coarse class and description. A tar
+Writes OUT/catalog.csv with a row for each photo: the product's name, class, coarse class and description. A tar archive
 is unpacked into OUT first.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def rows(root: Path) -> Iterator[dict[str, str]]:
-    """One row for each photo of `train.txt`, `val.txt` and `test.txt`."""
+    """A row for each photo listed in `train.txt`, `val.txt` and `test.txt`."""
     with (root / "classes.csv").open(encoding="utf-8", newline="") as lines:
         classes = {row["Class ID (int)"]: row for row in csv.DictReader(lines)}
     for split in ("train", "val", "test"):

@@ -1,9 +1,9 @@
-"""What naming clusters makes of spoilt labels: `python benchmarks/label_loop.py FOLDER --out FOLDER`.
+"""How well naming clusters repairs poor labels: `python benchmarks/label_loop.py FOLDER --out FOLDER`.
 
-Photos in class folders get labels as a catalog has them: many have none, some have a wrong one. Their clusters are
-exported, then named as a person would who looks at them: a cluster is called what most of its surest pictures show, if
-most show the same; a picture whose label is not that of its cluster is looked at again. Then the labels are read back,
-and compared with what the folders say.
+Photos in class folders get labels like those of a real catalog: many are missing, some are wrong. Their clusters are
+exported and named by a simulated person: a cluster gets the class that most of its most certain pictures show, if a
+majority agrees; a picture whose label differs from its cluster's is checked by itself. The labels are then imported and
+compared with the folders.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from typing import Any
 
 import click
 
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.running import run_reporting_errors
 
-LOOKED_AT = 9  # pictures of a cluster, the surest
-MUST_SHOW = 6  # of these the same thing, or the cluster is not named
+LOOKED_AT = 9  # most certain pictures of a cluster
+MUST_SHOW = 6  # of these must show the same class, or the cluster stays unnamed
 
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to make.")
-@click.option("--embedder", default="bit-tiny", show_default=True, help="Network, by name.")
-@click.option("--weights", help="Its weights.")
-@click.option("--clusters", default="kmeans", show_default=True, help="How they are found: kmeans or hdbscan.")
-@click.option("--sample", default=2000, show_default=True, help="Photos.")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="New folder to write to.")
+@click.option("--embedder", default="bit-tiny", show_default=True, help="Name of the embedder.")
+@click.option("--weights", help="Weights of the embedder.")
+@click.option("--clusters", default="kmeans", show_default=True, help="Clustering: kmeans or hdbscan.")
+@click.option("--sample", default=2000, show_default=True, help="Photos to use.")
 @click.option("--without", default=0.8, show_default=True, help="Share of photos without a label.")
 @click.option("--wrong", default=0.1, show_default=True, help="Share of the other labels that are wrong.")
-@click.option("--seed", default=0, show_default=True, help="Of all that is random.")
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
 def main(
     folder: Path,
     out: Path,
@@ -44,7 +44,7 @@ def main(
     wrong: float,
     seed: int,
 ) -> None:
-    """Print the share of right labels before and after, and what a person had to do for it."""
+    """Print the share of correct labels before and after, and how much manual work it took."""
     from hashsearch import embedders
     from hashsearch.catalog.reading import Catalog
     from hashsearch.evaluation.labelling import export as labelling
@@ -64,19 +64,19 @@ def main(
     labels = naming.named(rows, given)
     naming.write_catalog(out / "labels.csv", rows, labels)
     click.echo(naming.changes(rows, labels, given))
-    click.echo(f"a person named {named} of {done.clusters} clusters and looked at {moved} single pictures")
-    for when, told in (("before", [row.category for row in rows]), ("after", labels)):
-        labelled = sum(bool(label) for label in told)
-        right = sum(label == truth[row.id] for row, label in zip(rows, told, strict=True))
+    click.echo(f"manual work: {named} of {done.clusters} clusters named, {moved} single pictures checked")
+    for when, given_labels in (("before", [row.category for row in rows]), ("after", labels)):
+        labelled = sum(bool(label) for label in given_labels)
+        right = sum(label == truth[row.id] for row, label in zip(rows, given_labels, strict=True))
         click.echo(
-            f"{when}: {labelled / len(rows):.1%} have a label, {right / max(labelled, 1):.1%} of these are right"
+            f"{when}: {labelled / len(rows):.1%} have a label, {right / max(labelled, 1):.1%} of these are correct"
         )
 
 
 def spoil(
     folder: Path, catalog: Path, sample: int, without: float, wrong: float, rng: random.Random
 ) -> Mapping[str, str]:
-    """The true labels by id of the photos in a new catalog, which has some of them and some others."""
+    """Write a catalog with missing and wrong labels; returns the true labels by id."""
     from hashsearch.catalog.reading import Catalog, Entry
 
     entries = [entry for entry in Catalog(folder) if isinstance(entry, Entry)]
@@ -96,13 +96,13 @@ def spoil(
 
 
 def name(table: Path, names: Path, truth: Mapping[str, str]) -> tuple[int, int]:
-    """How many clusters were named and how many pictures looked at; the names file is filled in."""
+    """Fill in the names file; returns how many clusters were named and how many single pictures checked."""
     from hashsearch.evaluation.labelling.tables import read_table
 
     clusters: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in read_table(table, ("id", "cluster", "label", "certainty")):
         clusters[row["cluster"]].append(row)
-    given = {number: seen(rows, truth) for number, rows in clusters.items() if number >= 0}
+    given = {number: cluster_name(rows, truth) for number, rows in clusters.items() if number >= 0}
     strays = [
         row["id"]
         for number, rows in clusters.items()
@@ -117,11 +117,11 @@ def name(table: Path, names: Path, truth: Mapping[str, str]) -> tuple[int, int]:
     return sum(bool(label) for label in given.values()), len(strays)
 
 
-def seen(rows: Sequence[Mapping[str, Any]], truth: Mapping[str, str]) -> str:
-    """What a person calls a cluster, "" where its surest pictures show too many things."""
-    surest = sorted(rows, key=lambda row: -row["certainty"])[:LOOKED_AT]
-    label, count = Counter(truth[row["id"]] for row in surest).most_common(1)[0]
-    return label if count >= min(MUST_SHOW, len(surest)) else ""
+def cluster_name(rows: Sequence[Mapping[str, Any]], truth: Mapping[str, str]) -> str:
+    """The class that most of a cluster's most certain pictures show; "" when too few agree."""
+    most_certain = sorted(rows, key=lambda row: -row["certainty"])[:LOOKED_AT]
+    label, count = Counter(truth[row["id"]] for row in most_certain).most_common(1)[0]
+    return label if count >= min(MUST_SHOW, len(most_certain)) else ""
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """How well near-duplicates find each other: `python benchmarks/near_duplicates.py --index NAME`.
 
-For a catalog that names the design of each picture and what was done to it, as the drawn demo catalog does in its
-columns `design` and `variant`: of all pictures of a variant, the share whose nearest other picture shows the same
-design, and the share that has one among its three nearest.
+For a catalog with the columns `design` and `variant`, like the generated demo catalog. For each variant: the share of
+its pictures whose nearest other picture has the same design, and the share that has one among the three nearest.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
-from hashsearch.services import load_encoder
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
+from hashsearch.services import open_searcher
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -24,20 +24,17 @@ if TYPE_CHECKING:
 @with_settings("index", "encoder", "es_url", "home")
 def main(settings: Settings) -> None:
     """Print a line for each variant."""
-    from hashsearch.elastic.image_index import ImageIndex
-    from hashsearch.search.searcher import Searcher, SearchOptions
-    from hashsearch.services import connect_cluster
+    from hashsearch.search.searcher import SearchOptions
 
-    encoder = load_encoder(settings)
-    index = ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
-    searcher = Searcher(encoder, index)
-    found: dict[str, list[list[bool]]] = defaultdict(list)
+    searcher = open_searcher(settings, notify)
+    index = searcher.index
+    matches: dict[str, list[list[bool]]] = defaultdict(list)
     for image_id in sorted(image_id for page, _ in index.codes([]) for image_id in page):
         attributes = index.record(image_id)["attributes"]
         hits = searcher.by_id(image_id, SearchOptions(k=3, explain=False))
-        found[attributes["variant"]].append([hit.attributes["design"] == attributes["design"] for hit in hits])
+        matches[attributes["variant"]].append([hit.attributes["design"] == attributes["design"] for hit in hits])
     click.echo("variant        pictures  same design first  among three")
-    for variant, same in sorted(found.items()):
+    for variant, same in sorted(matches.items()):
         first, three = np.array(same)[:, 0].mean(), np.array(same).any(axis=1).mean()
         click.echo(f"{variant:14s} {len(same):8d}  {first:17.1%}  {three:11.1%}")
 

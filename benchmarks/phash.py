@@ -1,7 +1,7 @@
-"""What search by perceptual hash costs: `python benchmarks/phash.py FOLDER...`, folders of pictures.
+"""Latency of search by perceptual hash: `python benchmarks/phash.py FOLDER...`, folders of pictures.
 
-Their hashes are indexed, some pictures are asked with, each by scan and by blocks. Every answer within a radius
-is compared with numpy's: one that misses an image, or has one too many, ends the benchmark.
+Indexes the hashes of the pictures and searches with some of them, by scan and by blocks. Every radius search is
+compared with numpy; a missing or an extra image ends the benchmark with an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.descriptors.phash import STORED
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ImageError, SearchError
@@ -42,25 +43,26 @@ _WARM_UP, _TURNS = 5, 3
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--queries", default=100, show_default=True, help="Pictures to ask with.")
+@click.option("--queries", default=100, show_default=True, help="Pictures to search with.")
 @click.option("--radius", "radii", multiple=True, type=int, default=(4, 8, 12, 16), show_default=True)
 @with_settings("es_url", "home")
 def main(settings: Settings, folders: Sequence[Path], queries: int, radii: Sequence[int]) -> None:
-    """Print milliseconds of each kind of query as a table in Markdown."""
+    """Print the latency of each kind of query in milliseconds, as a Markdown table."""
     from hashsearch.search.by_phash import PerceptualSearcher
     from hashsearch.search.radius import MEASURED
 
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in _PICTURES)
     with ProcessPoolExecutor() as pool:
-        found = list(tqdm(pool.map(_hashed, files, chunksize=64), total=len(files), unit=" images"))
-    usable = [file for file, code in zip(files, found, strict=True) if code is not None]
-    codes = np.array([code for code in found if code is not None])
+        hashes = list(tqdm(pool.map(_hashed, files, chunksize=64), total=len(files), unit=" images"))
+    usable = [file for file, code in zip(files, hashes, strict=True) if code is not None]
+    codes = np.array([code for code in hashes if code is not None])
     chosen = np.random.default_rng(0).choice(len(usable), queries + _WARM_UP, replace=False)
     pictures = [decode(usable[row].read_bytes()) for row in chosen]
-    print(f"{len(codes)} images, {queries} queries; to hash one: {_each(STORED.hash, [[one] for one in pictures])}")
-    print(f"its eight variants: {_each(STORED.variants, pictures)}\n")
+    hashing = _milliseconds(STORED.hash, [[picture] for picture in pictures])
+    print(f"{len(codes)} images, {queries} queries; ms to hash one, p50 (p95): {hashing}")
+    print(f"its eight variants: {_milliseconds(STORED.variants, pictures)}\n")
     print(
-        "| query | found, turned | scan: p50 (p95) ms | blocks | eight variants by scan | blocks |\n"
+        "| query | hits, turned | scan: p50 (p95) ms | blocks | eight variants by scan | blocks |\n"
         + "| --- " * 6
         + "|"
     )
@@ -76,15 +78,16 @@ def main(settings: Settings, folders: Sequence[Path], queries: int, radii: Seque
 
 def _hashed(file: Path) -> Codes | None:
     try:
-        return STORED.hash([decode(file.read_bytes())])[0]
+        code: Codes = STORED.hash([decode(file.read_bytes())])[0]
     except ImageError:
         return None
+    return code
 
 
 @contextmanager
 def _indexed(settings: Settings, codes: Codes) -> Iterator[ImageIndex]:
-    """An index of the hashes, one segment, of vectors that mean nothing; images are named by their row."""
-    from hashsearch.elastic.document import StoredVectors
+    """An index of the hashes as one segment, with random vectors; ids are row numbers."""
+    from hashsearch.elastic.document import StoredVectors, hash_fields
     from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.elastic.maintenance import merge
     from hashsearch.elastic.writing import BulkWriter
@@ -96,8 +99,8 @@ def _indexed(settings: Settings, codes: Codes) -> Iterator[ImageIndex]:
     index = ImageIndex.create(connect_cluster(settings, notify), NAME, encoder)
     try:
         encoded = encoder.encode(vectors)
-        stored = (StoredVectors.from_encoded(encoded, row, code.tobytes().hex()) for row, code in enumerate(codes))
-        documents = ((str(row), vectors.fields()) for row, vectors in enumerate(stored))
+        stored = (StoredVectors.from_encoded(encoded, row).fields() for row in range(len(codes)))
+        documents = ((str(row), {**fields, **hash_fields(codes[row])}) for row, fields in enumerate(stored))
         BulkWriter(index.client, index.alias).write(documents)
         merge(index)
         yield index
@@ -106,8 +109,9 @@ def _indexed(settings: Settings, codes: Codes) -> Iterator[ImageIndex]:
 
 
 def _nearest(searcher: PerceptualSearcher, pictures: Sequence[NDArray[np.uint8]]) -> str:
-    upright = _each(partial(searcher.by_image, k=10), pictures)
-    return f"| 10 nearest | 10 | {upright} | | {_each(partial(searcher.by_image, k=10, turned=True), pictures)} | |"
+    upright = _milliseconds(partial(searcher.by_image, k=10), pictures)
+    turned = _milliseconds(partial(searcher.by_image, k=10, turned=True), pictures)
+    return f"| 10 nearest | 10 | {upright} | | {turned} | |"
 
 
 def _within(
@@ -115,27 +119,29 @@ def _within(
 ) -> str:
     columns = []
     for turned, searcher in product((False, True), ways):
-        columns.append(_each(partial(searcher.within_radius, radius=radius, turned=turned), pictures))
+        columns.append(_milliseconds(partial(searcher.within_radius, radius=radius, turned=turned), pictures))
         counts = [_checked(searcher, picture, codes, radius, turned) for picture in pictures]
     return f"| radius {radius} | {np.mean(counts):.1f} | {' | '.join(columns)} |"
 
 
 def _checked(searcher: PerceptualSearcher, picture: NDArray[np.uint8], codes: Codes, radius: int, turned: bool) -> int:
-    """How many images lie within the radius; SearchError unless the search finds just these."""
-    asked = STORED.variants(picture) if turned else STORED.hash([picture])
-    inside = np.flatnonzero(hamming(asked, codes).min(axis=0) <= radius)
-    found = {int(hit.id) for hit in searcher.within_radius(picture, radius, turned=turned)}
-    if found != set(inside.tolist()):
-        raise SearchError(f"within radius {radius} lie {len(inside)} hashes, the search found {len(found)} others")
+    """How many images lie within the radius; SearchError if the search returns any other set."""
+    variants = STORED.variants(picture) if turned else STORED.hash([picture])
+    inside = np.flatnonzero(hamming(variants, codes).min(axis=0) <= radius)
+    hits = {int(hit.id) for hit in searcher.within_radius(picture, radius, turned=turned)}
+    if hits != set(inside.tolist()):
+        raise SearchError(
+            f"{len(inside)} hashes lie within radius {radius}, but the search returned {len(hits)}, not the same"
+        )
     return len(inside)
 
 
-def _each(answer: Callable[[Any], object], asked: Sequence[object]) -> str:
-    """Milliseconds of each call, the fastest of three, the first ones left out: the median and the 95th percentile."""
-    taken = np.empty((_TURNS, len(asked)))
-    for turn, (row, one) in product(range(_TURNS), enumerate(asked)):
+def _milliseconds(search: Callable[[Any], object], inputs: Sequence[object]) -> str:
+    """Median and 95th percentile of each call's fastest of three runs; the warm-up calls are left out."""
+    taken = np.empty((_TURNS, len(inputs)))
+    for turn, (row, value) in product(range(_TURNS), enumerate(inputs)):
         began = time.perf_counter()
-        answer(one)
+        search(value)
         taken[turn, row] = time.perf_counter() - began
     milliseconds = taken.min(axis=0)[_WARM_UP:] * 1e3
     return f"{np.median(milliseconds):.1f} ({np.percentile(milliseconds, 95):.1f})"

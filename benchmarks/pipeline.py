@@ -1,9 +1,9 @@
-"""What indexing costs beside the network: `python benchmarks/pipeline.py FOLDER --embedder NAME [--weights FILE]`.
+"""Overhead of indexing: `python benchmarks/pipeline.py FOLDER --embedder NAME [--weights FILE]`.
 
-Part 1, images a second: the network alone, on images decoded and resized in memory beforehand, against the whole of
-`index_catalog` on the same files; alternating, best of `rounds` each. Part 2, documents a second with ready vectors:
-encoding and writing as `index_catalog` does it, against plain `_bulk` requests of the same, already serialised bodies
-with the same number of connections.
+Part 1, images per second: the network alone, on images already decoded and resized in memory, against the whole of
+`index_catalog` on the same files; alternating, best of `rounds`. Part 2, documents per second from ready vectors:
+encoding and writing as `index_catalog` does, against plain `_bulk` requests with the same serialised bodies and the
+same number of connections.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import click
 import numpy as np
 import orjson
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -36,13 +37,13 @@ BATCH = 128
 @with_settings("es_url", "home")
 @click.option("--embedder", default="bit-tiny", show_default=True)
 @click.option("--weights")
-@click.option("--images", default=3000, show_default=True, help="At most so many images of the folder.")
-@click.option("--documents", default=20_000, show_default=True, help="Documents of part 2.")
+@click.option("--images", default=3000, show_default=True, help="Most images to use of the folder.")
+@click.option("--documents", default=20_000, show_default=True, help="Documents in part 2.")
 @click.option("--rounds", default=3, show_default=True)
 def main(
     settings: Settings, folder: Path, embedder: str, weights: str | None, images: int, documents: int, rounds: int
 ) -> None:
-    """Print both parts."""
+    """Print the throughput of both parts."""
     from hashsearch.catalog.reading import Catalog
     from hashsearch.catalog.sampling import sample_sources
     from hashsearch.embedders import load
@@ -81,19 +82,19 @@ def main(
 
 
 def fresh_index(client: Elasticsearch, encoder: Encoder) -> ImageIndex:
-    """An empty index of its own."""
+    """A new, empty index."""
     from hashsearch.elastic.image_index import ImageIndex
 
     return ImageIndex.create(client, f"bench-{uuid.uuid4().hex[:8]}", encoder)
 
 
 def drop(index: ImageIndex) -> None:
-    """Remove an index again."""
+    """Delete an index."""
     index.client.indices.delete(index=",".join(index.client.indices.get(index=index.alias).body))
 
 
 def index_files(client: Elasticsearch, encoder: Encoder, sources: list[str]) -> float:
-    """Images a second of the whole job on these files, its end included: all are findable."""
+    """Images per second of the whole job on these files, until all are searchable."""
     from hashsearch.catalog.reading import Catalog
     from hashsearch.elastic.writing import BulkWriter
     from hashsearch.indexing.pipeline import Indexer
@@ -112,7 +113,7 @@ def index_files(client: Elasticsearch, encoder: Encoder, sources: list[str]) -> 
 
 
 def plain_bulk(client: Elasticsearch, encoder: Encoder, vectors: np.ndarray) -> float:
-    """Documents a second of `_bulk` with bodies that are ready."""
+    """Documents per second of `_bulk` with ready bodies."""
     from hashsearch.indexing.pipeline import WRITERS
 
     bodies = [
@@ -134,7 +135,7 @@ def plain_bulk(client: Elasticsearch, encoder: Encoder, vectors: np.ndarray) -> 
 
 
 def encode_and_write(client: Elasticsearch, encoder: Encoder, vectors: np.ndarray) -> float:
-    """Documents a second of encoding and writing."""
+    """Documents per second of encoding and writing."""
     from threadpoolctl import threadpool_limits
 
     from hashsearch.elastic.writing import BulkWriter

@@ -1,9 +1,9 @@
 """All codes within a Hamming radius, by scan and by blocks: `python benchmarks/radius.py VECTORS.npy QUERIES.npy`.
 
-Both files hold embeddings `(n, dims) float32`; the first `count` of VECTORS.npy are indexed. Every radius is asked for
-with vectors of QUERIES.npy and with indexed ones, in three ways, each by the product's own search: always by scan,
-always by blocks, and as the product chooses. Every answer is compared with numpy's: one that misses a code, or has one
-too many, ends the benchmark. The next run takes an index that was kept as it is.
+Both files hold embeddings `(n, dims) float32`; the first `count` of VECTORS.npy are indexed. Each radius is searched
+with vectors of QUERIES.npy and with indexed ones, in three ways: always by scan, always by blocks, and as hashsearch
+chooses. Every answer is compared with numpy; a missing or an extra code ends the benchmark with an error. With --keep
+the next run reuses the index.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import IndexNotFound, SearchError, StoreError
 from hashsearch.hashing.binarizers import make_binarizer
@@ -40,8 +41,8 @@ _SAMPLE, _BATCH, _WARM_UP = 50_000, 5_000, 5
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A vector to search with, and the rows and distances of all codes within the largest radius."""
+class RadiusQuery:
+    """A query vector, and the rows and distances of all codes within the largest radius."""
 
     vector: Vectors
     code: Codes
@@ -49,8 +50,8 @@ class Asked:
     distances: NDArray[np.int32]
 
     @classmethod
-    def of(cls, vector: Vectors, encoder: Encoder, codes: Codes, largest: int) -> Asked:
-        """With the truth by numpy over all codes `(n, bits // 8)`."""
+    def of(cls, vector: Vectors, encoder: Encoder, codes: Codes, largest: int) -> RadiusQuery:
+        """With the exact answer, from numpy over all codes `(n, bits // 8)`."""
         code = encoder.encode_query(vector).code
         distances = hamming(code[np.newaxis], codes)[0]
         rows = np.flatnonzero(distances <= largest)
@@ -65,7 +66,7 @@ class Asked:
 @click.argument("vectors", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("others", metavar="QUERIES", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--count", default=1_000_000, show_default=True, help="Vectors to index.")
-@click.option("--bits", default=1024, show_default=True, help="Length of a code.")
+@click.option("--bits", default=1024, show_default=True, help="Bits of a code.")
 @click.option("--queries", default=60, show_default=True, help="Queries of each kind.")
 @click.option("--radius", "radii", multiple=True, type=int, default=RADII, show_default=True)
 @click.option("--keep", is_flag=True, help="Keep the index.")
@@ -80,7 +81,7 @@ def main(
     radii: Sequence[int],
     keep: bool,
 ) -> None:
-    """Print times by scan, by blocks and as chosen for each radius, as tables in Markdown."""
+    """Print the latency of each radius by scan, by blocks and as chosen, as Markdown tables."""
     from hashsearch.services import connect_cluster
 
     base = np.load(vectors, mmap_mode="r")[:count]
@@ -95,16 +96,16 @@ def main(
             print(f"\nWith {kind} vectors:\n")
             print("| radius | inside | terms | blocks near | scan: p50 (p95) ms | blocks | as chosen | blocks chosen |")
             print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-            asked = [Asked.of(vector, encoder, codes, max(radii)) for vector in chosen]
+            radius_queries = [RadiusQuery.of(vector, encoder, codes, max(radii)) for vector in chosen]
             for radius in radii:
-                print(_measured(encoder, index, asked, radius), flush=True)
+                print(_measured(encoder, index, radius_queries, radius), flush=True)
     finally:
         if not keep:
             index.client.indices.delete(index=",".join(index.indices))
 
 
 def _fitted(base: Vectors, bits: int) -> Encoder:
-    """An encoder for the vectors with blocks and, as little is re-ranked, small re-rank vectors."""
+    """An encoder with blocks; the re-rank vectors are small, since little is re-ranked."""
     rows = np.sort(np.random.default_rng(0).choice(len(base), min(_SAMPLE, len(base)), replace=False))
     spec = EmbedderSpec("vectors", base.shape[1], 1, "0" * 64, {})
     binarizer, blocks = make_binarizer("rotation", bits=bits), make_sub_codes("blocks")
@@ -112,7 +113,7 @@ def _fitted(base: Vectors, bits: int) -> Encoder:
 
 
 def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageIndex:
-    """The kept index, if it is of the same encoder and as many vectors, else a new one of one segment."""
+    """The kept index if it has the same encoder and number of vectors, else a new one of one segment."""
     from hashsearch.elastic.document import StoredVectors
     from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.elastic.maintenance import merge
@@ -131,7 +132,7 @@ def _filled(client: Elasticsearch, encoder: Encoder, base: Vectors) -> ImageInde
         encoded = encoder.encode(batch)
         stored = (StoredVectors.from_encoded(encoded, row) for row in range(len(batch)))
         if failures := writer.write((str(done + row), vectors.fields()) for row, vectors in enumerate(stored)):
-            raise StoreError(f"every vector must be taken, {len(failures)} were not, the first: {failures[0].reason}")
+            raise StoreError(f"{len(failures)} vectors were rejected; first reason: {failures[0].reason}")
         done += len(batch)
     merge(index)
     notify(f"{done} vectors indexed and merged in {time.perf_counter() - began:.0f} s")
@@ -143,10 +144,10 @@ def _batches(base: Vectors) -> Iterator[Vectors]:
         yield np.asarray(base[start : start + _BATCH])
 
 
-def _measured(encoder: Encoder, index: ImageIndex, asked: Sequence[Asked], radius: int) -> str:
+def _measured(encoder: Encoder, index: ImageIndex, queries: Sequence[RadiusQuery], radius: int) -> str:
     """A row of the table.
 
-    The three ways take turns, each with another query: one that was just asked would find the caches filled.
+    The three ways take turns, each with a different query: a repeated one would find the caches filled.
     """
     from hashsearch.search.radius import MEASURED, RadiusPlanner
     from hashsearch.search.searcher import Searcher
@@ -155,28 +156,30 @@ def _measured(encoder: Encoder, index: ImageIndex, asked: Sequence[Asked], radiu
     searchers = [Searcher(encoder, index) for _ in range(3)]
     for searcher, costs in zip(searchers, (never, always, MEASURED)):
         searcher.radius_planner = RadiusPlanner(encoder, index, costs)
-    seconds = np.empty((len(asked), 3))
-    for turn in range(len(asked)):
+    seconds = np.empty((len(queries), 3))
+    for turn in range(len(queries)):
         for way, searcher in enumerate(searchers):
-            query = asked[(turn + way * len(asked) // 3) % len(asked)]
+            query = queries[(turn + way * len(queries) // 3) % len(queries)]
             seconds[turn, way] = _seconds(searcher, query, radius)
         index.client.indices.clear_cache(index=index.alias, query=True)
     times = [f"{np.median(way) * 1e3:.1f} ({np.percentile(way, 95) * 1e3:.1f})" for way in seconds[_WARM_UP:].T]
-    used = [searchers[1].radius_planner.prefilter(query.code, radius) for query in asked]
+    used = [searchers[1].radius_planner.prefilter(query.code, radius) for query in queries]
     terms, near = (np.mean([getattr(one, name) for one in used if one]) for name in ("terms", "required"))
-    chosen = np.mean([searchers[2].radius_planner.prefilter(query.code, radius) is not None for query in asked])
-    inside = np.mean([len(query.inside(radius)) for query in asked])
+    chosen = np.mean([searchers[2].radius_planner.prefilter(query.code, radius) is not None for query in queries])
+    inside = np.mean([len(query.inside(radius)) for query in queries])
     return f"| {radius} | {inside:.1f} | {terms:.0f} | {near:.1f} | {' | '.join(times)} | {chosen:.0%} |"
 
 
-def _seconds(searcher: Searcher, query: Asked, radius: int) -> float:
-    """How long the search took; SearchError unless it found exactly what numpy did."""
+def _seconds(searcher: Searcher, query: RadiusQuery, radius: int) -> float:
+    """Seconds of the search; SearchError unless it returns exactly what numpy does."""
     began = time.perf_counter()
     hits = searcher.within_radius(query.vector, radius)
     seconds = time.perf_counter() - began
     inside = query.inside(radius)
     if {hit.id for hit in hits} != inside:
-        raise SearchError(f"within radius {radius} lie {len(inside)} codes, the search found {len(hits)}, not the same")
+        raise SearchError(
+            f"{len(inside)} codes lie within radius {radius}, but the search returned {len(hits)}, not the same"
+        )
     return seconds
 
 

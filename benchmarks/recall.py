@@ -1,9 +1,9 @@
 """Recall and precision of an index against exact cosine: `python benchmarks/recall.py --index NAME`.
 
-Every `step`-th indexed image is a query, itself left out of its answers. Exact neighbours come from numpy over all
-stored re-rank vectors; an answer counts as found when its cosine reaches that of the exact k-th neighbour, so that
-equal pictures do not count as misses. Precision is about the category. What smaller re-rank vectors cost against the
-embeddings themselves is told by `benchmarks/rerank_vectors.py`.
+Queries are indexed images at regular intervals, each left out of its own answer. Exact neighbours come from numpy over
+all stored re-rank vectors; a hit counts when its cosine reaches that of the exact k-th neighbour, so that identical
+pictures do not count as misses. Precision is by category. `benchmarks/rerank_vectors.py` measures what smaller re-rank
+vectors lose against the embeddings.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from hashsearch.cli.options import notify, run_reporting_errors, with_settings
+from hashsearch.cli.options import with_settings
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.hashing.vectors import normalised
-from hashsearch.services import load_encoder
+from hashsearch.services import open_searcher
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -27,22 +28,21 @@ PAGE = 500
 
 @click.command()
 @with_settings("index", "encoder", "es_url", "home")
-@click.option("--queries", default=1000, show_default=True, help="At most so many queries.")
-@click.option("--of", type=(str, str), metavar="NAME VALUE", help="Only images with this attribute as queries.")
-@click.option("-k", default=10, show_default=True, help="Neighbours asked for.")
-@click.option("--candidates", default=None, type=int, help="Candidates.  [default: the product's]")
-@click.option("--strategy", default=None, help="Strategy.  [default: the product's]")
-@click.option("--compared", default=None, type=int, help="Codes compared, with cells.  [default: the product's]")
-@click.option("--probes", default=None, type=int, help="Probes, with blocks.  [default: the product's]")
+@click.option("--queries", default=1000, show_default=True, help="Most queries to run.")
+@click.option("--of", type=(str, str), metavar="NAME VALUE", help="Only query with images that have this attribute.")
+@click.option("-k", default=10, show_default=True, help="Neighbours per query.")
+@click.option("--candidates", default=None, type=int, help="Candidates.  [default: the tuned or built-in value]")
+@click.option("--strategy", default=None, help="Search strategy.  [default: the tuned or built-in one]")
+@click.option(
+    "--compared", default=None, type=int, help="Codes compared, with cells.  [default: the tuned or built-in value]"
+)
+@click.option("--probes", default=None, type=int, help="Probes, with blocks.  [default: the tuned or built-in value]")
 def main(settings: Settings, queries: int, of: tuple[str, str] | None, k: int, **options: Any) -> None:
-    """Print recall@k against exact cosine, precision at 1 and the time of a query."""
-    from hashsearch.elastic.image_index import ImageIndex
-    from hashsearch.search.searcher import Searcher, SearchOptions
-    from hashsearch.services import connect_cluster
+    """Print recall@k against exact cosine, precision@1 and query latency."""
+    from hashsearch.search.searcher import SearchOptions
 
-    encoder = load_encoder(settings)
-    index = ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
-    searcher = Searcher(encoder, index)
+    searcher = open_searcher(settings, notify)
+    encoder, index = searcher.encoder, searcher.index
     chosen = SearchOptions(k=k, **{name: value for name, value in options.items() if value is not None})
     ids, vectors, records = everything(index)
     wanted = [row for row, record in enumerate(records) if of is None or record["attributes"].get(of[0]) == of[1]]
@@ -65,7 +65,7 @@ def main(settings: Settings, queries: int, of: tuple[str, str] | None, k: int, *
 
 
 def everything(index: ImageIndex) -> tuple[list[str], np.ndarray, list[dict[str, Any]]]:
-    """Ids, re-rank vectors `(n, dims) float32` of length 1, and records of all images of an index."""
+    """Ids, unit re-rank vectors `(n, dims) float32`, and records of all images of an index."""
     ids = [image_id for page, _ in index.codes([]) for image_id in page]
     vectors: list[np.ndarray] = []
     records: list[dict[str, Any]] = []

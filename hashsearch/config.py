@@ -1,4 +1,4 @@
-"""Settings, read once from the environment at the edge and handed on as a value."""
+"""Settings: read once from the environment, then passed on as a value."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _folders(text: str) -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class Model:
-    """What the page offers under a name: an index, and the folder of its encoder, None for the bundled one."""
+    """A choice on the page: its name, its index and the folder of its encoder, None for the bundled one."""
 
     name: str
     index: str
@@ -53,7 +53,7 @@ class Model:
 
 
 def read_models(texts: Sequence[str]) -> tuple[Model, ...]:
-    """Models of texts `NAME=INDEX:ENCODER`, or `NAME=INDEX` with the bundled encoder; ValueError for another form."""
+    """Models from texts `NAME=INDEX:ENCODER`, or `NAME=INDEX` with the bundled encoder; ValueError for another form."""
     models: dict[str, Model] = {}
     for text in texts:
         name, _, address = (part.strip() for part in text.partition("="))
@@ -79,7 +79,37 @@ _CASTS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings. Each comes from the variable of its name: `es_url` from `HASHSEARCH_ES_URL`."""
+    """All settings. `from_environment` reads each from the variable of its name: `es_url` from `HASHSEARCH_ES_URL`.
+
+    Parameters
+    ----------
+    home : Path
+        Folder for the local node, checkpoints, trained embedders and the demo catalog.
+    es_url : str, optional
+        Address of the Elasticsearch cluster; without it the local node is used.
+    es_api_key : str, optional
+        API key of the cluster.
+    es_user, es_password : str, optional
+        User of the cluster, instead of an API key.
+    es_ca : Path, optional
+        File with the cluster's certificate authority; without it the system's are used.
+    index : str
+        Name of the index.
+    encoder : Path, optional
+        Folder of the encoder; without it the bundled one is used.
+    models : tuple of Model
+        Choices that the page offers, instead of the one index and encoder.
+    host : str
+        Address that the page is served at.
+    port : int
+        Port that the page is served at.
+    image_roots : tuple of Path
+        Folders whose indexed images the page may show.
+    max_bytes : int
+        Limit on the bytes of one image.
+    max_pixels : int
+        Limit on the pixels of one image.
+    """
 
     home: Path
     es_url: str | None = None
@@ -98,7 +128,22 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Settings from variables; ConfigError names the variable whose value cannot be used. Empty means not set."""
+        """Settings from environment variables; empty means not set.
+
+        Parameters
+        ----------
+        environ : mapping of str to str
+            The variables, `HASHSEARCH_...`.
+
+        Returns
+        -------
+        Settings
+
+        Raises
+        ------
+        ConfigError
+            A variable has a value that cannot be used; the message names it.
+        """
         values: dict[str, Any] = {"home": default_home(environ)}
         for name in (setting.name for setting in fields(cls) if setting.name != "home"):
             variable = f"HASHSEARCH_{name.upper()}"
@@ -113,12 +158,12 @@ class Settings:
 
     @property
     def embedders(self) -> Path:
-        """The folder of trained embedders, each found by the name of its own."""
+        """The folder of trained embedders; each is named like its own folder in it."""
         return self.home / "embedders"
 
     @property
     def limits(self) -> Limits:
-        """What one image may cost."""
+        """Limits on the bytes and pixels of one image."""
         return Limits(self.max_bytes, self.max_pixels)
 
     @property

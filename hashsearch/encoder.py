@@ -300,8 +300,7 @@ class Encoder:
         EncoderError
             The folder exists or cannot be written.
         """
-        if folder.exists():
-            raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
+        check_new(folder)
         try:
             with atomic_folder(folder) as draft:
                 self._write(draft)
@@ -391,6 +390,12 @@ class Encoder:
             "rerank_vectors": self.rerank_vectors.arrays(),
         }
         return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+
+
+def check_new(folder: Path) -> None:
+    """EncoderError if the folder exists: an encoder is never overwritten."""
+    if folder.exists():
+        raise EncoderError(f"an encoder is never overwritten, and {folder} exists")
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:

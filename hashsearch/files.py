@@ -8,8 +8,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,12 +23,42 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any
     `mode` is "wb" or "w", `options` are those of `open`. Parent folders are created. A killed process leaves its draft
     behind as `path` with the suffix `.new`; the next write overwrites it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
+    with atomic_files([path], mode, **options) as (file,):
+        yield file
+
+
+@contextmanager
+def atomic_files(paths: Sequence[Path], mode: str = "wb", **options: Any) -> Iterator[list[IO[Any]]]:
+    """Files to write that replace `paths` when all of them are complete and on disk, as `atomic_file` does for one."""
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    drafts = [path.with_name(f"{path.name}.new") for path in paths]
     try:
-        with draft.open(mode, **options) as file:
-            yield file
-            file.flush()
+        with ExitStack() as opened:
+            files = [opened.enter_context(draft.open(mode, **options)) for draft in drafts]
+            yield files
+            for file in files:
+                file.flush()
+                os.fsync(file.fileno())
+        for draft, path in zip(drafts, paths):
+            draft.replace(path)
+    except BaseException:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A path for a library that writes by name; it replaces `path` when complete; after an error `path` is unchanged.
+
+    The draft is `path` with the prefix `.new-`, so that it keeps the ending. A killed process leaves it behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".new-{path.name}")
+    try:
+        yield draft
+        with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:

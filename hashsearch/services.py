@@ -1,23 +1,31 @@
-"""The composition root: settings to cluster, encoder, index and searcher. They are wired here and nowhere else.
+"""The composition root: settings -> cluster, encoder, index, indexer and searchers. They are wired nowhere else.
 
-Heavy parts are imported when used.
+What can be refused without a network is refused first; TensorFlow is loaded last. Heavy modules are imported when used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from hashsearch.errors import IndexNotFound
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
     from hashsearch.config import Settings
+    from hashsearch.descriptors.words import Vocabulary
     from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.scratch import Scratch
     from hashsearch.encoder import Encoder
+    from hashsearch.indexing.pipeline import Indexer
+    from hashsearch.search.by_keypoints import KeypointSearcher
+    from hashsearch.search.by_phash import PerceptualSearcher
     from hashsearch.search.searcher import Searcher
 
-Notify = Callable[[str], None]  # takes a sentence for the person who waits
+Notify = Callable[[str], None]  # takes a sentence for whoever waits
 
 
 def quiet(sentence: str) -> None:
@@ -27,7 +35,25 @@ def quiet(sentence: str) -> None:
 def connect_cluster(settings: Settings, notify: Notify = quiet) -> Elasticsearch:
     """A client of the settings' cluster, or of the local node, which is started unless it runs.
 
-    StoreUnavailable when the cluster does not answer, NodeError when the node does not start.
+    Parameters
+    ----------
+    settings : Settings
+        `es_url` names the cluster, `es_api_key`, `es_user`, `es_password` and `es_ca` open it; without `es_url` the
+        node in `home` is used.
+    notify : callable
+        Takes sentences about a node that is downloaded or started.
+
+    Returns
+    -------
+    elasticsearch.Elasticsearch
+        A client of a cluster that answers.
+
+    Raises
+    ------
+    StoreUnavailable
+        The cluster does not answer.
+    NodeError
+        The local node does not start.
     """
     from hashsearch.elastic.client import connect, store_errors
     from hashsearch.node.node import LocalNode
@@ -41,22 +67,131 @@ def connect_cluster(settings: Settings, notify: Notify = quiet) -> Elasticsearch
 
 
 def load_encoder(settings: Settings) -> Encoder:
-    """The encoder of the settings, else the bundled one."""
+    """The encoder in the settings' folder, or the bundled one. Its network is loaded when first used.
+
+    Parameters
+    ----------
+    settings : Settings
+        `encoder` is the folder, None for the bundled encoder.
+
+    Returns
+    -------
+    Encoder
+
+    Raises
+    ------
+    EncoderError
+        The folder is not a complete encoder.
+    """
     from hashsearch.encoder import Encoder
 
     return Encoder.load(settings.encoder) if settings.encoder else Encoder.bundled()
 
 
 def open_index(settings: Settings, notify: Notify = quiet) -> tuple[Encoder, ImageIndex]:
-    """The encoder of the settings, and their index opened with it."""
-    from hashsearch.elastic.image_index import ImageIndex
+    """The settings' encoder, and their index opened with it.
 
+    Parameters
+    ----------
+    settings : Settings
+        `index` is the name, `encoder` the folder of the encoder that wrote it.
+    notify : callable
+        Takes sentences about a local node that is started.
+
+    Returns
+    -------
+    tuple of Encoder and ImageIndex
+
+    Raises
+    ------
+    IndexNotFound
+        There is no index of that name.
+    EncoderMismatch
+        Another encoder wrote the index.
+    """
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.templates import alias_of
+
+    alias_of(settings.index)
     encoder = load_encoder(settings)
     return encoder, ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
 
 
+def open_indexer(
+    settings: Settings,
+    notify: Notify = quiet,
+    *,
+    vocabulary: Vocabulary | None = None,
+    workers: int = 4,
+    allow_private: bool = False,
+) -> Indexer:
+    """An indexer that writes to the settings' index, which is made if there is none.
+
+    Parameters
+    ----------
+    settings : Settings
+        `index` is the name, `encoder` the folder of the encoder that writes, or wrote, the index.
+    notify : callable
+        Takes sentences about a local node that is started.
+    vocabulary : Vocabulary, optional
+        Also index visual words: for a new index, then always the same vocabulary.
+    workers : int
+        Threads that read and decode images.
+    allow_private : bool
+        Also fetch images from private network addresses.
+
+    Returns
+    -------
+    Indexer
+
+    Raises
+    ------
+    EncoderMismatch
+        Another encoder wrote the index.
+    VocabularyMismatch
+        The images in the index have other words, or none.
+    """
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.elastic.maintenance import set_vocabulary
+    from hashsearch.elastic.templates import alias_of
+    from hashsearch.elastic.writing import BulkWriter
+    from hashsearch.indexing.pipeline import Indexer
+
+    alias_of(settings.index)
+    encoder = load_encoder(settings)
+    client = connect_cluster(settings, notify)
+    try:
+        index = ImageIndex.open(client, settings.index, encoder)
+    except IndexNotFound:
+        encoder.warm()  # before an index is made for it: its network may be missing
+        index = ImageIndex.create(client, settings.index, encoder)
+    index = set_vocabulary(index, vocabulary.fingerprint if vocabulary else None)
+    writer = BulkWriter(client, index.alias)
+    reader = replace(settings.image_reader, allow_private=allow_private)
+    return Indexer(encoder, index, writer, reader, workers, vocabulary)
+
+
 def open_searcher(settings: Settings, notify: Notify = quiet) -> Searcher:
-    """A searcher of the settings' index, with its encoder."""
+    """A searcher of the settings' index, with its encoder.
+
+    Parameters
+    ----------
+    settings : Settings
+        `index` is the name, `encoder` the folder of the encoder that wrote it.
+    notify : callable
+        Takes sentences about a local node that is started.
+
+    Returns
+    -------
+    Searcher
+
+    Raises
+    ------
+    IndexNotFound
+        There is no index of that name.
+    EncoderMismatch
+        Another encoder wrote the index.
+    """
     from hashsearch.search.searcher import Searcher
 
     return Searcher(*open_index(settings, notify))
@@ -65,9 +200,33 @@ def open_searcher(settings: Settings, notify: Notify = quiet) -> Searcher:
 def open_searchers(settings: Settings, notify: Notify = quiet) -> dict[str, Searcher]:
     """A searcher for each of the settings' models, by its name; without models, one for their index, by its name."""
     from hashsearch.config import Model
+    from hashsearch.elastic.templates import alias_of
 
     models = settings.models or (Model(settings.index, settings.index, settings.encoder),)
+    for model in models:
+        alias_of(model.index)
     return {
         model.name: open_searcher(replace(settings, index=model.index, encoder=model.encoder), notify)
         for model in models
     }
+
+
+def open_phash_searcher(settings: Settings, notify: Notify = quiet) -> PerceptualSearcher:
+    """A searcher of the settings' index by perceptual hash."""
+    from hashsearch.search.by_phash import PerceptualSearcher
+
+    return PerceptualSearcher(open_index(settings, notify)[1])
+
+
+def open_keypoint_searcher(settings: Settings, vocabulary: Vocabulary, notify: Notify = quiet) -> KeypointSearcher:
+    """A searcher of the settings' index by keypoints; VocabularyMismatch for another vocabulary than the index's."""
+    from hashsearch.search.by_keypoints import KeypointSearcher
+
+    return KeypointSearcher(open_index(settings, notify)[1], vocabulary, settings.image_reader)
+
+
+def open_scratch(settings: Settings, prefix: str, notify: Notify = quiet) -> AbstractContextManager[Scratch]:
+    """Temporary indices on the settings' cluster, named with the prefix and removed at the end."""
+    from hashsearch.elastic.scratch import Scratch
+
+    return Scratch.clearing(connect_cluster(settings, notify), prefix)

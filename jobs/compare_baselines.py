@@ -1,7 +1,6 @@
-"""Compare methods on labelled pictures: `python -m jobs.compare_baselines run CONFIG --out RESULTS`."""
+"""Compare methods: `python -m jobs.compare_baselines run CONFIG` is `hashsearch compare run CONFIG`."""
 
-from hashsearch.cli.jobs.compare_baselines import main
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.main import main
 
 if __name__ == "__main__":
-    run_reporting_errors(main)
+    main(["compare"])

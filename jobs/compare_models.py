@@ -1,7 +1,6 @@
-"""Train and compare embedders: `python -m jobs.compare_models STUDY --data-folder FOLDER --out FOLDER`."""
+"""Train and compare embedders: `python -m jobs.compare_models STUDY` is `hashsearch compare models STUDY`."""
 
-from hashsearch.cli.jobs.compare_models import main
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.main import main
 
 if __name__ == "__main__":
-    run_reporting_errors(main)
+    main(["compare", "models"])

@@ -1,7 +1,6 @@
-"""All near-duplicates of an index: `python -m jobs.find_duplicates --index NAME --out FOLDER`."""
+"""List near-duplicates: `python -m jobs.find_duplicates --out FOLDER` is `hashsearch duplicates --out FOLDER`."""
 
-from hashsearch.cli.jobs.find_duplicates import main
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.main import main
 
 if __name__ == "__main__":
-    run_reporting_errors(main)
+    main(["duplicates"])

@@ -1,7 +1,6 @@
-"""Fit an encoder on a sample of catalogs: `python -m jobs.fit_encoder CATALOG... --out FOLDER`."""
+"""Fit an encoder: `python -m jobs.fit_encoder CATALOG... --out FOLDER` is `hashsearch fit CATALOG... --out FOLDER`."""
 
-from hashsearch.cli.jobs.fit_encoder import main
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.main import main
 
 if __name__ == "__main__":
-    run_reporting_errors(main)
+    main(["fit"])

@@ -1,7 +1,6 @@
-"""Learn visual words from a sample of catalogs: `python -m jobs.fit_vocabulary CATALOG... --out FILE`."""
+"""Learn visual words: `python -m jobs.fit_vocabulary CATALOG... --out FILE` is `hashsearch fit-vocabulary`."""
 
-from hashsearch.cli.jobs.fit_vocabulary import main
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.main import main
 
 if __name__ == "__main__":
-    run_reporting_errors(main)
+    main(["fit-vocabulary"])

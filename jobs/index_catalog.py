@@ -1,7 +1,6 @@
-"""Index a catalog: `python -m jobs.index_catalog CATALOG`."""
+"""Index a catalog: `python -m jobs.index_catalog CATALOG` is `hashsearch index CATALOG`."""
 
-from hashsearch.cli.jobs.index_catalog import main
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.main import main
 
 if __name__ == "__main__":
-    run_reporting_errors(main)
+    main(["index"])

@@ -1,7 +1,6 @@
-"""Name the clusters of a catalog: `python -m jobs.label_clusters export CATALOG... --out TABLE.parquet`."""
+"""Name clusters: `python -m jobs.label_clusters export CATALOG...` is `hashsearch label export CATALOG...`."""
 
-from hashsearch.cli.jobs.label_clusters import main
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.main import main
 
 if __name__ == "__main__":
-    run_reporting_errors(main)
+    main(["label"])

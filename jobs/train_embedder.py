@@ -1,7 +1,6 @@
-"""Train an embedder by a recipe: `python -m jobs.train_embedder RECIPE --data FOLDER --out FOLDER`."""
+"""Train an embedder: `python -m jobs.train_embedder RECIPE` is `hashsearch train RECIPE`."""
 
-from hashsearch.cli.jobs.train_embedder import main
-from hashsearch.cli.options import run_reporting_errors
+from hashsearch.cli.main import main
 
 if __name__ == "__main__":
-    run_reporting_errors(main)
+    main(["train"])

@@ -26,6 +26,30 @@ if TYPE_CHECKING:
 
 # Where a shell runs the tests in the background, Ctrl-C is ignored, and what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Commands log JSON where there is no terminal; tests compare what people read.
+os.environ["HASHSEARCH_LOG"] = "text"
+
+
+# A test that uses one of these, by itself or through another fixture, needs a search server.
+SERVER_FIXTURES = {"client", "node", "node_home", "server_folder"}
+
+# Started first, longest first: with a file per worker, one of them at the end would keep the others waiting.
+LONG_FILES = """test_cli test_study test_ann_benchmark test_indexing test_zoo test_ann_peers test_learning test_wheel
+    test_node test_binarizers test_by_keypoints test_encoder test_runner test_distillation""".split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it needs: `elastic`, `browser`, both, or neither, which is `unit`."""
+    places = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SERVER_FIXTURES:
+            item.add_marker(pytest.mark.elastic)
+        if "browser" in fixtures:
+            item.add_marker(pytest.mark.browser)
+        if not any(item.iter_markers("elastic")) and not any(item.iter_markers("browser")):
+            item.add_marker(pytest.mark.unit)
 
 
 def pytest_report_header() -> str:

@@ -1,4 +1,4 @@
-"""The benchmark's peers give what their method promises, held against numpy: real nodes, real libraries."""
+"""The benchmark's peers give what their method promises, compared with numpy: real nodes, real libraries."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def best(query: Vectors, rows: Rows, k: int = K) -> Rows:
 def distances(method: Scripted, query: Vectors) -> NDArray[np.int32]:
     """Hamming distance of every code to the query's."""
     codes = method.binarizer.transform(photos()[0])
-    return hamming(method.binarizer.transform(query[np.newaxis]), codes)[0]
+    row: NDArray[np.int32] = hamming(method.binarizer.transform(query[np.newaxis]), codes)[0]
+    return row
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def server(server_folder: Path) -> Path:
         opensearch.newest_java(process_identity())
         opensearch.install(server_folder)
     except NodeError as error:
-        if "could not be had from Maven" in str(error) or "needs a JDK" in str(error):
+        if "could not be downloaded from Maven" in str(error) or "needs a JDK" in str(error):
             pytest.skip(str(error))
         raise
     return server_folder
@@ -148,7 +149,7 @@ def test_a_finished_build_serves_a_new_object(elastichash: ElasticHash) -> None:
             assert again.query(query, K, setting).tolist() == elastichash.query(query, K, setting).tolist()
 
 
-def test_sizes_and_versions(fenshses: Fenshses) -> None:
+def test_fenshses_reports_sizes_and_versions(fenshses: Fenshses) -> None:
     sizes = fenshses.sizes()
     assert COUNT * 256 / 8 < sizes.memory_bytes < COUNT * 256 < COUNT * DIMS * 4 < sizes.disk_bytes
     versions = fenshses.versions()
@@ -178,19 +179,19 @@ def test_fenshses_candidates_by_cosine(fenshses: Fenshses) -> None:
 
 
 def test_more_hits_than_one_answer_holds_are_refused(fenshses: Fenshses) -> None:
-    with pytest.raises(SearchError, match="answers with 1 to 10000 hits, 10001 were asked for"):
+    with pytest.raises(SearchError, match="returns 1 to 10000 hits per request, got 10001"):
         fenshses.query(photos()[1][0], K, {"radius": 20, "order": "cosine", "candidates": 10_001})
 
 
-def agrees(method: OurCells | OurBlocks, setting: dict[str, int], asked: Callable[[Vectors], list[str]]) -> None:
-    """The answers are those that share an asked sub-code, by Hamming distance or by cosine; also after restoring."""
+def agrees(method: OurCells | OurBlocks, setting: dict[str, int], probed: Callable[[Vectors], list[str]]) -> None:
+    """The answers are those that share a probed sub-code, by Hamming distance or by cosine; also after restoring."""
     base, queries = photos()
     terms = method.sub_codes.terms(base, method.binarizer.transform(base))
     again = type(method)(method.place)
     again.restore()
     again.connect()
     for query in queries:
-        expected = np.flatnonzero(np.isin(terms, asked(query)).any(axis=1))
+        expected = np.flatnonzero(np.isin(terms, probed(query)).any(axis=1))
         rows = method.query(query, COUNT, {"order": "hamming", **setting})
         assert 0 < len(expected) < COUNT and sorted(rows) == expected.tolist()
         assert (np.diff(distances(method, query)[rows]) >= 0).all()
@@ -203,21 +204,21 @@ def test_our_cells_score_those_of_the_nearest_cells(our_cells: OurCells) -> None
     centres = our_cells.sub_codes.centres_
     names = np.array(our_cells.sub_codes.names())
 
-    def asked(query: Vectors) -> list[str]:
+    def probed(query: Vectors) -> list[str]:
         nearest = np.argsort(((centres - query) ** 2).sum(axis=1))
-        within = our_cells.held_[nearest].cumsum() <= 300
+        within = our_cells.cell_sizes_[nearest].cumsum() <= 300
         return list(names[nearest[: max(1, within.sum())]])
 
-    assert our_cells.held_.sum() == our_cells.sub_codes.nearest * COUNT
-    agrees(our_cells, {"compared": 300}, asked)
+    assert our_cells.cell_sizes_.sum() == our_cells.sub_codes.nearest * COUNT
+    agrees(our_cells, {"compared": 300}, probed)
 
 
 def test_our_blocks_score_those_with_a_probed_value(our_blocks: OurBlocks) -> None:
-    def asked(query: Vectors) -> list[str]:
+    def probed(query: Vectors) -> list[str]:
         margins = our_blocks.binarizer.margins(query[np.newaxis])[0]
         return our_blocks.sub_codes.query_terms(np.packbits(margins > 0), margins, 4)
 
-    agrees(our_blocks, {"probes": 4}, asked)
+    agrees(our_blocks, {"probes": 4}, probed)
 
 
 def test_a_wrong_file_is_refused_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +298,7 @@ def test_libraries_answer_every_setting_with_distinct_rows(answered: tuple[str, 
         assert 0 < len(set(rows)) == len(rows) <= K and min(rows) >= 0 and max(rows) < COUNT
 
 
-def test_libraries_tell_sizes_and_versions(answered: tuple[str, Any]) -> None:
+def test_libraries_report_sizes_and_versions(answered: tuple[str, Any]) -> None:
     name, (_, _, sizes, _, versions) = answered
     assert 0 < sizes.memory_bytes <= sizes.disk_bytes and sizes.disk_bytes >= COUNT * DIMS * 4
     assert name.split("-")[0] in versions

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tokenize
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -13,15 +16,27 @@ import pytest
 import hashsearch
 
 PACKAGE = Path(hashsearch.__file__).parent
+ROOT = Path(__file__).parents[1]
 
 # Each room may use itself and those before it.
 ROOMS = (
-    "errors files provenance overlap images config hashing embedders encoder descriptors catalog elastic node indexing "
-    "search services reporting evaluation training duplicates web demo cli"
+    "errors telemetry progress files provenance overlap images config hashing embedders encoder descriptors catalog "
+    "elastic node indexing search services reporting evaluation training duplicates web demo cli"
 ).split()
 
+# What each sub-package of evaluation may use: those on the floors below it.
+EVALUATION = {
+    "data": set(),
+    "metrics": set(),
+    "methods": {"data", "metrics"},
+    "compare": {"data", "metrics", "methods"},
+    "live": {"data", "metrics", "methods"},
+    "report": {"data", "metrics", "methods", "compare", "live"},
+    "labelling": {"data", "metrics", "methods", "compare", "live", "report"},
+}
+
 # Who may use what is not ours; everything else is open to all.
-CONFINED = {
+CONFINED: dict[str, set[str]] = {
     "tensorflow": {"embedders", "training"},
     "keras": {"embedders", "training"},
     "tensorflow_hub": {"embedders"},
@@ -33,8 +48,9 @@ CONFINED = {
     "flask": {"web"},
     "waitress": {"web"},
     "pyarrow": {"catalog", "evaluation"},
-    "matplotlib": {"training", "evaluation"},
+    "matplotlib": set(),
     "sklearn": {"evaluation"},
+    "tqdm": {"cli"},
 }
 
 PURE = (
@@ -94,6 +110,41 @@ def test_a_module_uses_its_own_room_and_those_before_it(name: str) -> None:
     assert {module for module in ours if room(module) not in allowed} == set()
 
 
+def evaluation_room(module: str) -> str | None:
+    """The sub-package of evaluation that a module belongs to; None outside."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[1] == "evaluation" else None
+
+
+def evaluation_arrows() -> dict[str, set[str]]:
+    """For each sub-package of evaluation the others that it imports."""
+    arrows: dict[str, set[str]] = {}
+    for name in MODULES:
+        if own := evaluation_room(name):
+            used = {other for module in imported(name) if (other := evaluation_room(module))}
+            arrows.setdefault(own, set()).update(used - {own})
+    return arrows
+
+
+def test_sub_packages_of_evaluation_use_only_those_below_them() -> None:
+    arrows = evaluation_arrows()
+    assert {(own, other) for own, used in arrows.items() for other in used - EVALUATION.get(own, set())} == set()
+
+
+def test_evaluation_has_at_most_eight_rooms_on_four_floors() -> None:
+    arrows = evaluation_arrows()
+    floor: dict[str, int] = {}
+    for own in TopologicalSorter(arrows).static_order():  # CycleError where two use each other
+        floor[own] = 1 + max((floor[other] for other in arrows[own]), default=0)
+    assert arrows.keys() == EVALUATION.keys()
+    assert len(arrows) <= 8
+    assert max(floor.values()) <= 4
+
+
+def test_evaluation_draws_no_progress_bars() -> None:
+    assert {name for name in MODULES if name.startswith("hashsearch.evaluation") and "tqdm" in imported(name)} == set()
+
+
 @pytest.mark.parametrize("library", CONFINED)
 def test_a_library_stays_in_its_rooms(library: str) -> None:
     users = {room(name) for name in ROOMED if library in {module.split(".")[0] for module in imported(name)}}
@@ -105,6 +156,61 @@ def test_the_core_opens_no_file_and_no_socket(name: str) -> None:
     assert not IMPURE & {module.split(".")[0] for module in imported(name)}
     calls = [node.func for node in ast.walk(ast.parse(MODULES[name].read_text())) if isinstance(node, ast.Call)]
     assert "open" not in {call.id for call in calls if isinstance(call, ast.Name)}
+
+
+def test_few_modules_are_loose() -> None:
+    loose = [file.name for file in PACKAGE.glob("*.py") if file.name not in ("__init__.py", "__main__.py")]
+    assert len(loose) <= 10, loose
+
+
+def test_evaluation_has_few_rooms_on_few_floors() -> None:
+    """A room's floor is one above the highest of those that it uses."""
+    prefix = "hashsearch.evaluation."
+    graph: dict[str, set[str]] = {}
+    for name in MODULES:
+        if name.startswith(prefix):
+            used = {module.removeprefix(prefix).split(".")[0] for module in imported(name) if module.startswith(prefix)}
+            graph.setdefault(name.removeprefix(prefix).split(".")[0], set()).update(used)
+    rooms = [folder.parent.name for folder in (PACKAGE / "evaluation").glob("*/__init__.py")]
+    floors: dict[str, int] = {}
+    for name in TopologicalSorter({name: used - {name} for name, used in graph.items()}).static_order():
+        floors[name] = 1 + max((floors[below] for below in graph.get(name, set()) - {name}), default=0)
+    assert len(rooms) <= 8, rooms
+    assert max(floors.values()) <= 4, floors
+
+
+SOURCES = sorted(
+    file for folder in ("hashsearch", "jobs", "benchmarks", "tests") for file in (ROOT / folder).rglob("*.py")
+)
+SOURCE_NAMES = [file.relative_to(ROOT).as_posix() for file in SOURCES]
+
+
+def identifiers(tree: ast.AST) -> Iterator[tuple[int, str | None]]:
+    """Line and name of all that a module names: variables, parameters, keywords, attributes, functions, classes."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=name):
+                yield node.lineno, name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield node.lineno, name
+            case ast.alias(asname=name) | ast.ExceptHandler(name=name) | ast.MatchAs(name=name):
+                yield node.lineno, name
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=SOURCE_NAMES)
+def test_a_name_says_what_the_thing_is(file: Path) -> None:
+    """Not only what was done with it."""
+    named = identifiers(ast.parse(file.read_text()))
+    offenders = {f"line {line}: {name}" for line, name in named if name in ("told", "asked", "held", "seen")}
+    assert not offenders, f"{file.relative_to(ROOT)}: {', '.join(sorted(offenders))}"
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=SOURCE_NAMES)
+def test_an_ignored_type_error_has_a_code_and_a_reason(file: Path) -> None:
+    with file.open("rb") as lines:
+        comments = [token.string for token in tokenize.tokenize(lines.readline) if token.type == tokenize.COMMENT]
+    ignored = [comment for comment in comments if comment.startswith("# type: ignore")]
+    assert [comment for comment in ignored if not re.match(r"# type: ignore\[[a-z-]+\]  # \w", comment)] == []
 
 
 HEAVY = "tensorflow keras cv2 elasticsearch flask waitress pyarrow matplotlib jgo imagehash scipy sklearn"

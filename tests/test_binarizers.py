@@ -24,6 +24,8 @@ from hashsearch.hashing.binarizers import (
 )
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.vectors import Vectors
+from hashsearch.training import hash_head
+from hashsearch.training.hash_head import TrainableHashHead
 
 DIMS, BITS = 48, 32
 LABELS = labelled(600, DIMS)[1]
@@ -228,9 +230,12 @@ class TestMeanThreshold(ThresholdContract):
 class TestHashHead(BinarizerContract):
     kind = HashHead
 
+    def make(self, **changed: Any) -> Binarizer:
+        return TrainableHashHead(**{"bits": BITS, **changed})
+
     def test_it_tells_classes_apart_by_what_varies_little(self) -> None:
         vectors, labels = nuisance(900)
-        head = HashHead(bits=16).fit(vectors[:600], labels[:600])
+        head = TrainableHashHead(bits=16).fit(vectors[:600], labels[:600])
         itq = ITQ(bits=16).fit(vectors[:600])
         assert precision_at_10(itq, vectors, labels) < 0.4, "all its bits went to what varies most"
         assert precision_at_10(head, vectors, labels) > 0.8
@@ -258,8 +263,16 @@ class TestHashHead(BinarizerContract):
     def test_images_without_a_class_are_ignored(self) -> None:
         vectors, labels = nuisance(900)
         names = [None if row % 3 == 0 else f"class {label}" for row, label in enumerate(labels[:600])]
-        head = HashHead(bits=16).fit(vectors[:600], names)
+        head = TrainableHashHead(bits=16).fit(vectors[:600], names)
         assert precision_at_10(head, vectors, labels) > 0.7
+
+    def test_restored_it_is_the_same_head_but_cannot_be_fitted(self, vectors: Vectors) -> None:
+        fitted = self.fitted(vectors)
+        restored = make_binarizer("head", **fitted.parameters()).restore(fitted.arrays())
+        assert type(restored) is HashHead and type(hash_head.make_binarizer("head")) is TrainableHashHead
+        assert (restored.transform(vectors) == fitted.transform(vectors)).all()
+        with pytest.raises(HashingError, match="'head' is fitted with TensorFlow: make it with hashsearch.training"):
+            restored.fit(vectors, LABELS)
 
     def test_it_needs_labels(self, vectors: Vectors) -> None:
         with pytest.raises(HashingError, match="'head' learns from labels, got none"):

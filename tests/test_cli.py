@@ -21,16 +21,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashsearch.cli.jobs import (
-    compare_baselines,
-    find_duplicates,
-    fit_encoder,
-    fit_vocabulary,
-    index_catalog,
-    label_clusters,
-    train_embedder,
-    tune_recall,
-)
 from hashsearch.cli.main import commands
 from hashsearch.demo import draw_catalog
 from hashsearch.encoder import Encoder
@@ -89,26 +79,72 @@ def hashsearch(words: Sequence[str], environment: dict[str, str] | None = None) 
     return run(["-m", "hashsearch", *words], environment)
 
 
-def all_commands() -> Iterator[tuple[str, click.Command]]:
-    yield "index_catalog", index_catalog.main
-    yield "find_duplicates", find_duplicates.main
-    yield "fit_encoder", fit_encoder.main
-    yield "fit_vocabulary", fit_vocabulary.main
-    yield "train_embedder", train_embedder.main
-    yield "tune_recall", tune_recall.main
-    yield from ((f"compare_baselines {name}", one) for name, one in compare_baselines.main.commands.items())
-    yield from ((f"label_clusters {name}", one) for name, one in label_clusters.main.commands.items())
-    for name, command in commands.commands.items():
-        subcommands = command.commands.items() if isinstance(command, click.Group) else [("", command)]
-        yield from ((f"{name} {inner}".strip(), subcommand) for inner, subcommand in subcommands)
+def all_commands(group: click.Group = commands, path: str = "hashsearch") -> Iterator[tuple[str, click.Command]]:
+    """Every command of the tree with the words that it is called by, groups too."""
+    yield path, group
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None, name
+        if isinstance(command, click.Group):
+            yield from all_commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
 
 
-@pytest.mark.parametrize(("name", "command"), list(all_commands()))
-def test_every_command_and_option_says_what_it_is_for(name: str, command: click.Command) -> None:
+COMMANDS = dict(all_commands())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_says_what_it_is_for(name: str) -> None:
+    command = COMMANDS[name]
     assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"{name} {parameter.opts}"
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "hashsearch"])
+def test_the_first_sentence_of_a_commands_help_fits_a_line_of_the_list(name: str) -> None:
+    assert not COMMANDS[name].get_short_help_str(limit=57).endswith("...")
+
+
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if not isinstance(command, click.Group)])
+def test_every_command_chooses_the_form_of_its_messages(name: str) -> None:
+    assert ["--log"] in [parameter.opts for parameter in COMMANDS[name].params]
+
+
+def test_the_front_door_has_every_command_in_a_section() -> None:
+    shown = hashsearch(["--help"]).stdout
+    sections = "Search:", "Build an index:", "Measure and compare:", "Train:", "Serve and try:", "Local Elasticsearch:"
+    assert [line for line in shown.splitlines() if line.rstrip(":") + ":" in sections] == [*sections]
+    for name in (
+        "index fit duplicates tune train compare nightly label node embed search match serve demo embedders "
+        "fit-vocabulary"
+    ).split():
+        assert re.search(rf"^  {name}  +\w", shown, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    ("job", "command"),
+    [
+        ("index_catalog", "index"),
+        ("find_duplicates", "duplicates"),
+        ("fit_encoder", "fit"),
+        ("fit_vocabulary", "fit-vocabulary"),
+        ("tune_recall", "tune"),
+        ("train_embedder", "train"),
+        ("compare_baselines", "compare"),
+        ("compare_models", "compare models"),
+        ("label_clusters", "label"),
+        ("compare_baselines nightly", "nightly"),
+    ],
+)
+def test_a_job_is_the_command_of_the_front_door(job: str, command: str) -> None:
+    module, *words = job.split()
+    by_job, by_command = run(["-m", f"jobs.{module}", *words, "--help"]), hashsearch([*command.split(), "--help"])
+    assert by_job.returncode == by_command.returncode == 0
+    assert by_job.stdout.splitlines()[1:] == by_command.stdout.splitlines()[1:]
+    assert by_job.stdout.startswith("Usage: hashsearch ")
 
 
 @pytest.mark.parametrize("words", [["-c", "import hashsearch"], ["-m", "hashsearch", "--help"]])
@@ -177,7 +213,7 @@ def test_it_is_explained_why_a_picture_is_found_or_is_not(pictures: Path, indexe
 
 def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
     question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
-    found = hashsearch(["search", str(question), "--method", "phash", "-k", "3"], indexed)
+    found = hashsearch(["search", "phash", str(question), "-k", "3"], indexed)
     title, first, *_ = found.stdout.splitlines()
     assert title.split() == ["hamming", "query", "id"]
     distance, turn, image_id, *_ = first.split()
@@ -186,14 +222,14 @@ def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: d
         upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "rotated.png")
         upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
     for name, back in (("rotated", "rotated 270"), ("mirrored", "mirrored")):
-        words = ["search", str(tmp_path / f"{name}.png"), "--method", "phash", "--radius", "4", "--json"]
+        words = ["search", "phash", str(tmp_path / f"{name}.png"), "--radius", "4", "--json"]
         assert image_id not in {hit["id"] for hit in json.loads(hashsearch(words, indexed).stdout)}
         turned = json.loads(hashsearch([*words, "--turned"], indexed).stdout)
         assert (turned[0]["id"], turned[0]["turn"]) == (image_id, back)
-    again = hashsearch(["search", "--id", image_id, "--method", "phash", "-k", "50", "--json"], indexed)
+    again = hashsearch(["search", "phash", "--id", image_id, "-k", "50", "--json"], indexed)
     others = {hit["id"] for hit in json.loads(again.stdout)}
     assert (len(others), image_id in others) == (11, False)
-    category = hashsearch([*words[:4], "--category", "none of these", "--json"], indexed)
+    category = hashsearch([*words[:3], "--category", "none of these", "--json"], indexed)
     assert json.loads(category.stdout) == []
 
 
@@ -209,12 +245,13 @@ def test_a_vocabulary_is_learned_indexed_and_searched(
     file = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
     with Image.open(file) as picture:
         picture.rotate(20, expand=True).save(tmp_path / "turned.png")
-    sought = ["search", str(tmp_path / "turned.png"), "--method", "sift", "-k", "3"]
+    sought = ["search", "sift", str(tmp_path / "turned.png"), "-k", "3"]
     found = hashsearch([*sought, "--vocabulary", words, "--matched", "12"], environment)
     assert found.stdout.splitlines()[0].split() == ["score", "inliers", "overlap", "words", "verdict", "id"]
     hits = json.loads(hashsearch([*sought, "--vocabulary", words, "--json"], environment).stdout)
     assert hits[0]["uri"] == str(file) and hits[0]["verdict"] in ("same", "in part")
-    assert "needs the --vocabulary" in hashsearch(sought, environment).stderr
+    without = hashsearch(sought, environment)
+    assert (without.returncode, "Missing option '--vocabulary'" in without.stderr) == (2, True)
     unlike = hashsearch([*sought, "--vocabulary", words], indexed)
     assert (unlike.returncode, "has images without visual words" in unlike.stderr) == (1, True)
 
@@ -224,7 +261,7 @@ def test_two_images_are_matched_and_drawn(pictures: Path, tmp_path: Path) -> Non
     with Image.open(one) as picture:
         picture.crop((40, 40, 400, 400)).save(tmp_path / "part.png")
     told = hashsearch(["match", str(one), str(tmp_path / "part.png"), "--out", str(tmp_path / "drawn.png")])
-    assert re.match(r"(same|in part): \d+ of \d+ matches obey one homography, score \d", told.stdout), told.stderr
+    assert re.match(r"(same|in part): \d+ of \d+ matches fit one homography, score \d", told.stdout), told.stderr
     with Image.open(tmp_path / "drawn.png") as drawn, Image.open(one) as picture:
         assert drawn.size == (picture.width + 360, picture.height)
     answer = json.loads(hashsearch(["match", str(one), str(other), "--features", "orb", "--json"]).stdout)
@@ -259,9 +296,10 @@ def test_strategies_and_what_goes_with_them(
 def test_the_help_of_a_search_tells_the_defaults() -> None:
     said = " ".join(hashsearch(["search", "--help"]).stdout.split())
     assert f"sub_codes above {SCANNED_UP_TO:,} images" in said
-    assert f"a {COMPARED_SHARE}th of the index, {COMPARED_AT_LEAST:,} and {CELLS_AT_LEAST} average cells" in said
-    assert f"with blocks. [default: as the index was tuned, else {PROBES}]" in said
-    assert f"[default: as the index was tuned, else {CANDIDATES}; -k at least]" in said
+    least = f"at least {COMPARED_AT_LEAST:,} and {CELLS_AT_LEAST} average cells"
+    assert f"a {COMPARED_SHARE}th of the index, but {least}]" in said
+    assert f"probed per block. [default: the tuned value, else {PROBES}]" in said
+    assert f"[default: the tuned value, else {CANDIDATES}; at least k]" in said
 
 
 def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: Path, indexed: dict[str, str]) -> None:
@@ -280,30 +318,30 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
         (["search", "--id", "nothing"], 1, "image_not_found: no image with id 'nothing'"),
         (["search", "--id", "x", "-k", "0"], 1, "search_error: k must be 1 to 10000, got 0"),
         (["search", "--id", "x", "--compared", "0"], 1, "search_error: compared must be at least 1, got 0"),
-        (["search", "--id", "x", "--method", "phash", "--turned"], 2, "--turned turns the picture itself: give IMAGE"),
-        (["search", "--id", "x", "--turned"], 2, "--turned is not for --method codes"),
-        (["search", "--id", "x", "--explain", "y", "--radius", "3"], 2, "there is nothing to --explain"),
-        (["search", "--id", "x", "--explain", "y", "--method", "sift"], 2, "--explain is not for --method sift"),
-        (["search", "--id", "x", "--id", "y", "--radius", "3"], 2, "--explain are for one query, got several"),
-        (["search", "--id", "x", "--id", "y", "--method", "phash"], 2, "--explain are for one query, got several"),
-        (
-            ["search", "--id", "x", "--method", "phash", "--min-cosine", "0"],
-            2,
-            "--min-cosine is not for --method phash",
-        ),
-        (["search", "--id", "x", "--method", "phash", "--radius", "1"], 1, "image_not_found: no image with id 'x'"),
+        (["search", "phash", "--id", "x", "--turned"], 2, "--turned turns the picture itself: give IMAGE"),
+        (["search", "--id", "x", "--turned"], 2, "No such option: --turned"),
+        (["search", "--id", "x", "--explain", "y", "--radius", "3"], 2, "--explain is about the k most similar images"),
+        (["search", "sift", "--id", "x", "--explain", "y"], 2, "No such option: --explain"),
+        (["search", "--id", "x", "--id", "y", "--radius", "3"], 2, "--radius or --explain takes one query, got 2"),
+        (["search", "phash", "--id", "x", "--id", "y"], 2, "search phash takes one query, got 2"),
+        (["search", "phash", "--id", "x", "--min-cosine", "0"], 2, "No such option: --min-cosine"),
+        (["search", "--id", "x", "--crop", "0,0,1,1"], 2, "--crop takes a part of IMAGE: give IMAGE instead of --id"),
+        (["search", "--id", "x", "--crop", "0,0,1"], 2, "must be four numbers, got '0,0,1'"),
+        (["search", "phash", "--id", "x", "--radius", "1"], 1, "image_not_found: no image with id 'x'"),
         (["search", "--id", "x", "--index", "Ä"], 1, "config_error: an index name must be"),
         (["search", "--id", "x", "--index", "absent"], 1, "index_not_found: there is no index 'hashsearch-absent'"),
         (["search", "--id", "x", "--es-url", "http://127.0.0.1:9"], 1, "store_unavailable: Elasticsearch does not"),
         (["search", "--id", "x", "--home", "/dev/null/home", "--es-url", ""], 1, "node_error: "),
-        (["search", "--id", "x", "--encoder", "nowhere"], 1, "encoder_error: nowhere is not a complete encoder folder"),
+        (["search", "--id", "x", "--encoder", "nowhere"], 1, "encoder_error: nowhere is no complete encoder folder"),
         (["embed", "x.jpg", "--out", "x.npz", "--embedder", "none"], 1, "unknown_embedder: an embedder must be one of"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(indexed: dict[str, str], words: list[str], code: int, said: str) -> None:
     failed = hashsearch(words, indexed)
     assert failed.returncode == code
-    assert said in failed.stderr
+    assert said in re.sub(
+        r"(No such option):? '?(--[\w-]+)'?", r"\1: \2", failed.stderr
+    )  # as versions of click have it
     assert "Traceback" not in failed.stderr
 
 
@@ -444,3 +482,136 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files that commands cannot use, and with things that are in their way."""
+    folder = tmp_path_factory.mktemp("doomed")
+    Image.new("RGB", (60, 40), "red").save(folder / "photo.png")
+    (folder / "note.txt").write_text("no picture, no catalog")
+    (folder / "rows.csv").write_text("sku,path\n1,photo.png\n")
+    (folder / "bad.toml").write_text("name = [")
+    recipe = (
+        'seed = 1\n[data]\nname = "x"\nfolder = "absent"\nlayout = "folders"\n'
+        '[model]\nnetwork = "cnn"\ninput_size = 32\n'
+        '[loss]\nname = "softmax"\n[optimiser]\nname = "adam"\nlearning_rate = 0.1\n[schedule]\nepochs = 1\nbatch = 8\n'
+    )
+    (folder / "recipe.toml").write_text(recipe)
+    (folder / "loss.toml").write_text(recipe.replace("softmax", "hardmax"))
+    (folder / "network.toml").write_text(recipe.replace("cnn", "vgg99"))
+    (folder / "teacher.toml").write_text('teacher = "bit-m-r50x1"\n')
+    (folder / "study.toml").write_text(
+        'recipes = ["bad.toml"]\n[[data]]\nname = "x"\nfolder = "absent"\nlayout = "folders"\n'
+        '[[task]]\nname = "copies"\n[[method]]\nname = "a"\nkind = "exact"\nfeatures = "pixels"\n'
+    )
+    (folder / "there").mkdir()
+    (folder / "there.npz").touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("index absent", 1, "catalog_error: there is no catalog at "),
+        ("index note.txt", 1, "catalog_error: a catalog is a folder, .csv"),
+        ("index rows.csv --column label=x", 1, "config_error: a column's role must be one of id, image, title"),
+        (
+            "index rows.csv --column id=ean",
+            1,
+            "config_error: the id is in column 'ean', which 'rows.csv' does not have",
+        ),
+        ("index rows.csv --column id", 2, "must be ROLE=COLUMN, got 'id'"),
+        ("index rows.csv --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
+        ("index rows.csv --vocabulary absent", 1, "vocabulary_error: absent is no vocabulary"),
+        ("index rows.csv --index Ä", 1, "config_error: an index name must be"),
+        ("index rows.csv --es-url http://127.0.0.1:9", 1, "store_unavailable: Elasticsearch does not answer"),
+        ("index rows.csv --rejects note.txt/rejects", 2, "is not a folder that may be written to"),
+        ("fit there --out there", 1, "encoder_error: an encoder is never overwritten, and there exists"),
+        ("fit there --out new --embedder none", 1, "unknown_embedder: an embedder must be one of bit-tiny"),
+        ("fit there --out new --embedder bit-m-r50x1 --weights a.npz", 1, "weights_not_found: weights must be a file"),
+        ("fit there --out new --embedder mobilenet-v2", 1, "weights_not_found: mobilenet-v2 does not ship"),
+        ("fit there --out new --embedder a.json --weights there.npz", 1, "config_error: a.json must be JSON"),
+        ("fit there --out new --binarizer none", 1, "hashing_error: unknown binarizer 'none'"),
+        ("fit there --out new --sub-codes none", 1, "hashing_error: unknown sub-codes 'none'"),
+        ("fit there --out new --sub-codes blocks --cells 8", 2, "--cells goes with --sub-codes cells"),
+        ("fit there --out new --bits 7", 1, "hashing_error: a code's length must be a positive multiple of 8 bits"),
+        (
+            "fit there --out new --rerank-dims 769",
+            1,
+            "hashing_error: re-rank vectors can have at most",
+        ),
+        ("fit note.txt --out new", 1, "catalog_error: a catalog is a folder, .csv"),
+        ("fit there --out new", 1, "catalog_error: there are no images in there"),
+        ("fit-vocabulary there --out there.npz", 1, "vocabulary_error: a vocabulary is never overwritten"),
+        ("fit-vocabulary there --out new --features surf", 1, "config_error: local features must be one of sift"),
+        ("tune --queries note.txt", 1, "catalog_error: a catalog is a folder, .csv"),
+        ("duplicates --out new --cosine 2", 1, "search_error: cosine must be -1 to 1, got 2"),
+        ("duplicates --out new --keep best", 1, "config_error: what to keep must be largest, oldest"),
+        ("duplicates --out new --attribute colour", 2, "must be NAME=VALUE, got 'colour'"),
+        ("compare run bad.toml --out new", 1, "config_error: a comparison must be described in a TOML file"),
+        ("compare run study.toml --out new --weights vgg16", 2, "must be NETWORK=FILE, got 'vgg16'"),
+        (
+            "compare run study.toml --out new --weights vgg16=absent",
+            1,
+            "weights_not_found: the weights of vgg16 must be",
+        ),
+        ("compare models bad.toml --out new", 1, "training_error: a recipe must be a TOML file"),
+        ("compare models study.toml --out new", 1, "training_error: a recipe must be a TOML file"),
+        ("train bad.toml --data . --out new", 1, "training_error: a recipe must be a TOML file"),
+        ("train loss.toml --data . --out new", 1, "must be one of softmax, semi-hard-triplet"),
+        ("train network.toml --data . --out new", 1, "must be one of bit-tiny, bit-m-r50x1"),
+        ("train recipe.toml --data . --out new", 1, "evaluation_error: the data 'x' must be a folder or a catalog"),
+        ("train recipe.toml --data . --out new --weights absent", 2, "'absent' does not exist"),
+        ("train recipe.toml --data . --out note.txt/new", 2, "is not a folder that may be written to"),
+        ("train teacher.toml --data . --out new", 2, "a recipe with a teacher needs --weights"),
+        ("label export there --out new.csv", 1, "evaluation_error: the table must be a .parquet file"),
+        ("label export note.txt --out new.parquet", 1, "catalog_error: a catalog is a folder, .csv"),
+        ("label export there --out new.parquet --embedder none", 1, "unknown_embedder: an embedder must be one of"),
+        ("embed photo.png --out new.npz --embedder none", 1, "unknown_embedder: an embedder must be one of"),
+        ("embed photo.png --out new.npz --embedder vgg16 --weights absent", 1, "weights_not_found: weights must be"),
+        ("embed photo.png --out note.txt/new.npz", 2, "is not a folder that may be written to"),
+        ("search photo.png -k 0", 1, "search_error: k must be 1 to 10000, got 0"),
+        ("search photo.png --strategy none", 1, "search_error: strategy must be one of scan, sub_codes, graph"),
+        ("search photo.png --index Ä", 1, "config_error: an index name must be"),
+        ("search photo.png --index absent", 1, "index_not_found: there is no index 'hashsearch-absent'"),
+        ("search photo.png --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
+        ("search photo.png --crop 0,0,900,900", 1, "invalid_crop: a crop in pixels must lie inside the 60 x 40 image"),
+        ("search note.txt", 1, "not_an_image: an image must be one of JPEG"),
+        ("search sift photo.png --vocabulary absent", 1, "vocabulary_error: absent is no vocabulary"),
+        ("serve --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
+        ("serve --model a=Ä", 1, "config_error: an index name must be"),
+        ("serve --port {busy}", 1, "config_error: the page cannot be served at 127.0.0.1:"),
+        (
+            "serve --host no.such.host.invalid",
+            1,
+            "config_error: the page cannot be served at no.such.host.invalid:5800",
+        ),
+        ("demo --port {busy}", 1, "config_error: the page cannot be served at 127.0.0.1:"),
+        ("demo --catalog note.txt", 1, "catalog_error: a catalog is a folder, .csv"),
+    ],
+)
+def test_what_can_be_refused_at_once_is_refused_before_tensorflow_loads(
+    doomed: Path, indexed: dict[str, str], command: str, code: int, said: str
+) -> None:
+    program = (
+        "import atexit, sys; from hashsearch.cli.main import main; "
+        "atexit.register(lambda: print('tensorflow' in sys.modules)); main()"
+    )
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        words = command.format(busy=listener.getsockname()[1]).split()
+        paths = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+        refused = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            cwd=doomed,
+            env=indexed | paths,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert (refused.returncode, refused.stdout) == (code, "False\n"), refused.stderr
+    assert said in " ".join(refused.stderr.split()) and "Traceback" not in refused.stderr
+    assert not {"new", "new.npz", "new.parquet"} & {path.name for path in doomed.iterdir()}

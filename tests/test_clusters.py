@@ -62,7 +62,7 @@ def test_without_a_count_k_means_takes_the_root_of_half_the_points() -> None:
     assert KMeans().find(np.random.default_rng(0).normal(size=(200, 4)), seed=0).count == 10
 
 
-def test_numbers_go_by_size_then_by_place() -> None:
+def test_clusters_are_numbered_by_size_then_by_first_point() -> None:
     found = by_size(np.array([7, 4, 4, ALONE, ALONE, ALONE, 7, 9, 9, 9]), np.ones(10))
     assert found.numbers.tolist() == [1, 2, 2, ALONE, ALONE, ALONE, 1, 0, 0, 0]
     assert by_size(np.full(3, ALONE), np.zeros(3)).count == 0
@@ -71,24 +71,24 @@ def test_numbers_go_by_size_then_by_place() -> None:
 @pytest.mark.parametrize(
     ("clustering", "said"),
     [
-        (KMeans(1), "got 1"),
-        (KMeans(6), "got 6"),
-        (HDBSCAN(1), "got smallest 1"),
-        (HDBSCAN(6), "got smallest 6"),
+        (KMeans(1), "count must be 2 to the number of images, 5, got 1"),
+        (KMeans(6), "count must be 2 to the number of images, 5, got 6"),
+        (HDBSCAN(1), "smallest must be 2 to the number of images, 5, got 1"),
+        (HDBSCAN(6), "smallest must be 2 to the number of images, 5, got 6"),
     ],
 )
-def test_sizes_that_fit_no_five_points_are_refused(clustering: Clustering, said: str) -> None:
+def test_counts_and_sizes_out_of_range_are_refused(clustering: Clustering, said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
         clustering.find(np.random.default_rng(0).normal(size=(5, 3)), seed=0)
 
 
 def test_hdbscan_refuses_more_points_than_it_can_pair() -> None:
-    with pytest.raises(EvaluationError, match="20000 pictures at most, got 20001"):
+    with pytest.raises(EvaluationError, match="at most 20000 images, got 20001: use --sample"):
         HDBSCAN().find(np.zeros((20_001, 2)), seed=0)
 
 
 def test_unknown_names_and_options_list_the_known_ones() -> None:
     with pytest.raises(EvaluationError, match="one of kmeans, hdbscan, got 'dbscan'"):
         make_clustering("dbscan", {})
-    with pytest.raises(EvaluationError, match="hdbscan has the option smallest, got 'count'"):
+    with pytest.raises(EvaluationError, match="hdbscan has only the option smallest, got 'count'"):
         make_clustering("hdbscan", {"count": 3})

@@ -1,4 +1,4 @@
-"""Data sets: pictures with labels from folders, lists and catalogs, and what is said of those that cannot be used."""
+"""Data sets: pictures with labels from folders, lists and catalogs, and why others are left out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reasons(data: DataSet) -> dict[str, str]:
 
 
 class TestSplits:
-    def test_train_is_searched_and_the_others_are_searched_with(self, tmp_path: Path) -> None:
+    def test_train_is_the_base_and_val_and_test_are_the_queries(self, tmp_path: Path) -> None:
         put(tmp_path, "train/cat/1.jpg", "train/dog/2.png", "val/cat/3.jpg", "test/dog/4.jpg")
         data = read_data("pets", tmp_path, "splits")
         assert labels(data.base) == {"train/cat/1.jpg": "cat", "train/dog/2.png": "dog"}
@@ -49,17 +49,19 @@ class TestSplits:
         assert list(labels(data.base)) == ["one/cat/1.jpg", "two/cat/2.jpg"]
         assert list(labels(data.queries)) == ["three/cat/3.jpg"]
 
-    def test_a_class_may_lie_deep(self, tmp_path: Path) -> None:
+    def test_a_class_may_be_a_nested_folder(self, tmp_path: Path) -> None:
         put(tmp_path, "train/fruit/apple/1.jpg")
         assert labels(read_data("food", tmp_path, "splits").base) == {"train/fruit/apple/1.jpg": "fruit/apple"}
 
     def test_a_class_without_a_picture_is_a_problem(self, tmp_path: Path) -> None:
         put(tmp_path, "train/cat/1.jpg", "train/dog/notes.txt", "train/.cache/x.txt", "val/cat/1.jpg")
         (tmp_path / "val/dog").mkdir()
-        told = reasons(read_data("pets", tmp_path, "splits"))
-        assert told == dict.fromkeys(["train/dog", "val/dog"], "a class must have a picture, this folder has none")
+        problems = reasons(read_data("pets", tmp_path, "splits"))
+        assert problems == dict.fromkeys(
+            ["train/dog", "val/dog"], "a class folder must hold a picture, this one holds none"
+        )
 
-    def test_a_split_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+    def test_the_error_names_a_split_that_does_not_exist(self, tmp_path: Path) -> None:
         put(tmp_path, "train/cat/1.jpg", "val/cat/1.jpg")
         with pytest.raises(EvaluationError, match=r"there is no '.*/holdout'"):
             read_data("pets", tmp_path, "splits", queries=["val", "holdout"])
@@ -68,22 +70,22 @@ class TestSplits:
 
 
 class TestFolders:
-    def test_every_fifth_of_each_class_is_searched_with(self, tmp_path: Path) -> None:
+    def test_every_fifth_picture_of_each_class_is_a_query(self, tmp_path: Path) -> None:
         put(tmp_path, *(f"cat/{number:02}.jpg" for number in range(11)), "dog/1.jpg", "dog/2.jpg")
         data = read_data("pets", tmp_path, "folders")
         assert list(labels(data.queries)) == ["cat/00.jpg", "cat/05.jpg", "cat/10.jpg", "dog/1.jpg"]
         assert Counter(labels(data.base).values()) == {"cat": 8, "dog": 1}
 
-    def test_the_share_can_be_chosen(self, tmp_path: Path) -> None:
+    def test_the_share_of_queries_can_be_chosen(self, tmp_path: Path) -> None:
         put(tmp_path, *(f"cat/{number}.jpg" for number in range(4)))
         assert list(labels(read_data("pets", tmp_path, "folders", every=2).queries)) == ["cat/0.jpg", "cat/2.jpg"]
 
     @pytest.mark.parametrize("every", [1, 0, -3, 2.5, "5"])
-    def test_a_share_that_is_none_is_refused(self, tmp_path: Path, every: Any) -> None:
-        with pytest.raises(EvaluationError, match="'every' must be a whole number from 2"):
+    def test_a_share_of_queries_below_two_is_refused(self, tmp_path: Path, every: Any) -> None:
+        with pytest.raises(EvaluationError, match="'every' must be a whole number of at least 2"):
             read_data("pets", put(tmp_path, "cat/1.jpg"), "folders", every=every)
 
-    def test_pictures_in_no_folder_have_no_label(self, tmp_path: Path) -> None:
+    def test_pictures_outside_of_class_folders_have_no_label(self, tmp_path: Path) -> None:
         put(tmp_path, "1.jpg", "2.jpg")
         assert labels(read_data("flat", tmp_path, "folders").base) == {"2.jpg": ""}
 
@@ -118,7 +120,7 @@ class TestLists:
             ("Citrus", "Lime"),
         ]
 
-    def test_a_file_that_is_not_there_and_a_line_too_short_are_problems(self, shop: Path) -> None:
+    def test_missing_files_and_lines_that_are_too_short_are_problems(self, shop: Path) -> None:
         (shop / "train.txt").write_text("in/1.jpg, 0, 0\nin/9.jpg, 1, 0\nin/2.jpg, 1\n")
         data = read_data("shop", shop, "lists", label=2)
         assert list(labels(data.base)) == ["in/1.jpg"]
@@ -127,7 +129,7 @@ class TestLists:
             "train.txt:3": "a line must have 3 columns, got ['in/2.jpg', '1']",
         }
 
-    def test_a_file_counts_once(self, shop: Path) -> None:
+    def test_a_repeated_file_is_left_out(self, shop: Path) -> None:
         (shop / "train.txt").write_text("in/1.jpg, 0\nin/2.jpg, 1\nin/1.jpg, 1\n")
         (shop / "test.txt").write_text("in/2.jpg, 1\nin/3.jpg, 1\n")
         data = read_data("shop", shop, "lists")
@@ -135,7 +137,7 @@ class TestLists:
         assert labels(data.queries) == {"in/3.jpg": "1"}
         assert [problem.picture for problem in data.problems] == ["in/1.jpg", "in/2.jpg"]
 
-    def test_a_list_that_is_not_there_or_no_text_is_named(self, shop: Path) -> None:
+    def test_the_error_names_a_list_that_is_missing_or_not_text(self, shop: Path) -> None:
         with pytest.raises(EvaluationError, match=r"there is no '.*/dev\.txt'"):
             read_data("shop", shop, "lists", base="dev")
         (shop / "train.txt").write_bytes(b"\xff\xfe\x00")
@@ -143,19 +145,19 @@ class TestLists:
             read_data("shop", shop, "lists")
 
     @pytest.mark.parametrize(
-        ("options", "told"),
+        ("options", "message"),
         [
-            ({"label": 0}, "columns from 1 on, got 0"),
-            ({"label": "coarse"}, "columns from 1 on, got 'coarse'"),
-            ({"product": "fine"}, "columns from 1 on, got 'fine'"),
-            ({"label_names": ["classes.csv", 1, 9]}, "every row with both"),
-            ({"label_names": ["classes.csv", "ID", "Name"]}, "every row with both"),
-            ({"label_names": ["classes.csv"]}, "every row with both"),
+            ({"label": 0}, "column numbers of at least 1, got 0"),
+            ({"label": "coarse"}, "column numbers of at least 1, got 'coarse'"),
+            ({"product": "fine"}, "column numbers of at least 1, got 'fine'"),
+            ({"label_names": ["classes.csv", 1, 9]}, "every row must have both"),
+            ({"label_names": ["classes.csv", "ID", "Name"]}, "every row must have both"),
+            ({"label_names": ["classes.csv"]}, "every row must have both"),
             ({"product_names": ["labels.csv", 1, 0]}, r"labels\.csv' cannot be read"),
         ],
     )
-    def test_options_that_do_not_fit_are_named(self, shop: Path, options: dict[str, Any], told: str) -> None:
-        with pytest.raises(EvaluationError, match=told):
+    def test_wrong_options_of_lists_are_refused(self, shop: Path, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(EvaluationError, match=message):
             read_data("shop", shop, "lists", **options)
 
 
@@ -174,7 +176,7 @@ class TestCatalog:
         assert labels(data.queries) == {"i0": "shoe", "i4": "hat"}
         assert data.base[0].path == catalog.parent / "1.jpg"
 
-    def test_attributes_can_be_label_and_product_of_which_each_is_searched_with(self, catalog: Path) -> None:
+    def test_attributes_can_be_label_and_product_and_each_product_has_a_query(self, catalog: Path) -> None:
         assert set(labels(read_data("goods", catalog, "catalog", label="model").base).values()) == {"p0", "p1", "p2"}
         data = read_data("goods", catalog, "catalog", product="model")
         assert [(picture.label, picture.product) for picture in data.queries] == [
@@ -183,17 +185,17 @@ class TestCatalog:
             ("hat", "p2"),
         ]
 
-    def test_addresses_missing_files_and_bad_rows_are_problems(self, catalog: Path) -> None:
-        told = reasons(read_data("goods", catalog, "catalog"))
-        assert told["i6"] == "only files are compared, got the address 'http://shop.example/6.jpg'"
-        assert "there is no file" in told["i7"]
-        assert "an entry must have an id" in told[str(catalog)]
+    def test_urls_missing_files_and_bad_rows_are_problems(self, catalog: Path) -> None:
+        problems = reasons(read_data("goods", catalog, "catalog"))
+        assert problems["i6"] == "a comparison reads files only, got the URL 'http://shop.example/6.jpg'"
+        assert "there is no file" in problems["i7"]
+        assert "an entry must have an id" in problems[str(catalog)]
 
-    def test_columns_can_be_named(self, catalog: Path) -> None:
+    def test_the_columns_of_a_catalog_can_be_named(self, catalog: Path) -> None:
         data = read_data("goods", catalog, "catalog", columns={"category": "model"})
         assert set(labels(data.base).values()) == {"p0", "p1", "p2"}
 
-    def test_a_broken_catalog_is_named(self, tmp_path: Path) -> None:
+    def test_the_error_names_a_catalog_that_cannot_be_read(self, tmp_path: Path) -> None:
         with pytest.raises(CatalogError, match=r"a catalog is .* got 'goods\.doc'"):
             read_data("goods", put(tmp_path, "goods.doc") / "goods.doc", "catalog")
         with pytest.raises(ConfigError, match="a column's role must be one of"):
@@ -212,10 +214,10 @@ class TestLimits:
         assert len(data.queries) == 4
         assert set(labels(data.queries).values()) == {"cat", "dog", "eel"}
 
-    def test_a_limit_above_all_takes_all(self, pets: Path) -> None:
+    def test_a_limit_above_the_number_of_pictures_takes_all(self, pets: Path) -> None:
         assert len(read_data("pets", pets, "splits", limit=1000).base) == 72
 
-    def test_the_seed_chooses_and_a_smaller_limit_takes_some_of_a_larger_ones(self, pets: Path) -> None:
+    def test_the_seed_chooses_and_a_smaller_limit_takes_a_subset_of_a_larger_one(self, pets: Path) -> None:
         everything = read_data("pets", pets, "splits").base
         ten, thirty, other = (
             [picture.id for picture in spread(everything, count, seed)] for count, seed in ((10, 1), (30, 1), (10, 2))
@@ -226,29 +228,31 @@ class TestLimits:
 
     @pytest.mark.parametrize("limit", [0, -1, 1.5, "many"])
     def test_a_limit_is_a_whole_number(self, pets: Path, limit: Any) -> None:
-        with pytest.raises(EvaluationError, match="whole number from 1"):
+        with pytest.raises(EvaluationError, match="whole number of at least 1"):
             read_data("pets", pets, "splits", limit=limit)
 
 
-def test_an_unknown_layout_names_the_known(tmp_path: Path) -> None:
+def test_an_unknown_layout_lists_the_known_layouts(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="one of splits, folders, lists, catalog, got 'tar'"):
         read_data("pets", tmp_path, "tar")
 
 
-def test_an_unknown_option_names_the_known(tmp_path: Path) -> None:
+def test_an_unknown_option_lists_the_known_options(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="splits has the options base, queries, got 'label'"):
         read_data("pets", tmp_path, "splits", label=2)
 
 
-def test_a_missing_folder_and_one_without_pictures_are_named(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match=r"there is nothing at '.*/gone'"):
+def test_the_error_names_a_missing_folder_and_one_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"but '.*/gone' does not exist"):
         read_data("pets", tmp_path / "gone", "folders")
     (tmp_path / "cat").mkdir()
-    with pytest.raises(EvaluationError, match=r"found none in '.*'; the first of 1 problems: cat: a class must have"):
+    with pytest.raises(
+        EvaluationError, match=r"found none in '.*'; first of 1 problems: cat: a class folder must hold"
+    ):
         read_data("pets", tmp_path, "folders")
 
 
-def test_a_picture_is_read_as_it_is_or_distorted(tmp_path: Path) -> None:
+def test_a_picture_is_read_unchanged_or_distorted(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     plain = Picture("a.png", tmp_path / "a.png", "a")
@@ -257,7 +261,7 @@ def test_a_picture_is_read_as_it_is_or_distorted(tmp_path: Path) -> None:
     assert np.array_equal(mirrored.read(), pixels[:, ::-1])
 
 
-def test_a_picture_that_is_none_says_so_when_it_is_read(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_fails_when_it_is_read(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     with pytest.raises(ImageError):
         Picture("a.jpg", tmp_path / "a.jpg", "a").read()

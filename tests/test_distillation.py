@@ -9,13 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
-
-from hashsearch.embedders import load
-from hashsearch.embedders.architectures import Architecture, parameter_shapes
-from hashsearch.errors import TrainingError
-from hashsearch.training.curves import draw_curves
-from hashsearch.training.distillation.distilling import distil, read_recipe
 from hashsearch.training.distillation.fitting import (
     LOSSES,
     DistillationRun,
@@ -25,6 +18,13 @@ from hashsearch.training.distillation.fitting import (
     first_parameters,
     fit,
 )
+from PIL import Image
+
+from hashsearch.embedders import load
+from hashsearch.embedders.architectures import Architecture, parameter_shapes
+from hashsearch.errors import TrainingError
+from hashsearch.training.curves import draw_curves
+from hashsearch.training.distillation.distilling import distil, read_recipe
 from hashsearch.training.distillation.losses import feature_loss, label_loss, neighbour_loss
 from hashsearch.training.distillation.views import PhotoSet, ViewRecipe, Views, cut_view, join_labels, read_photo_set
 
@@ -149,6 +149,7 @@ def test_augmented_images_stay_near_their_colour() -> None:
     assert np.array_equal(images, again)
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_goes_on_where_it_was(tmp_path: Path) -> None:
     views = colour_views()
     measured = []
@@ -175,6 +176,7 @@ def test_a_run_learns_and_goes_on_where_it_was(tmp_path: Path) -> None:
     assert all(np.array_equal(finished[name], trained[name]) for name in trained)
 
 
+@pytest.mark.slow
 def test_a_recipe_becomes_weights_that_load(tmp_path: Path) -> None:
     write_photos(tmp_path, [f"{split}/{name}/{n}.jpg" for split in ("train", "val") for name in "ab" for n in range(6)])
     layers = tf.keras.layers

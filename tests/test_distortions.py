@@ -45,7 +45,7 @@ def test_every_picture_becomes_an_rgb_picture(name: str, strength: float, size: 
 
 
 @pytest.mark.parametrize(("name", "strength"), STRENGTHS)
-def test_the_same_three_make_the_same_picture(name: str, strength: float) -> None:
+def test_name_strength_and_seed_determine_the_picture(name: str, strength: float) -> None:
     first, second = (Distortion(name, strength, seed=5).apply(photo(80, 60)) for _ in range(2))
     assert np.array_equal(first, second)
 
@@ -109,13 +109,13 @@ def test_a_mirror_image_is_mirrored() -> None:
 def test_perspective_moves_the_corners_of_one_side_inwards_and_fills_what_comes_free() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     image[1:-1, 1:-1] = 255
-    seen = Distortion("perspective", 20, seed=0).apply(image)[..., 0] > 128
-    sides = sorted(int(side.sum()) for side in (seen[3], seen[-4], seen[:, 3], seen[:, -4]))
+    bright = Distortion("perspective", 20, seed=0).apply(image)[..., 0] > 128
+    sides = sorted(int(side.sum()) for side in (bright[3], bright[-4], bright[:, 3], bright[:, -4]))
     # One side is whole, the one across is gone, the two between lose the corners.
     assert sides[0] == 0
     assert sides[-1] >= 90
     # the trapezium's area: sides of 100 and 60, 80 apart
-    assert seen.sum() == pytest.approx((100 + 60) / 2 * 80, rel=0.05)
+    assert bright.sum() == pytest.approx((100 + 60) / 2 * 80, rel=0.05)
 
 
 @pytest.mark.parametrize("percent", DISTORTIONS["brightness"])
@@ -195,7 +195,7 @@ def test_a_large_picture_is_shown_smaller_on_a_screen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "strength", "told"),
+    ("name", "strength", "message"),
     [
         ("sepia", 1, "one of jpeg, resize, .* got 'sepia'"),
         ("jpeg", 0, r"jpeg must be 1 to 100 \(quality\), got 0"),
@@ -206,12 +206,12 @@ def test_a_large_picture_is_shown_smaller_on_a_screen() -> None:
         ("mirror", True, "mirror must be 1 to 1"),
     ],
 )
-def test_what_is_not_in_the_table_is_named(name: str, strength: Any, told: str) -> None:
-    with pytest.raises(EvaluationError, match=told):
+def test_an_unknown_name_or_strength_is_refused(name: str, strength: Any, message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
         Distortion(name, strength)
 
 
-def test_a_distortion_is_written_as_people_say_it() -> None:
+def test_a_distortion_is_written_as_name_and_strength() -> None:
     assert str(Distortion("jpeg", 30)) == "jpeg 30"
     assert str(Distortion("blur", 0.5, seed=7)) == "blur 0.5"
 

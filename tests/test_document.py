@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -58,10 +59,9 @@ class TestMapping:
 def made(row: int = 0) -> document.Fields:
     """A document of the entry, an image, and one of the vectors."""
     image = np.zeros((20, 30, 3), np.uint8)
-    vectors = StoredVectors.from_encoded(ENCODER.encode(VECTORS), row, PHASH, WORDS)
-    return document.whole_document(
-        document.metadata_fields(ENTRY), document.image_fields(image, "0" * 64), vectors, NOON
-    )
+    vectors = replace(StoredVectors.from_encoded(ENCODER.encode(VECTORS), row), phash=PHASH, words=WORDS)
+    image_fields = document.image_fields(image, "0" * 64)
+    return document.whole_document(NOON, document.metadata_fields(ENTRY), image_fields, vectors.fields())
 
 
 class TestFields:

@@ -22,18 +22,18 @@ from support.vectors import clustered, toy_encoder
 
 from hashsearch.cli.jobs.find_duplicates import main
 from hashsearch.duplicates.components import Components
-from hashsearch.duplicates.finding import Found, Group, Member, find
+from hashsearch.duplicates.finding import Group, Member, NearDuplicates, find
 from hashsearch.duplicates.keeping import Keeping
 from hashsearch.duplicates.pairs import similar_pairs
 from hashsearch.duplicates.sheets import GROUPS, IMAGES
 from hashsearch.duplicates.sketches import ROUNDING, Sketches
 from hashsearch.duplicates.spool import Spool
-from hashsearch.duplicates.writing import FILES, Summary, write_duplicates
+from hashsearch.duplicates.writing import FILES, DuplicatesSummary, write_duplicates
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.queries import filters
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.errors import ConfigError, EncoderMismatch, IndexNotFound, SearchError
-from hashsearch.evaluation.compare.results import locked_results
+from hashsearch.files import exclusive_lock
 from hashsearch.hashing.rerank_vectors import RerankVectors
 
 VECTORS = planted.vectors()
@@ -50,12 +50,13 @@ def spooled(rows: np.ndarray) -> Spool:
 def all_cosines(rows: np.ndarray) -> np.ndarray:
     """`(n, n)` in double precision."""
     unit = rows / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    return unit @ unit.T
+    cosines: np.ndarray = unit @ unit.T
+    return cosines
 
 
 class TestSketches:
     @pytest.mark.parametrize("dims", [3, 64, 65, 300])
-    def test_no_product_is_below_the_cosine(self, dims: int) -> None:
+    def test_no_dot_product_of_sketches_is_below_the_cosine(self, dims: int) -> None:
         learned, others = clustered(500, dims), np.random.default_rng(1).standard_normal((400, dims))
         seen = np.concatenate([learned, others, others + 1e-3]).astype(np.float32)
         seen /= np.linalg.norm(seen, axis=1, keepdims=True)
@@ -64,7 +65,7 @@ class TestSketches:
         assert made.shape == (len(seen), min(64, dims + 1))
         assert (made @ made.T - seen @ seen.T).min() >= -ROUNDING
 
-    def test_what_is_far_apart_is_told_by_them(self) -> None:
+    def test_sketches_of_distant_vectors_rule_out_most_pairs(self) -> None:
         seen = clustered(2000, 300, spread=0.2)  # twenty clusters: a twentieth of the pairs is near
         seen /= np.linalg.norm(seen, axis=1, keepdims=True)
         made = Sketches().fit(seen).transform(seen)
@@ -74,7 +75,7 @@ class TestSketches:
 class TestPairs:
     @pytest.mark.parametrize("cosine", [0.99, 0.9, 0.5])
     @pytest.mark.parametrize("dtype", ["float32", "int8"])
-    def test_they_are_numpys(self, cosine: float, dtype: str) -> None:
+    def test_pairs_are_those_that_numpy_finds(self, cosine: float, dtype: str) -> None:
         rows = clustered(4700, 100, clusters=300)  # more than one strip
         rows[4000:4100] = rows[:100] + 0.01 * clustered(100, 100, seed=1)
         rows = (rows * 12).astype(dtype)
@@ -91,7 +92,7 @@ class TestPairs:
         assert sum(len(firsts) for firsts, _ in similar_pairs(spooled(rows), 1.0)) == 700 * 699 // 2
 
     @pytest.mark.parametrize("count", [0, 1])
-    def test_one_vector_has_no_pair(self, count: int) -> None:
+    def test_fewer_than_two_vectors_have_no_pairs(self, count: int) -> None:
         assert list(similar_pairs(spooled(clustered(count, 8)), -1.0)) == []
 
     def test_memory_does_not_grow_with_the_vectors(self) -> None:
@@ -121,7 +122,7 @@ class TestComponents:
 
     @pytest.mark.parametrize("batches", [1, 7])
     @pytest.mark.parametrize("pairs", [0, 1, 150, 400, 2000])
-    def test_they_are_those_of_plain_merging(self, pairs: int, batches: int) -> None:
+    def test_components_are_those_of_plain_merging(self, pairs: int, batches: int) -> None:
         linked = np.random.default_rng(pairs).integers(500, size=(pairs, 2))
         groups = [{row} for row in range(500)]
         for first, second in linked.tolist():
@@ -132,12 +133,12 @@ class TestComponents:
         expected = sorted({tuple(sorted(group)) for group in groups if len(group) > 1})
         assert self.told(500, linked, batches) == list(map(list, expected))
 
-    def test_a_long_chain_in_any_order_is_one(self) -> None:
+    def test_a_long_chain_in_any_order_is_one_component(self) -> None:
         links = np.stack([np.arange(5000), np.arange(1, 5001)], axis=1)
         np.random.default_rng(0).shuffle(links)
         assert self.told(5001, links) == [list(range(5001))]
 
-    def test_nothing_has_no_groups(self) -> None:
+    def test_no_rows_have_no_groups(self) -> None:
         assert self.told(0, np.empty((0, 2), int)) == []
 
 
@@ -155,7 +156,7 @@ class TestKeeping:
         assert self.choose("largest", **dated) == "c"
         assert self.choose("largest", z=size, x=size, y=size) == "x"
 
-    def test_the_oldest_was_indexed_first(self) -> None:
+    def test_oldest_keeps_the_image_indexed_first(self) -> None:
         dated = {"a": {"width": 99, "height": 99}, "b": {"indexed_at": "2026-03"}, "c": {"indexed_at": "2026-02"}}
         assert self.choose("oldest", **dated) == "c"
         same = {"a": {"indexed_at": "2026"}, "b": {"indexed_at": "2026", "width": 2, "height": 2}}
@@ -187,7 +188,7 @@ class TestKeeping:
         assert Keeping.parse("largest").stored_as is None
 
     @pytest.mark.parametrize("rule", ["", "smallest", "field", "field:", "field:-", "largest:x", "Oldest"])
-    def test_another_rule_is_told(self, rule: str) -> None:
+    def test_an_unknown_rule_is_an_error_that_lists_the_known_ones(self, rule: str) -> None:
         with pytest.raises(ConfigError, match=f"must be largest, oldest, field:NAME or field:-NAME, got '{rule}'"):
             Keeping.parse(rule)
 
@@ -217,17 +218,18 @@ class TestFinding:
         assert [group.number for group in groups] == [1, 2, 3, 4]
         assert ids_of(iter(groups)) == PLANTED
 
-    def test_members_are_told_with_their_cosine_to_the_kept(self, index: ImageIndex) -> None:
+    def test_members_have_their_cosine_to_the_kept_image(self, index: ImageIndex) -> None:
         near = all_cosines(VECTORS)
         for group in find(index, planted.COSINE).groups:
             kept, *others = group.members
-            assert (kept.verdict, kept.cosine) == ("keep", pytest.approx(1, abs=1e-6))
+            assert kept.verdict == "keep"
+            assert kept.cosine == pytest.approx(1, abs=1e-6)
             true = [near[int(kept.id), int(member.id)] for member in others]
             assert [member.cosine for member in others] == pytest.approx(true, abs=1e-6)
             assert others == sorted(others, key=lambda member: (-member.cosine, member.id))
             assert group.least_cosine == others[-1].cosine
 
-    def test_a_chain_is_one_group_and_tells_who_is_only_chained(self, index: ImageIndex) -> None:
+    def test_a_chain_is_one_group_whose_distant_members_are_marked_chained(self, index: ImageIndex) -> None:
         chain = list(find(index, planted.COSINE, Keeping.parse("field:title")).groups)[1]
         assert [member.id for member in chain.members] == ids(planted.CHAIN)
         assert [member.verdict for member in chain.members] == ["keep", "copy", "chained", "chained"]
@@ -248,12 +250,18 @@ class TestFinding:
         found = find(index, planted.COSINE, Keeping.parse(rule))
         assert [group.members[0].id for group in found.groups] == kept
 
-    def test_filters_narrow_it(self, index: ImageIndex) -> None:
+    def test_progress_counts_the_images_read_and_the_strips_compared(self, index: ImageIndex) -> None:
+        calls: list[tuple[str, int, int]] = []
+        find(index, planted.COSINE, progress=lambda *call: calls.append(call))
+        assert ("read vectors", planted.COUNT, planted.COUNT) in calls
+        assert calls[-1] == ("compare vectors", 1, 1)
+
+    def test_filters_restrict_the_images_that_are_compared(self, index: ImageIndex) -> None:
         found = find(index, planted.COSINE, clauses=filters(["pens"], {}))
         assert found.images == planted.COUNT // 2
         assert ids_of(found.groups) == [["0001", "0003"]]
 
-    def test_what_was_deleted_or_changed_is_not_in_it(self, index: ImageIndex) -> None:
+    def test_deleted_and_changed_images_are_not_in_the_groups(self, index: ImageIndex) -> None:
         index.client.delete(index=index.alias, id="0009")
         moved = VECTORS.copy()
         moved[4], moved[20] = VECTORS[30], VECTORS[11]
@@ -263,7 +271,7 @@ class TestFinding:
         groups = ids_of(find(index, planted.COSINE).groups)
         assert groups == [PLANTED[0][:4], PLANTED[1], ["0011", "0012", "0020"], ["0004", "0030"]]
 
-    def test_what_goes_away_meanwhile_is_left_out(self, index: ImageIndex) -> None:
+    def test_images_deleted_while_groups_are_read_are_left_out(self, index: ImageIndex) -> None:
         found = find(index, planted.COSINE)
         for gone in ("0004", "0009"):
             index.client.delete(index=index.alias, id=gone)
@@ -290,7 +298,7 @@ class TestFinding:
         groups = ids_of(find(index, 0.97).groups)
         assert sorted(groups) == sorted(PLANTED)
 
-    def test_more_than_a_page(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_groups_of_more_images_than_a_page_are_complete(self, client: Elasticsearch, fresh_name: str) -> None:
         copies = np.repeat(np.eye(400, dtype=np.float32), 5, axis=0)
         index = filled(client, fresh_name, toy_encoder(copies), copies)
         assert len(list(index.rerank_vectors([]))) > 1
@@ -307,16 +315,18 @@ class TestFinding:
         assert (found.images, found.pairs, list(found.groups)) == (count, 0, [])
 
     @pytest.mark.parametrize("cosine", [1.01, -1.01, float("nan")])
-    def test_a_cosine_out_of_range_is_told(self, index: ImageIndex, cosine: float) -> None:
+    def test_a_cosine_out_of_range_is_an_error(self, index: ImageIndex, cosine: float) -> None:
         with pytest.raises(SearchError, match=f"cosine must be -1 to 1, got {cosine}"):
             find(index, cosine)
 
-    def test_a_field_that_no_image_has_is_told(self, index: ImageIndex) -> None:
-        with pytest.raises(ConfigError, match=r"an attribute that images have, and none of .* has 'colour'"):
+    def test_a_rule_by_a_field_that_no_image_has_is_an_error(self, index: ImageIndex) -> None:
+        with pytest.raises(ConfigError, match=r"an attribute of the images, and no image of .* has 'colour'"):
             find(index, 0.9, Keeping.parse("field:colour"))
 
-    def test_a_cosine_so_low_that_all_hangs_together_is_told(self, index: ImageIndex) -> None:
-        with pytest.raises(SearchError, match="at most 30 images may hang together, and at cosine -1 40 do"):
+    def test_a_cosine_so_low_that_a_group_grows_too_large_is_an_error(self, index: ImageIndex) -> None:
+        with pytest.raises(
+            SearchError, match="a group may have at most 30 images, and at cosine -1 one has 40: use a higher cosine"
+        ):
             find(index, -1, most_in_group=30)
 
 
@@ -328,9 +338,9 @@ def group(number: int, *others: Member) -> Group:
     return Group(number, (member(f"kept {number}", "keep", 1.0), *others))
 
 
-def written(out: Path, *groups: Group, roots: tuple[Path, ...] = ()) -> Summary:
-    found = Found(100, 7, iter(groups))
-    return write_duplicates(found, out, roots, index="shop", cosine=0.98, rule="largest")
+def written(out: Path, *groups: Group, roots: tuple[Path, ...] = ()) -> DuplicatesSummary:
+    duplicates = NearDuplicates(100, 7, iter(groups))
+    return write_duplicates(duplicates, out, roots, index="shop", cosine=0.98, rule="largest")
 
 
 class TestWriting:
@@ -343,7 +353,10 @@ class TestWriting:
             "attributes": {"price": 5},
         }
         summary = written(tmp_path / "out", group(1, member("a", **record), member("b", "chained", 0.91)), group(2))
-        assert str(summary) == "100 images, 7 pairs, 2 groups: 1 copy could go, 1 more is chained: look there first"
+        assert (
+            str(summary)
+            == "100 images, 7 pairs, 2 groups: 1 copy can be removed; 1 chained image to check before removing"
+        )
         first, second = map(json.loads, (tmp_path / "out" / "groups.jsonl").read_text().splitlines())
         assert (first["group"], first["images"], first["least_cosine"]) == (1, 3, 0.91)
         nothing = {"category": None, "indexed_at": None}
@@ -360,12 +373,12 @@ class TestWriting:
         assert rows[1]["title"] == record["title"]
         assert {row["least_cosine"] for row in rows[:3]} == {"0.91"}
 
-    def test_a_spreadsheet_runs_no_title(self, tmp_path: Path) -> None:
+    def test_a_title_in_the_csv_is_never_a_formula(self, tmp_path: Path) -> None:
         written(tmp_path, group(1, member("a", title="=cmd()")))
         assert "'=cmd()" in (tmp_path / "groups.csv").read_text()
         assert '"=cmd()"' in (tmp_path / "groups.jsonl").read_text()
 
-    def test_a_run_that_fails_leaves_what_was_there(self, tmp_path: Path) -> None:
+    def test_a_failed_run_leaves_the_files_of_the_run_before(self, tmp_path: Path) -> None:
         written(tmp_path, group(1, member("a")))
         before = {name: (tmp_path / name).read_bytes() for name in FILES}
 
@@ -374,18 +387,18 @@ class TestWriting:
             raise SearchError("the index went away")
 
         with pytest.raises(SearchError):
-            write_duplicates(Found(2, 1, failing()), tmp_path, index="shop", cosine=0.98, rule="largest")
+            write_duplicates(NearDuplicates(2, 1, failing()), tmp_path, index="shop", cosine=0.98, rule="largest")
         assert {name: (tmp_path / name).read_bytes() for name in FILES} == before
         assert {file.name for file in tmp_path.iterdir()} == {*FILES, "lock"}
 
-    def test_a_run_again_after_a_kill_is_harmless(self, tmp_path: Path) -> None:
+    def test_a_run_after_a_killed_one_replaces_its_drafts(self, tmp_path: Path) -> None:
         (tmp_path / "groups.csv.new").write_text("group,ima")
         written(tmp_path, group(1, member("a")))
         assert {file.name for file in tmp_path.iterdir()} == {*FILES, "lock"}
         assert len((tmp_path / "groups.csv").read_text().splitlines()) == 3
 
-    def test_two_runs_do_not_write_at_once(self, tmp_path: Path) -> None:
-        with locked_results(tmp_path), pytest.raises(ConfigError, match="another one writes to"):
+    def test_a_second_run_into_the_same_folder_is_refused(self, tmp_path: Path) -> None:
+        with exclusive_lock(tmp_path / "lock"), pytest.raises(ConfigError, match="another run is writing to"):
             written(tmp_path, group(1, member("a")))
 
 
@@ -393,27 +406,29 @@ class TestPage:
     def page(self, out: Path) -> str:
         return (out / "report.html").read_text()
 
-    def test_it_says_what_it_leaves_out(self, tmp_path: Path) -> None:
+    def test_the_page_says_which_groups_and_images_it_leaves_out(self, tmp_path: Path) -> None:
         large = [member(f"copy {place}") for place in range(IMAGES + 4)]
         written(tmp_path, *(group(number, *large) for number in range(1, GROUPS + 6)))
         page = self.page(tmp_path)
-        assert f"the {GROUPS} largest groups; 5 others, and all images of large groups" in page
+        left_out = "5 other groups are in groups.csv and groups.jsonl, with all images of large groups"
+        assert f"the {GROUPS} largest groups; {left_out}" in page
         assert page.count("<figure") == GROUPS * IMAGES
         assert "and 5 more images" in page
-        assert f"{GROUPS * IMAGES:,} images: give the folder of the pictures with --images" in page
+        assert f"{GROUPS * IMAGES:,} images: give the folder of the images with --images" in page
 
-    def test_no_groups_are_a_page_too(self, tmp_path: Path) -> None:
-        assert str(written(tmp_path)) == "100 images, 7 pairs, 0 groups: 0 copies could go"
-        assert "No two images are so much alike." in self.page(tmp_path)
+    def test_a_page_without_groups_says_so(self, tmp_path: Path) -> None:
+        assert str(written(tmp_path)) == "100 images, 7 pairs, 0 groups: 0 copies can be removed"
+        assert "No two images are this similar." in self.page(tmp_path)
 
     def test_names_are_text_and_chained_images_are_marked(self, tmp_path: Path) -> None:
         written(tmp_path, group(1, member("<b>x</b>", "chained", 0.9, title="<script>", uri=ADDRESS)))
         page = self.page(tmp_path)
         assert "&lt;b&gt;x&lt;/b&gt;" in page and "<script" not in page
-        assert "<b>chained</b>" in page and "1 image is in a group only by way of others" in page
+        assert "<b>chained</b>" in page and "1 image is connected to the kept image only through others" in page
         assert f'<a class="blank" href="{ADDRESS}"' in page
 
-    def test_a_browser_shows_it_whole(self, shop: Shop, tmp_path: Path) -> None:
+    @pytest.mark.browser
+    def test_a_browser_shows_the_whole_page_light_dark_and_on_a_phone(self, shop: Shop, tmp_path: Path) -> None:
         program = find_chromium()
         if program is None:
             pytest.skip("no chromium is installed, so the page is not tried in a browser")
@@ -446,7 +461,7 @@ class TestJob:
     def run(self, words: list[str]) -> Result:
         return CliRunner().invoke(main, words)
 
-    def test_it_writes_lists_and_a_page_and_says_what_it_found(
+    def test_the_command_writes_lists_and_a_page_and_prints_a_summary(
         self, shop: Shop, words: list[str], tmp_path: Path
     ) -> None:
         done = self.run([*words, "--images", str(shop.folder), "--cosine", "0.9999"])
@@ -456,13 +471,13 @@ class TestJob:
         odd = [image_id for image_id in shop.vectors if not image_id.endswith(".png")]
         assert sorted(one["id"] for one in group["members"]) == sorted(odd)
         pairs = len(odd) * (len(odd) - 1) // 2
-        said = f"{len(shop.vectors)} images, {pairs} pairs, 1 group: {len(odd) - 1} copies could go; "
+        said = f"{len(shop.vectors)} images, {pairs} pairs, 1 group: {len(odd) - 1} copies can be removed; "
         assert done.stdout.splitlines()[3].startswith(said)
         page = (tmp_path / "out" / "report.html").read_text()
         assert page.count("data:image/jpeg;base64,") == 3  # those that point at the red mug
         assert "inside a folder given with --images, cannot be read" in page
 
-    def test_options_narrow_and_choose(self, words: list[str], tmp_path: Path) -> None:
+    def test_options_filter_the_images_and_choose_the_kept_one(self, words: list[str], tmp_path: Path) -> None:
         narrowed = ["--category", "mugs", "--attribute", "colour=red", "--attribute", "colour=blue"]
         done = self.run([*words, *narrowed, "--cosine", "-1", "--keep", "field:colour"])
         assert done.exit_code == 0, done.output
@@ -479,7 +494,7 @@ class TestJob:
             (["--encoder", ""], EncoderMismatch, "can only be used with it"),
         ],
     )
-    def test_what_is_wrong_is_said_and_nothing_written(
+    def test_wrong_options_are_errors_and_write_nothing(
         self, words: list[str], wrong: list[str], error: type[Exception], said: str, tmp_path: Path
     ) -> None:
         if wrong[0] == "--encoder":

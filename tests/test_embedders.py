@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +34,8 @@ def random_parameters(net: Architecture, seed: int = 0) -> dict[str, np.ndarray]
     return parameters
 
 
-def write_weights(path: Path, parameters: dict[str, np.ndarray]) -> None:
-    np.savez(path, **parameters)  # type: ignore[arg-type]
+def write_weights(path: Path, parameters: dict[str, Any]) -> None:
+    np.savez(path, **parameters)
 
 
 def random_images(sides: list[tuple[int, int]], seed: int = 0) -> list[np.ndarray]:
@@ -69,7 +70,8 @@ class PlainBit:
         shortcut = self.conv(inner, f"{name}/a/proj", stride) if name.endswith("unit01") else x
         inner = self.norm(self.conv(inner, f"{name}/a"), f"{name}/b")
         inner = self.norm(self.conv(inner, f"{name}/b", stride), f"{name}/c")
-        return shortcut + self.conv(inner, f"{name}/c")
+        total: np.ndarray = shortcut + self.conv(inner, f"{name}/c")
+        return total
 
     def features(self, x: np.ndarray, units: tuple[int, ...]) -> np.ndarray:
         x = np.pad(self.conv(x, "resnet/root_block", 2), [(1, 1), (1, 1), (0, 0)])
@@ -77,7 +79,8 @@ class PlainBit:
         for block, count in enumerate(units, 1):
             for unit in range(1, count + 1):
                 x = self.unit(x, f"resnet/block{block}/unit{unit:02d}", 2 if block > 1 and unit == 1 else 1)
-        return self.norm(x, "resnet").mean(axis=(0, 1))
+        pooled: np.ndarray = self.norm(x, "resnet").mean(axis=(0, 1))
+        return pooled
 
 
 @pytest.fixture
@@ -166,7 +169,7 @@ def test_embeddings_are_normalised_and_independent_of_the_batch(small_weights: P
     images = random_images([(64, 64), (200, 100), (31, 77)] * 15)
     together = embedder.embed(images)
     alone = np.concatenate([embedder.embed([image]) for image in images])
-    assert (together.shape, together.dtype) == ((45, 256), np.float32)
+    assert (together.shape, together.dtype) == ((45, 256), np.dtype(np.float32))
     assert np.abs(together - alone).max() < 1e-5
     assert np.abs(np.linalg.norm(together, axis=1) - 1).max() < 1e-5
     assert embedder.embed([]).shape == (0, 256)
@@ -177,7 +180,7 @@ def test_an_image_of_the_input_size_is_not_resampled(small_weights: Path) -> Non
     exact, larger = random_images([(64, 64), (128, 96)])
     assert embedder.prepare(exact) is exact
     prepared = embedder.prepare(larger)
-    assert (prepared.shape, prepared.dtype) == ((64, 64, 3), np.uint8)
+    assert (prepared.shape, prepared.dtype) == ((64, 64, 3), np.dtype(np.uint8))
     assert np.array_equal(embedder.embed([larger]), embedder.embed([prepared]))
 
 
@@ -243,12 +246,12 @@ def test_a_keras_file_runs_with_its_preprocessing_from_a_file(tmp_path: Path, me
 
 @pytest.mark.parametrize("with_call", [True, False])
 def test_a_saved_model_folder_runs_as_bit_in_0_to_1(tmp_path: Path, with_call: bool) -> None:
-    class Pool(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+    class Pool(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])  # type: ignore[untyped-decorator]  # nor here
         def __call__(self, images: tf.Tensor) -> tf.Tensor:
             return tf.reduce_mean(images, [1, 2])
 
-    class Served(tf.Module):
+    class Served(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         serve = Pool.__call__
 
     pool = Pool() if with_call else Served()

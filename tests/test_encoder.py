@@ -17,10 +17,11 @@ from support.vectors import clustered, toy_encoder, toy_spec
 
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import EncoderError, HashingError, HashsearchError
-from hashsearch.hashing.binarizers import BINARIZERS, make_binarizer
+from hashsearch.hashing.binarizers import BINARIZERS
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.training.hash_head import make_binarizer
 
 DIMS = 24
 

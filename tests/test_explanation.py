@@ -17,7 +17,8 @@ from hashsearch.encoder import Encoder
 from hashsearch.errors import EncoderError, ImageNotFound, SearchError
 from hashsearch.hashing.bits import hamming
 from hashsearch.search.explanation import Explanation
-from hashsearch.search.searcher import Searcher, SearchOptions
+from hashsearch.search.planner import SearchOptions
+from hashsearch.search.searcher import Searcher
 
 COUNT, DIMS, BITS = 300, 64, 96
 VECTORS = clustered(COUNT, DIMS, seed=2)

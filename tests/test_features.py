@@ -1,4 +1,4 @@
-"""Features are what they say, extracted once, kept whole, and what cannot be had is told."""
+"""Features: their values, extracted once and stored, and the reasons why some cannot be extracted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hashsearch.evaluation.methods.features import (
     FEATURES,
     Colours,
     Keypoints,
-    Network,
+    NetworkFeatures,
     PerImageFeatures,
     Pixels,
     features_of,
@@ -33,16 +33,16 @@ COUNT = 6
 
 
 class Recorded(PerImageFeatures):
-    """Mean colours and a first pixel; it counts the pictures that it saw. A white picture's are made not a number."""
+    """Mean colours, NaN for a white picture; counts the pictures that it prepared."""
 
     name = "recorded"
     identity: ClassVar = {"version": 1}
 
     def __init__(self) -> None:
-        self.seen = 0
+        self.prepared = 0
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        self.seen += 1
+        self.prepared += 1
         mean = image.reshape(-1, 3).mean(axis=0, dtype=np.float32)
         return np.full(3, np.nan, np.float32) if mean.min() == 255 else mean
 
@@ -62,17 +62,17 @@ def extracted(cache: FeatureCache, pictures: Sequence[Picture]) -> Extracted:
     return cache.of(pictures, lambda done: None)
 
 
-def told(seen: Extracted) -> list[list[float] | None]:
-    return [None if feature is None else feature.tolist() for feature in seen.features]
+def values(features: Extracted) -> list[list[float] | None]:
+    return [None if feature is None else feature.tolist() for feature in features.features]
 
 
-def test_a_picture_is_seen_once(pictures: list[Picture], tmp_path: Path) -> None:
+def test_a_picture_is_prepared_once(pictures: list[Picture], tmp_path: Path) -> None:
     features, folder = Recorded(), tmp_path / "kept"
     cache = FeatureCache(folder, features)
     first = extracted(cache, pictures[:4])
-    assert told(first)[3] == [120, 100, 200]
-    assert told(extracted(cache, pictures)) == told(extracted(FeatureCache(folder, features), pictures))
-    assert features.seen == COUNT
+    assert values(first)[3] == [120, 100, 200]
+    assert values(extracted(cache, pictures)) == values(extracted(FeatureCache(folder, features), pictures))
+    assert features.prepared == COUNT
 
 
 def test_features_of_any_length_come_back_as_they_were(tmp_path: Path) -> None:
@@ -89,16 +89,16 @@ def test_features_of_any_length_come_back_as_they_were(tmp_path: Path) -> None:
     assert all(np.array_equal(one, other) for one, other in zip(fresh, again) if one is not None and other is not None)
 
 
-def test_a_picture_that_cannot_be_read_is_told_and_tried_again(pictures: list[Picture], tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_read_has_a_reason_and_is_tried_again(pictures: list[Picture], tmp_path: Path) -> None:
     cut, gone = pictures[1].path, pictures[2].path
     whole = cut.read_bytes()
     cut.write_bytes(whole[:60])
     gone.unlink()
     cache = FeatureCache(tmp_path / "kept", Recorded())
-    seen = extracted(cache, pictures)
-    assert [row for row, feature in enumerate(seen.features) if feature is None] == [1, 2]
-    assert "the PNG image is incomplete or damaged" in seen.failures[1]
-    assert "cannot be read" in seen.failures[2]
+    results = extracted(cache, pictures)
+    assert [row for row, feature in enumerate(results.features) if feature is None] == [1, 2]
+    assert "the PNG image is incomplete or damaged" in results.failures[1]
+    assert "cannot be read" in results.failures[2]
     cut.write_bytes(whole)
     assert extracted(cache, pictures).failures.keys() == {2}
 
@@ -107,7 +107,7 @@ def test_a_file_of_another_size_is_another_picture(pictures: list[Picture], tmp_
     cache = FeatureCache(tmp_path / "kept", Recorded())
     extracted(cache, pictures)
     Image.new("RGB", (400, 300), (7, 8, 9)).save(pictures[0].path)
-    assert told(extracted(cache, pictures))[0] == [7, 8, 9]
+    assert values(extracted(cache, pictures))[0] == [7, 8, 9]
 
 
 def test_a_distorted_picture_is_another_one_and_not_timed(pictures: list[Picture], tmp_path: Path) -> None:
@@ -116,47 +116,80 @@ def test_a_distorted_picture_is_another_one_and_not_timed(pictures: list[Picture
     before = extracted(cache, [copy])
     assert cache.images_per_second is None
     both = extracted(cache, [pictures[0], copy])
-    assert told(both)[1] == told(before)[0] != told(both)[0]
+    assert values(both)[1] == values(before)[0] != values(both)[0]
     rate = cache.images_per_second
     assert rate is not None and rate > 0
     assert FeatureCache(tmp_path / "kept", Recorded()).images_per_second == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(("colour", "reason"), [((255, 255, 255), "finite"), ((0, 0, 0), "direction")])
-def test_a_feature_that_cannot_be_compared_is_told(colour: tuple[int, int, int], reason: str, tmp_path: Path) -> None:
+def test_a_feature_that_cannot_be_compared_is_a_failure(
+    colour: tuple[int, int, int], reason: str, tmp_path: Path
+) -> None:
     Image.new("RGB", (8, 8), colour).save(tmp_path / "0.png")
-    seen = extracted(FeatureCache(tmp_path / "kept", Recorded()), [Picture("0.png", tmp_path / "0.png", "")])
-    assert seen.features == [None]
-    assert reason in seen.failures[0]
+    results = extracted(FeatureCache(tmp_path / "kept", Recorded()), [Picture("0.png", tmp_path / "0.png", "")])
+    assert results.features == [None]
+    assert reason in results.failures[0]
 
 
-def test_what_a_kill_left_half_written_does_no_harm(pictures: list[Picture], tmp_path: Path) -> None:
+def test_a_half_written_file_of_a_killed_run_is_ignored(pictures: list[Picture], tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path / "kept", Recorded())
     extracted(cache, pictures[:3])
     (part,) = (tmp_path / "kept").iterdir()
-    shutil.copy(part, part.with_name("00001.new"))
-    assert told(extracted(FeatureCache(tmp_path / "kept", Recorded()), pictures)) == told(extracted(cache, pictures))
+    for name in ("00001.new", "00001.npz.new"):  # of the former version, and of this one
+        shutil.copy(part, part.with_name(name))
+    assert values(extracted(FeatureCache(tmp_path / "kept", Recorded()), pictures)) == values(
+        extracted(cache, pictures)
+    )
 
 
-def test_a_damaged_file_is_named(pictures: list[Picture], tmp_path: Path) -> None:
+def test_the_error_names_a_damaged_feature_file(pictures: list[Picture], tmp_path: Path) -> None:
     extracted(FeatureCache(tmp_path / "kept", Recorded()), pictures)
     (part,) = (tmp_path / "kept").iterdir()
     part.write_bytes(part.read_bytes()[:200])
-    with pytest.raises(ConfigError, match=r"00000\.npz must hold features"):
+    with pytest.raises(ConfigError, match=r"damaged feature file .*00000\.npz, remove it"):
         FeatureCache(tmp_path / "kept", Recorded())
 
 
-def test_other_settings_are_kept_apart(tmp_path: Path) -> None:
+def test_nothing_is_overwritten_after_a_damaged_file_was_removed(pictures: list[Picture], tmp_path: Path) -> None:
+    features, folder = Recorded(), tmp_path / "kept"
+    cache = FeatureCache(folder, features)
+    for row in range(3):
+        extracted(cache, pictures[row : row + 1])
+    (folder / "00001.npz").unlink()
+    extracted(FeatureCache(folder, features), pictures)
+    assert sorted(path.name for path in folder.iterdir()) == ["00000.npz", "00002.npz", "00003.npz"]
+    prepared = features.prepared
+    assert values(extracted(FeatureCache(folder, features), pictures)) == values(extracted(cache, pictures))
+    assert features.prepared == prepared + 3  # by `cache`, which does not know what the others stored
+
+
+FORMER_FOLDERS = {
+    ("vector", "pixels"): "pixels-32-fdb27d3b00a9",
+    ("vector", "bit-tiny"): "bit-tiny-31da43b204c6",
+    ("histogram", "colour"): "colour-histogram-44136fa355b3",
+    ("hash", "dhash-64"): "dhash-64-d08a8cfc1b7e",
+    ("local", "sift"): "sift-256-112f9b7ba147",
+}
+
+
+@pytest.mark.parametrize(("takes", "name"), FORMER_FOLDERS)
+def test_features_that_version_0_1_extracted_are_still_used(takes: str, name: str, tmp_path: Path) -> None:
+    folder = FeatureCache.folder_of(tmp_path, features_of(takes, name, {}))
+    assert folder.name == FORMER_FOLDERS[takes, name]
+
+
+def test_features_with_other_settings_have_their_own_folder(tmp_path: Path) -> None:
     caches = FeatureCaches(tmp_path)
     assert caches.of(Pixels(16)) is caches.of(Pixels(16))
     assert caches.of(Pixels(16)).folder != caches.of(Pixels(32)).folder
     copies = [tmp_path / "a.npz", tmp_path / "b.npz"]
     for path, content in zip(copies, (b"weights", b"weights")):
         path.write_bytes(content)
-    same, other = (Network("bit-s-r50x1", str(path)) for path in copies)
+    same, other = (NetworkFeatures("bit-s-r50x1", str(path)) for path in copies)
     assert same.identity == other.identity
     copies[1].write_bytes(b"other weights")
-    assert Network("bit-s-r50x1", str(copies[1])).identity != same.identity
+    assert NetworkFeatures("bit-s-r50x1", str(copies[1])).identity != same.identity
 
 
 SHAPES: dict[tuple[str, str], tuple[tuple[int, ...], Any]] = {
@@ -176,7 +209,7 @@ def test_a_feature_has_its_shape(takes: str, name: str) -> None:
     assert (feature.shape, feature.dtype) == SHAPES[takes, name]
 
 
-def test_a_query_is_hashed_in_all_its_turns() -> None:
+def test_a_turned_query_is_hashed_in_all_eight_orientations() -> None:
     plain, turned = (features_of("hash", "phash-64", {"turned": turned}) for turned in (False, True))
     assert plain.identity == turned.identity  # what is searched is the same
     assert plain.of_queries is plain
@@ -186,11 +219,11 @@ def test_a_query_is_hashed_in_all_its_turns() -> None:
     assert np.array_equal(variants[list(TURNS).index("mirrored")], mirrored)
 
 
-def test_the_crop_lets_the_network_see_the_keypoints_alone() -> None:
+def test_the_crop_leaves_only_the_keypoints_to_the_network() -> None:
     framed = np.full((800, 800, 3), 255, np.uint8)
     framed[50:330, 60:340] = picture(0)[120:400, 120:400]
-    cropped = Network("bit-tiny", crop="sift").prepare(framed)
-    assert (Network("bit-tiny").prepare(framed) == 255).mean() > 0.8
+    cropped = NetworkFeatures("bit-tiny", crop="sift").prepare(framed)
+    assert (NetworkFeatures("bit-tiny").prepare(framed) == 255).mean() > 0.8
     assert (cropped == 255).mean() < 0.5
 
 
@@ -204,7 +237,7 @@ def test_equal_shares_of_colour_are_equal_features() -> None:
     assert Colours().prepare(picture(0)[::-1]) == pytest.approx(left)
 
 
-def test_unknown_names_are_told_the_known_ones() -> None:
+def test_unknown_features_list_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"one of phash-64, .*got 'phash'"):
         options_of("hash", "phash")
     with pytest.raises(ConfigError, match=r"mobilenet-v2.* or a \.json file, got None"):
@@ -217,13 +250,13 @@ def test_unknown_names_are_told_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({}, "weights must be named, got none"),
-        ({"weights": "/nowhere.keras"}, "found no /nowhere.keras"),
+        ({"weights": "/nowhere.keras"}, "but /nowhere.keras does not exist"),
         ({"weights": "x", "crop": "orb"}, "crop must be 'sift' or left out, got 'orb'"),
     ],
 )
-def test_a_network_needs_its_weights(options: dict[str, str], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_a_network_needs_its_weights(options: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         assert features_of("vector", "mobilenet-v2", options).identity

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,9 +102,9 @@ def site() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def refusal(url: str, **options: object) -> str:
+def refusal(url: str, **options: Any) -> str:
     with pytest.raises(FetchError) as caught:
-        fetch(url, **{"allow_private": True, **options})  # type: ignore[arg-type]
+        fetch(url, **{"allow_private": True, **options})
     return str(caught.value)
 
 

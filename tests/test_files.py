@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hashsearch.errors import ConfigError, HashsearchError
-from hashsearch.files import atomic_file, atomic_folder, exclusive_lock, read_json, safe_name, write_json
+from hashsearch.files import atomic_file, atomic_files, atomic_folder, exclusive_lock, read_json, safe_name, write_json
 
 BUSY = ConfigError("another process works here")
 
@@ -97,6 +97,27 @@ with atomic_file(Path(sys.argv[1]), "w") as file:
             file.write("new")
         assert path.read_text() == "new"
         assert names_in(tmp_path) == ["file"]
+
+
+class TestAtomicFiles:
+    def test_all_files_replace_theirs_when_all_are_complete(self, tmp_path: Path) -> None:
+        paths = [tmp_path / "new" / "a", tmp_path / "b"]
+        paths[1].write_text("old")
+        with atomic_files(paths, "w", encoding="utf-8") as (first, second):
+            first.write("1")
+            second.write("2")
+            assert paths[1].read_text() == "old"
+        assert [path.read_text() for path in paths] == ["1", "2"]
+        assert names_in(tmp_path) == ["b", "new"]
+
+    def test_after_an_error_no_file_is_changed_and_no_draft_remains(self, tmp_path: Path) -> None:
+        paths = [tmp_path / "a", tmp_path / "b"]
+        paths[0].write_text("old")
+        with pytest.raises(KeyError), atomic_files(paths) as (first, _):
+            first.write(b"new")
+            raise KeyError
+        assert paths[0].read_text() == "old"
+        assert names_in(tmp_path) == ["a"]
 
 
 class TestAtomicFolder:

@@ -452,7 +452,8 @@ class TestResume:
     ) -> None:
         catalog, calls = many(tmp_path, 2.5), list[tuple[int, int]]()
 
-        def stop_after_a_batch(done: int, total: int) -> None:
+        def stop_after_a_batch(stage: str, done: int, total: int) -> None:
+            assert stage == "index"
             calls.append((done, total))
             if done:
                 raise Stop
@@ -462,7 +463,7 @@ class TestResume:
         assert calls == [(0, catalog.total), (BATCH, catalog.total)]
         calls.clear()
         with caplog.at_level("INFO", "hashsearch"):
-            index_catalog(catalog, indexer, tmp_path, progress=lambda done, total: calls.append((done, total)))
+            index_catalog(catalog, indexer, tmp_path, progress=lambda _, done, total: calls.append((done, total)))
         assert calls == [(done, catalog.total) for done in (BATCH, 2 * BATCH, catalog.total)]
         assert f"resuming after {BATCH} of {catalog.total} entries" in caplog.messages
 
@@ -557,7 +558,7 @@ class TestKilled:
         code, output = job.finish()
         assert code == 3, output
         assert f"{catalog.total} entries" in output
-        assert f" {before}/{catalog.total} " in output, "the run was resumed"
+        assert f"resuming after {before} of {catalog.total} entries\n" in output, "the run was resumed"
         assert before >= 4 * BATCH
         index = ImageIndex.open(client, fresh_name, encoder)
         check_exactly(index, catalog, job.folder / "rejects.jsonl")

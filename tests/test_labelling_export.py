@@ -63,12 +63,12 @@ def test_the_table_has_a_row_for_each_picture(shelf: Path, done: Exported) -> No
     assert np.isfinite([[row["pca_x"], row["tsne_y"], row["certainty"]] for row in rows]).all()
 
 
-def test_what_is_no_picture_is_named_and_left_out(done: Exported) -> None:
+def test_an_unreadable_file_is_listed_and_left_out(done: Exported) -> None:
     assert [problem.picture for problem in done.problems] == ["broken"]
-    assert "18 pictures in 3 clusters, 18 mapped by t-SNE, 1 left out" in str(done)
+    assert "18 images in 3 clusters, 18 mapped by t-SNE, 1 left out" in str(done)
 
 
-def test_clusters_are_the_planted_ones_and_listed_with_what_is_known(done: Exported) -> None:
+def test_clusters_are_the_planted_ones_and_listed_with_known_categories(done: Exported) -> None:
     members: dict[int, set[str]] = {}
     for row in read_table(done.table, ("source", "cluster")):
         members.setdefault(row["cluster"], set()).add(colour_of(row["source"]))
@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_table(shelf: Path, done: Exported, tmp_pat
 def test_a_sample_is_taken_and_fewer_are_mapped(shelf: Path, tmp_path: Path) -> None:
     found = exported(shelf, tmp_path / "some.parquet", sample=12, most_placed=5, seed=1)
     rows = list(read_table(found.table, ("id", "pca_x", "tsne_x")))
-    assert found.pictures == len(rows) == 12 - len(found.problems)
+    assert found.images == len(rows) == 12 - len(found.problems)
     assert sum(row["tsne_x"] is not None for row in rows) == found.placed == 5
     assert all(row["pca_x"] is not None for row in rows)
 
@@ -100,23 +100,23 @@ def test_a_sample_is_taken_and_fewer_are_mapped(shelf: Path, tmp_path: Path) -> 
 def test_an_id_in_two_catalogs_is_taken_once(shelf: Path, tmp_path: Path) -> None:
     catalogs = [Catalog(shelf), Catalog(shelf)]
     found = export(catalogs, embedders.load("bit-tiny"), KMeans(3), tmp_path / "two.parquet", progress=int)
-    assert found.pictures == 18
-    assert len([problem for problem in found.problems if "an id may come once" in problem.reason]) == 19
+    assert found.images == 18
+    assert len([problem for problem in found.problems if "the id is also that of" in problem.reason]) == 19
 
 
-def test_pictures_that_are_all_the_same_are_no_clusters(shelf: Path, tmp_path: Path) -> None:
+def test_identical_images_cannot_be_clustered(shelf: Path, tmp_path: Path) -> None:
     (tmp_path / "same").mkdir()
     picture = next((shelf.parent / "shelves").rglob("*.png")).read_bytes()
     for row in range(5):
         (tmp_path / "same" / f"{row}.png").write_bytes(picture)
-    with pytest.raises(EvaluationError, match="four pictures that differ"):
+    with pytest.raises(EvaluationError, match="at least four images, not all the same, got 5"):
         exported(tmp_path / "same", tmp_path / "table.parquet")
 
 
-def test_nothing_is_overwritten(shelf: Path, tmp_path: Path) -> None:
+def test_existing_labels_are_never_overwritten(shelf: Path, tmp_path: Path) -> None:
     out = tmp_path / "table.parquet"
     names_of(out).write_text("what a person wrote")
-    with pytest.raises(EvaluationError, match=r"table\.names\.csv exists"):
+    with pytest.raises(EvaluationError, match=r"table\.names\.csv exists, and labels are never overwritten"):
         exported(shelf, out)
     with pytest.raises(EvaluationError, match=r"must be a \.parquet file"):
         exported(shelf, tmp_path / "table.csv")
@@ -132,8 +132,8 @@ def test_a_person_names_clusters_moves_a_stray_and_gets_a_catalog(shelf: Path, t
     imported = runner.invoke(main, ["import", str(table), "--names", str(names_of(table)), "--out", str(labels)])
     assert imported.exit_code == 3, imported.output
     assert "id 99" in imported.output
-    assert "3 classes; labels: 6 new, 1 moved, 0 removed, 11 kept; 0 pictures without" in imported.output
-    categories = {entry.id: (entry.category, entry.source) for entry in Catalog(labels)}  # type: ignore[union-attr]
+    assert "3 classes; labels: 6 new, 1 moved, 0 removed, 11 kept; 0 images without" in imported.output
+    categories = {entry.id: (entry.category, entry.source) for entry in Catalog(labels)}  # type: ignore[union-attr]  # no entry is rejected
     assert categories.pop("01")[0] == "red"
     assert all(category == colour_of(source) for category, source in categories.values())
     again = runner.invoke(main, ["export", str(labels), "--out", str(tmp_path / "after.parquet"), "--count", "3"])

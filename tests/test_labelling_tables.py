@@ -51,7 +51,7 @@ def test_rows_come_back_with_the_columns_asked_for(table: Path) -> None:
     ]
 
 
-def test_what_is_told_about_the_table_comes_back(table: Path, tmp_path: Path) -> None:
+def test_the_metadata_of_a_table_comes_back(table: Path, tmp_path: Path) -> None:
     assert read_about(table) == {"embedder": "bit-tiny"}
     pyarrow.parquet.write_table(pyarrow.table({"id": ["0"]}), tmp_path / "theirs.parquet")
     assert read_about(tmp_path / "theirs.parquet") == {}
@@ -65,7 +65,7 @@ def test_many_rows_are_written_in_groups(tmp_path: Path) -> None:
     assert [told["id"] for told in read_table(path, ("id",))] == [str(number) for number in range(2500)]
 
 
-def test_a_table_that_could_not_be_finished_is_not_there(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_table(tmp_path: Path) -> None:
     path = tmp_path / "half.parquet"
     with pytest.raises(pyarrow.ArrowException):
         write_table(path, [row(0), row(1, cluster="many")], {})
@@ -82,7 +82,7 @@ def test_a_table_that_could_not_be_finished_is_not_there(tmp_path: Path) -> None
         ("a.xlsx", "", "a .parquet or .csv file, got 'a.xlsx'"),
     ],
 )
-def test_a_file_that_is_no_such_table_is_refused(tmp_path: Path, name: str, content: str, said: str) -> None:
+def test_another_file_or_other_columns_are_refused(tmp_path: Path, name: str, content: str, said: str) -> None:
     (tmp_path / name).write_text(content, errors="surrogateescape")
     with pytest.raises(EvaluationError, match=said):
         list(read_table(tmp_path / name, ("id", "label")))

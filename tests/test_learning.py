@@ -21,7 +21,7 @@ from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.training.figures import mean_average_precision
 from hashsearch.training.learning import PAIRWISE, train
 from hashsearch.training.log import read_rows
-from hashsearch.training.recipes import Loss, Model, Optimiser, Recipe, Schedule, Step
+from hashsearch.training.recipes import Loss, NetworkRecipe, Optimiser, Recipe, Schedule, Step
 
 pytest.importorskip("matplotlib", reason="matplotlib (the 'report' extra) is not installed")
 
@@ -29,7 +29,7 @@ RECIPE = Recipe(
     name="stripes",
     seed=0,
     data=DATA,
-    model=Model("cnn", 32, photo_size=36, dims=16),
+    model=NetworkRecipe("cnn", 32, photo_size=36, dims=16),
     loss=Loss("semi-hard-triplet", margin=0.4),
     optimiser=Optimiser("adam", 3e-3),
     schedule=Schedule(epochs=5, batch=16, validation=0.25),
@@ -38,7 +38,7 @@ RECIPE = Recipe(
 SOFTMAX = replace(
     RECIPE,
     loss=Loss("softmax", probabilities=True),
-    model=Model("cnn", 32),
+    model=NetworkRecipe("cnn", 32),
     optimiser=Optimiser("adam", 1e-3),
     schedule=Schedule(epochs=12, batch=16, patience=12, monitor="val_loss", validation=0.25),
 )
@@ -122,6 +122,7 @@ def test_a_finished_training_is_not_done_again_nor_overwritten(data: DataSet, tm
         train(RECIPE, data, tmp_path, None, print)
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_after_its_last_epoch(stripes: Path, tmp_path: Path) -> None:
     recipe, log = tmp_path / "mine.toml", tmp_path / "out/mine.work/log.csv"
     recipe.write_text(TOML)

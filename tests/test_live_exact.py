@@ -19,7 +19,9 @@ IDS = [f"{row:04}" for row in range(COUNT)]
 @pytest.mark.parametrize(
     "smaller", [None, RerankVectors(dtype="int8"), RerankVectors(dims=10)], ids=["whole", "bytes", "projected"]
 )
-def test_the_nearest_are_numpys(client: Elasticsearch, fresh_name: str, smaller: RerankVectors | None) -> None:
+def test_exact_neighbours_of_indexed_images_agree_with_numpy(
+    client: Elasticsearch, fresh_name: str, smaller: RerankVectors | None
+) -> None:
     index = filled(client, fresh_name, toy_encoder(VECTORS, rerank_vectors=smaller), VECTORS)
     stored = stored_vectors(index, IDS)
     vectors = np.stack([one.rerank_vector for one in stored.values()])
@@ -29,7 +31,7 @@ def test_the_nearest_are_numpys(client: Elasticsearch, fresh_name: str, smaller:
         assert found[row] == pytest.approx(np.sort(others)[:-11:-1], abs=1e-6)
 
 
-def test_a_small_index_has_fewer(client: Elasticsearch, fresh_name: str) -> None:
+def test_a_small_index_has_fewer_neighbours(client: Elasticsearch, fresh_name: str) -> None:
     index = filled(client, fresh_name, toy_encoder(VECTORS), VECTORS[:3])
     found = nearest(index, stored_vectors(index, IDS[:3]), 10)
     assert np.isfinite(found).sum(axis=1).tolist() == [2, 2, 2]
@@ -37,8 +39,8 @@ def test_a_small_index_has_fewer(client: Elasticsearch, fresh_name: str) -> None
 
 def test_the_nearest_of_vectors_that_are_not_indexed(client: Elasticsearch, fresh_name: str) -> None:
     index = filled(client, fresh_name, toy_encoder(VECTORS), VECTORS[:700])
-    asked = VECTORS[1000:1003] / np.linalg.norm(VECTORS[1000:1003], axis=1, keepdims=True)
-    for row, cosine in zip(asked, nearest_to(index, asked, 5), strict=True):
+    queries = VECTORS[1000:1003] / np.linalg.norm(VECTORS[1000:1003], axis=1, keepdims=True)
+    for row, cosine in zip(queries, nearest_to(index, queries, 5), strict=True):
         assert cosine == pytest.approx(np.sort(cosines(VECTORS[:700], row))[:-6:-1], abs=1e-6)
 
 
@@ -52,5 +54,5 @@ def test_the_nearest_of_vectors_that_are_not_indexed(client: Elasticsearch, fres
         ([], 0),
     ],
 )
-def test_an_answer_is_judged_by_the_last_of_the_exact(cosines: list[float], share: float) -> None:
+def test_hits_count_when_they_reach_the_last_exact_neighbour(cosines: list[float], share: float) -> None:
     assert share_found(cosines, np.array([0.9, 0.8, 0.7, -np.inf], np.float32)) == pytest.approx(share)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from hashsearch.training.losses import contrastive_loss, hard_triplet_loss, semi_hard_triplet_loss
 
+Loss = Callable[[Any, Any, float], Any]
+
 # On a line: two photos of class 0 at 0 and 1, two of class 1 at 1.2 and 3.
 LABELS, PLACES = [0, 0, 1, 1], [[0.0], [1.0], [1.2], [3.0]]
 
 
-def loss_of(loss, labels, embeddings, margin) -> float:  # type: ignore[no-untyped-def]
+def loss_of(loss: Loss, labels: Any, embeddings: Any, margin: float) -> float:
     return float(loss(tf.constant(labels), tf.constant(embeddings, tf.float32), margin))
 
 
@@ -60,12 +65,12 @@ def test_semi_hard_triplets_are_those_of_plain_loops(seed: int) -> None:
 
 @pytest.mark.parametrize("loss", [semi_hard_triplet_loss, hard_triplet_loss])
 @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 0, 0]])
-def test_without_pairs_or_negatives_there_is_nothing_to_learn(loss, labels) -> None:  # type: ignore[no-untyped-def]
+def test_without_pairs_or_negatives_there_is_nothing_to_learn(loss: Loss, labels: list[int]) -> None:
     assert loss_of(loss, labels, [[1.0, 0], [0, 1.0], [0.6, 0.8]], 0.4) == 0
 
 
 @pytest.mark.parametrize("loss", [semi_hard_triplet_loss, hard_triplet_loss, contrastive_loss])
-def test_gradients_are_finite_also_where_photos_are_the_same(loss) -> None:  # type: ignore[no-untyped-def]
+def test_gradients_are_finite_also_where_photos_are_the_same(loss: Loss) -> None:
     embeddings = tf.Variable([[1.0, 0], [1.0, 0], [1.0, 0], [0, 1.0]])
     with tf.GradientTape() as tape:
         found = loss(tf.constant([0, 0, 1, 1]), embeddings, 0.4)

@@ -16,14 +16,14 @@ from support.vectors import clustered, cosines, flipped, random_codes
 
 from hashsearch.elastic.scratch import Scratch
 from hashsearch.errors import ConfigError, EvaluationError, SearchError
-from hashsearch.evaluation.methods import KINDS, Method, RunContext, kind_of
+from hashsearch.evaluation.methods import KINDS, Method, kind_of
 from hashsearch.evaluation.methods.classes import Classes
 from hashsearch.evaluation.methods.codes import Codes
 from hashsearch.evaluation.methods.features import Feature, Keypoints
 from hashsearch.evaluation.methods.fusion import fused
 from hashsearch.evaluation.methods.hashes import Hashes
 from hashsearch.evaluation.methods.local import Local
-from hashsearch.evaluation.methods.method import best
+from hashsearch.evaluation.methods.method import RunContext, best
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.sub_codes import Cells, cells_for
 
@@ -35,18 +35,24 @@ CODES = random_codes(60, 64)
 
 
 @pytest.fixture
-def scratch(client: Elasticsearch) -> Iterator[Scratch]:
-    with Scratch.clearing(client, f"compare-test-{uuid.uuid4().hex[:8]}") as opened:
+def prefix() -> str:
+    """Of the names of this test's indices: others may use the same server."""
+    return f"compare-test-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def scratch(client: Elasticsearch, prefix: str) -> Iterator[Scratch]:
+    with Scratch.clearing(client, prefix) as opened:
         yield opened
 
 
 @pytest.fixture
-def place(scratch: Scratch) -> RunContext:
+def context(scratch: Scratch) -> RunContext:
     return RunContext(lambda: scratch)
 
 
-def indices(client: Elasticsearch) -> set[str]:
-    return set(client.indices.get(index="*compare-test-*", expand_wildcards="all"))
+def indices(client: Elasticsearch, prefix: str) -> set[str]:
+    return set(client.indices.get(index=f"*{prefix}*", expand_wildcards="all"))
 
 
 class MethodContract:
@@ -61,11 +67,12 @@ class MethodContract:
 
     def query(self) -> Feature:
         noise = np.random.default_rng(1).standard_normal(64).astype(np.float32)
-        return VECTORS[COPIED] + np.float32(0.01) * noise
+        copy: Feature = VECTORS[COPIED] + np.float32(0.01) * noise
+        return copy
 
     @pytest.fixture
-    def method(self, place: RunContext) -> Iterator[Method]:
-        made = KINDS[self.kind].make(place, self.options)
+    def method(self, context: RunContext) -> Iterator[Method]:
+        made = KINDS[self.kind].make(context, self.options)
         labels = np.array([str(row % 3) for row in range(len(self.base()))])
         made.learn(self.base(), labels)
         made.index(self.base())
@@ -76,7 +83,7 @@ class MethodContract:
         rows, _ = method.search(self.query(), 5)
         assert rows[0] == COPIED
 
-    def test_an_answer_is_in_order_and_names_each_row_once(self, method: Method) -> None:
+    def test_a_ranking_is_in_order_and_contains_each_row_once(self, method: Method) -> None:
         rows, scores = method.search(self.query(), 10)
         assert rows.shape == scores.shape
         assert len(set(rows.tolist())) == len(rows) <= 10
@@ -85,25 +92,27 @@ class MethodContract:
         assert (np.diff(scores) <= 0).all()
         assert len(rows) == min(10, len(self.base())) or not self.every
 
-    def test_more_may_be_asked_for_than_there_are(self, method: Method) -> None:
+    def test_k_may_exceed_the_number_of_pictures(self, method: Method) -> None:
         rows, _ = method.search(self.query(), len(self.base()) + 50)
         assert len(rows) == len(self.base()) or not self.every
 
-    def test_the_same_question_has_the_same_answer(self, method: Method) -> None:
+    def test_the_same_query_has_the_same_ranking(self, method: Method) -> None:
         first, second = (method.search(self.query(), 20) for _ in range(2))
         assert first[0].tolist() == second[0].tolist()
 
-    def test_it_tells_its_size_and_leaves_nothing_behind(self, method: Method, client: Elasticsearch) -> None:
+    def test_a_method_reports_its_size_and_leaves_no_index_behind(
+        self, method: Method, client: Elasticsearch, prefix: str
+    ) -> None:
         assert method.bytes_per_image() > 0
         method.close()
         method.close()
-        assert indices(client) == set()
+        assert indices(client, prefix) == set()
 
 
 class TestExact(MethodContract):
     kind = "exact"
 
-    def test_it_ranks_as_scikit_learn_does(self, method: Method) -> None:
+    def test_exact_search_ranks_as_scikit_learn_does(self, method: Method) -> None:
         from sklearn.neighbors import NearestNeighbors
 
         reference = NearestNeighbors(metric="cosine", algorithm="brute").fit(VECTORS)
@@ -122,19 +131,19 @@ class TestCodes(MethodContract):
     kind = "codes"
     options: ClassVar[dict[str, Any]] = {"bits": 128, "candidates": 200}
 
-    def test_with_all_as_candidates_it_is_exact(self, method: Method) -> None:
+    def test_codes_are_exact_when_all_pictures_are_candidates(self, method: Method) -> None:
         rows, scores = method.search(self.query(), 10)
         exact = cosines(VECTORS, self.query())
         assert rows.tolist() == np.argsort(-exact)[:10].tolist()
         assert scores == pytest.approx(exact[rows], abs=1e-5)
 
-    def test_it_has_as_many_cells_as_a_fitted_encoder(self, method: Method) -> None:
+    def test_codes_have_as_many_cells_as_a_fitted_encoder(self, method: Method) -> None:
         assert isinstance(method, Codes)
         sub_codes = method._encoder.sub_codes
         assert isinstance(sub_codes, Cells)
         assert sub_codes.cells == cells_for(len(VECTORS)) == 16
 
-    def test_its_size_is_that_of_vectors_and_codes(self, method: Method) -> None:
+    def test_the_size_of_codes_is_that_of_vectors_and_codes(self, method: Method) -> None:
         stored = 4 * 64 + 128 // 8
         assert stored < method.bytes_per_image() < stored + 200
 
@@ -159,7 +168,7 @@ class TestHashes(MethodContract):
         assert scores == pytest.approx(1 - distances[rows] / 64)
         assert sorted(rows.tolist()) == list(range(60))
 
-    def test_of_variants_the_nearest_counts(self, method: Method) -> None:
+    def test_the_nearest_of_a_querys_variants_counts(self, method: Method) -> None:
         variants = np.stack([random_codes(1, 64, seed=9)[0], self.query(), flipped(CODES[7], np.array([1]))])
         rows, scores = method.search(variants, 60)
         distances = hamming(variants, CODES).min(axis=0)
@@ -177,7 +186,7 @@ class TestHashesWithinARadius(TestHashes):
         distances = hamming(self.query()[np.newaxis], CODES)[0]
         assert sorted(rows.tolist()) == np.flatnonzero(distances <= 26).tolist()
 
-    def test_of_variants_the_nearest_counts(self, method: Method) -> None:
+    def test_the_nearest_of_a_querys_variants_counts(self, method: Method) -> None:
         variants = np.stack([self.query(), flipped(CODES[7], np.array([1]))])
         rows, _ = method.search(variants, 60)
         assert sorted(rows.tolist()) == np.flatnonzero(hamming(variants, CODES).min(axis=0) <= 26).tolist()
@@ -211,12 +220,12 @@ class TestWords(MethodContract):
     def query(self) -> Feature:
         return keypoints(self.features, COPIED, 20)
 
-    def test_what_is_verified_stands_above_all_words(self, method: Method) -> None:
+    def test_verified_matches_rank_above_all_others(self, method: Method) -> None:
         _, scores = method.search(self.query(), PICTURES)
         assert scores[0] >= 2  # one, and a score that is no chance from one on
         assert (scores[1:] < 1).all()
 
-    def test_a_blank_picture_cannot_be_searched_by(self, method: Method) -> None:
+    def test_a_query_without_keypoints_is_refused(self, method: Method) -> None:
         blank = Keypoints(self.features).prepare(np.full((200, 200, 3), 128, np.uint8))
         with pytest.raises(EvaluationError, match="must have keypoints"):
             method.search(blank, 5)
@@ -225,7 +234,7 @@ class TestWords(MethodContract):
 class TestWordsAlone(TestWords):
     options: ClassVar[dict[str, Any]] = {"words": 64, "verified": 0}
 
-    def test_what_is_verified_stands_above_all_words(self, method: Method) -> None:
+    def test_verified_matches_rank_above_all_others(self, method: Method) -> None:
         assert (method.search(self.query(), PICTURES)[1] < 1).all()
 
 
@@ -238,7 +247,7 @@ class TestOrb(TestWords):
 
 
 class TestSoftmax(MethodContract):
-    """Only the class is told apart, so the copy is as near as its whole class."""
+    """Only classes are distinguished, so the copy is as near as its whole class."""
 
     kind = "classes"
     options: ClassVar[dict[str, Any]] = {}
@@ -256,7 +265,7 @@ class TestSoftmax(MethodContract):
         assert (rows % 3 == COPIED % 3).all()
         assert (scores <= 1 + 1e-6).all()
 
-    def test_it_classifies(self, method: Method) -> None:
+    def test_a_classifier_predicts_classes(self, method: Method) -> None:
         assert isinstance(method, Classes)
         assert method.classify(self.base()).tolist() == [str(row % 3) for row in range(60)]
 
@@ -265,10 +274,10 @@ class TestSvm(TestSoftmax):
     options: ClassVar[dict[str, Any]] = {"classifier": "svm"}
 
 
-def test_two_classes_are_enough_and_one_is_not(place: RunContext) -> None:
+def test_a_classifier_needs_two_classes(context: RunContext) -> None:
     vectors = list(np.array([[1, 0.1], [1, 0], [0, 1], [0.1, 1]], np.float32))
     for name in ("softmax", "svm"):
-        method = Classes(place, name)
+        method = Classes(context, name)
         method.learn(vectors, np.array(["a", "a", "b", "b"]))
         method.index(vectors)
         assert set(method.search(np.array([0.9, 0], np.float32), 2)[0].tolist()) == {0, 1}
@@ -276,31 +285,31 @@ def test_two_classes_are_enough_and_one_is_not(place: RunContext) -> None:
             method.learn(vectors, np.array(["a", "a", "", ""]))
 
 
-def test_codes_and_words_need_something_to_learn_from(place: RunContext) -> None:
-    for method in (Codes(place), Local(place)):
+def test_codes_and_words_need_something_to_learn_from(context: RunContext) -> None:
+    for method in (Codes(context), Local(context)):
         with pytest.raises(EvaluationError, match="got none to learn from"):
             method.learn([], np.array([], np.str_))
 
 
-def test_options_outside_their_range_are_refused_before_the_work(place: RunContext) -> None:
+def test_options_outside_their_range_are_refused_before_the_work(context: RunContext) -> None:
     with pytest.raises(SearchError, match="strategy must be one of"):
-        Codes(place, strategy="guess")
+        Codes(context, strategy="guess")
     with pytest.raises(ConfigError, match="radius"):
-        Hashes(place, radius=-1)
+        Hashes(context, radius=-1)
     with pytest.raises(ConfigError, match="one of words, brute"):
-        Local(place, recall="guess")
-    with pytest.raises(ConfigError, match="0 to 1000"):
-        Local(place, verified=-1)
+        Local(context, recall="guess")
+    with pytest.raises(ConfigError, match="'verified' must be 0 to 1000 pictures, got -1"):
+        Local(context, verified=-1)
     with pytest.raises(ConfigError, match="one of softmax, svm"):
-        Classes(place, "guess")
+        Classes(context, "guess")
 
 
-def test_an_unknown_kind_is_told_the_known_ones() -> None:
+def test_an_unknown_kind_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"one of codes, exact, .*, fusion, got 'sift'"):
         kind_of("sift")
 
 
-def test_equal_similarities_come_by_row() -> None:
+def test_equal_similarities_are_ordered_by_row() -> None:
     similarities = np.array([0.5, 0.9, 0.5, 0.9, 0.5], np.float32)
     assert best(similarities, 3)[0].tolist() == [1, 3, 0]
     assert best(similarities, 9)[0].tolist() == [1, 3, 0, 2, 4]
@@ -316,15 +325,14 @@ def test_fusion_adds_reciprocal_ranks() -> None:
     assert fused([[], []], 5)[0].tolist() == []
 
 
-def test_a_scratch_removes_what_a_killed_run_left(client: Elasticsearch) -> None:
-    prefix = f"compare-test-{uuid.uuid4().hex[:8]}"
+def test_a_scratch_removes_the_indices_of_a_killed_run(client: Elasticsearch, prefix: str) -> None:
     left = Scratch(client, prefix)
     left.create(left.name(), {"a": {"type": "keyword"}})
     other = Scratch(client, f"{prefix}x")
     other.create(other.name(), {"a": {"type": "keyword"}})
     with Scratch.clearing(client, prefix) as scratch:
-        assert not any(name.startswith(f"{prefix}-") for name in indices(client))
+        assert not any(name.startswith(f"{prefix}-") for name in indices(client, prefix))
         scratch.create(scratch.name(), {"a": {"type": "keyword"}})
-    assert indices(client) == {f"{prefix}x-0000-only"}
+    assert indices(client, prefix) == {f"{prefix}x-0000-only"}
     other.remove(prefix)
-    assert indices(client) == set()
+    assert indices(client, prefix) == set()

@@ -38,7 +38,7 @@ def test_the_name_of_a_cluster_goes_to_its_members_without_a_label() -> None:
     assert named(ROWS, Names({"0": "coffee"})) == ["tea", "coffee", "cup", "", ""]
 
 
-def test_what_is_said_of_a_picture_counts_more_than_all_else() -> None:
+def test_a_label_by_id_takes_precedence_over_all_others() -> None:
     given = Names({"0": "coffee"}, {"a": "pot", "b": "jar", "c": ""})
     assert named(ROWS, given) == ["pot", "jar", "", "", ""]
 
@@ -50,7 +50,7 @@ def test_changes_are_counted_against_the_labels_before() -> None:
     assert found.classes == 4
     assert found.unknown == ("cluster 7", "id z")
     assert found.alone == ("coffee", "cup", "pot", "tea")
-    assert str(found) == "4 classes; labels: 2 new, 1 moved, 1 removed, 1 kept; 1 pictures without"
+    assert str(found) == "4 classes; labels: 2 new, 1 moved, 1 removed, 1 kept; 1 images without"
 
 
 def test_an_edited_table_is_read(tmp_path: Path) -> None:
@@ -65,17 +65,17 @@ def test_an_edited_table_is_read(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("id,source\na,/a.jpg\n", "lacks label"),
-        ("id,source,label\na,/a.jpg,tea\na,/b.jpg,cup\n", "row 2 has 'a' again"),
+        ("id,source,label\na,/a.jpg,tea\na,/b.jpg,cup\n", "ids must be unique, and row 2 of .* repeats 'a'"),
         ("id,source,label\n,/a.jpg,tea\n", "row 1 .* must have an id and a source"),
-        ("id,source,label\n", "must have a row"),
+        ("id,source,label\n", "has no rows"),
     ],
 )
-def test_a_table_that_says_too_little_or_too_much_is_refused(tmp_path: Path, content: str, said: str) -> None:
+def test_a_table_with_missing_columns_values_or_repeated_ids_is_refused(tmp_path: Path, content: str, said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
         read_labelled(written(tmp_path, content))
 
 
-def test_names_are_of_clusters_and_of_pictures(tmp_path: Path) -> None:
+def test_names_are_read_for_clusters_and_for_images(tmp_path: Path) -> None:
     content = "cluster,id,label,pictures\n0,,tea,30\n1,,,20\n,a,cup,\n,b,,\n"
     assert read_names(written(tmp_path, content)) == Names({"0": "tea"}, {"a": "cup", "b": ""})
     assert read_names(written(tmp_path, "cluster,label\n0,tea\n")) == Names({"0": "tea"})
@@ -84,13 +84,13 @@ def test_names_are_of_clusters_and_of_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("cluster,id,label\n0,a,tea\n", "a cluster or an id"),
-        ("label\ntea\n", "a cluster or an id"),
+        ("cluster,id,label\n0,a,tea\n", "must have either a cluster or an id"),
+        ("label\ntea\n", "must have either a cluster or an id"),
         ("cluster,name\n0,tea\n", "lacks label"),
         ("id,label\na,tea\na,cup\n", "gives 'a' a second label, 'cup'"),
     ],
 )
-def test_names_that_can_be_read_in_two_ways_are_refused(tmp_path: Path, content: str, said: str) -> None:
+def test_ambiguous_names_are_refused(tmp_path: Path, content: str, said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
         read_names(written(tmp_path, content))
 

@@ -69,19 +69,21 @@ def tight(count: int) -> Vectors:
     return (10 * generator.random(DIMS) + 0.2 * generator.standard_normal((count, DIMS))).astype(np.float32)
 
 
-def test_a_first_night_tells_its_figures(live: Live) -> None:
+def test_a_first_night_has_its_figures(live: Live) -> None:
     night = live.measure(last_run=IndexingSummary(290, 5, 2, 3))
     figures = night["figures"]
     assert figures["recall@10"] == {"value": 1, "low": 1, "high": 1}  # fewer images than candidates
     assert figures["images"]["value"] == 300
     assert figures["rejected share"]["value"] == pytest.approx(3 / 300)
     assert 0 < figures["p50 ms"]["value"] <= figures["p95 ms"]["value"]
-    assert night["summary"] == "shop: the first night, nothing to compare with"
+    assert night["summary"] == "shop: first night, nothing to compare with"
     assert night["settings"] == {"k": 10, "queries": 60, "strategy": "scan", "candidates": 500}
     assert live.history.nights == [night]
 
 
-def test_precision_is_about_categories_that_have_others(client: Elasticsearch, fresh_name: str, tmp_path: Path) -> None:
+def test_precision_covers_categories_with_more_than_one_image(
+    client: Elasticsearch, fresh_name: str, tmp_path: Path
+) -> None:
     night = Live(filled(client, fresh_name, ENCODER, VECTORS, TEXTS), tmp_path).measure(queries=300)
     lengths = np.linalg.norm(VECTORS, axis=1)
     near = VECTORS @ VECTORS.T / np.outer(lengths, lengths) - 2 * np.eye(300)
@@ -102,26 +104,26 @@ def test_images_without_categories_have_no_precision(live: Live) -> None:
     assert "precision@1" not in night["figures"]
 
 
-def test_labelled_queries_are_asked(live: Live) -> None:
+def test_labelled_queries_are_measured(live: Live) -> None:
     expected = cosines(VECTORS, VECTORS[5])
     nearest, far = np.argsort(-expected)[1], np.argmin(expected)
     labels = {"0005": {f"{nearest:04}", f"{far:04}", "gone"}, "gone": {"0001"}, "0006": {"gone"}, "0007": {"0007"}}
     night = live.measure(labels=labels)
     assert night["figures"]["labelled recall@10"]["value"] == 0.5
     assert night["figures"]["labelled mrr"]["value"] == 1
-    assert "3 of 4 labelled queries, or all their answers, not indexed" in night["notes"]
+    assert "3 of 4 labelled queries left out: they or their answers are not indexed" in night["notes"]
 
 
-def test_labels_of_nothing_indexed_are_told_and_no_zero(live: Live) -> None:
+def test_labels_without_indexed_images_are_noted_and_not_counted_as_zero(live: Live) -> None:
     night = live.measure(labels={"gone": {"0001"}})
     assert "labelled mrr" not in night["figures"]
-    assert night["notes"][0].startswith("1 of 1 labelled queries")
+    assert night["notes"][0].startswith("1 of 1 labelled queries left out")
 
 
 def test_an_unchanged_index_does_not_get_worse(live: Live) -> None:
     live.measure(last_run=IndexingSummary(300))
     night = live.measure(FIRST + WEEK, last_run=IndexingSummary(300))
-    night["worse"] = [told for told in night["worse"] if " ms " not in told]  # this machine's time is not planted
+    night["worse"] = [change for change in night["worse"] if " ms " not in change]  # this machine's time is not planted
     assert night["worse"] == night["notes"] == []
     assert night["compared_with"] == FIRST.isoformat()
     assert night["drift"]["distance"] == pytest.approx(0, abs=1e-9)
@@ -129,7 +131,7 @@ def test_an_unchanged_index_does_not_get_worse(live: Live) -> None:
     assert night["probes"] == {"gone": 0, "changed": 0, "same_hits": 1}
 
 
-def test_images_of_another_kind_spoil_recall_and_are_seen_as_drift(live: Live) -> None:
+def test_images_of_another_kind_lower_recall_and_count_as_drift(live: Live) -> None:
     live.measure()
     live.add(tight(1500), "new-")
     night = live.measure(FIRST + WEEK)
@@ -139,7 +141,7 @@ def test_images_of_another_kind_spoil_recall_and_are_seen_as_drift(live: Live) -
     assert night["figures"]["images"]["value"] == 1800
 
 
-def test_lost_and_replaced_images_are_told(live: Live) -> None:
+def test_lost_and_replaced_images_are_reported(live: Live) -> None:
     live.measure()
     kept = live.history.arrays(live.history.nights[0])
     assert kept is not None
@@ -159,16 +161,16 @@ def test_lost_and_replaced_images_are_told(live: Live) -> None:
     assert night["probes"]["same_hits"] < 1
 
 
-def test_a_better_past_is_remembered(live: Live) -> None:
+def test_a_night_is_compared_with_a_better_past(live: Live) -> None:
     live.measure(last_run=REJECTING)
     path = live.folder / "history.jsonl"
     past = json.loads(path.read_text())
     for name in ("p50 ms", "p95 ms", "rejected share"):
         past["figures"][name] = {"value": 1e-4, "low": 1e-4, "high": 1e-4}
     path.write_text(json.dumps(past) + "\n")
-    told = live.measure(FIRST + WEEK, last_run=REJECTING)["summary"]
-    assert told.startswith("shop: p50 ms rose from 0.0001 to ")
-    assert told.endswith("rejected share rose from 0.0001 to 0.1 (since 2026-03-01)")
+    summary = live.measure(FIRST + WEEK, last_run=REJECTING)["summary"]
+    assert summary.startswith("shop: p50 ms rose from 0.0001 to ")
+    assert summary.endswith("rejected share rose from 0.0001 to 0.1 (since 2026-03-01)")
 
 
 def test_another_encoder_is_not_compared_with(live: Live, client: Elasticsearch, fresh_name: str) -> None:
@@ -177,19 +179,21 @@ def test_another_encoder_is_not_compared_with(live: Live, client: Elasticsearch,
     index = filled(client, f"{fresh_name}-other", other, VECTORS[:, :16])
     night = Live(index, live.folder, other).measure(FIRST + WEEK)
     assert night["drift"] is night["probes"] is None
-    assert "another encoder than on 2026-03-01: embeddings are not compared" in night["notes"]
+    assert "embeddings not compared: the encoder differs from that of 2026-03-01" in night["notes"]
 
 
-def test_lost_arrays_are_told(live: Live) -> None:
+def test_missing_arrays_are_noted(live: Live) -> None:
     live.measure()
     for kept in live.folder.glob("*.npz"):
         kept.unlink()
     night = live.measure(FIRST + WEEK)
-    assert "what was kept of 2026-03-01 is gone or damaged: embeddings are not compared" in night["notes"]
+    assert "embeddings not compared: the arrays of 2026-03-01 are missing or damaged" in night["notes"]
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_an_empty_index_is_told(client: Elasticsearch, fresh_name: str, tmp_path: Path, count: int) -> None:
+def test_an_index_of_fewer_than_two_images_is_refused(
+    client: Elasticsearch, fresh_name: str, tmp_path: Path, count: int
+) -> None:
     index = (
         filled(client, fresh_name, ENCODER, VECTORS[:count])
         if count
@@ -200,7 +204,7 @@ def test_an_empty_index_is_told(client: Elasticsearch, fresh_name: str, tmp_path
     assert not (tmp_path / "history.jsonl").exists()
 
 
-def test_two_images_are_an_index(client: Elasticsearch, fresh_name: str, tmp_path: Path) -> None:
+def test_an_index_of_two_images_is_measured(client: Elasticsearch, fresh_name: str, tmp_path: Path) -> None:
     live = Live(filled(client, fresh_name, ENCODER, VECTORS[:2]), tmp_path)
     assert live.measure()["figures"]["recall@10"]["value"] == 1
     assert live.measure(FIRST + WEEK)["drift"]["distance"] == pytest.approx(0, abs=1e-9)
@@ -218,7 +222,7 @@ class TestCommand:
     def run(self, words: list[str]) -> Result:
         return CliRunner().invoke(main, words)
 
-    def test_it_measures_draws_and_says_what_got_worse(
+    def test_the_command_measures_draws_and_reports_what_got_worse(
         self, client: Elasticsearch, fresh_name: str, words: list[str], tmp_path: Path
     ) -> None:
         live = Live(filled(client, fresh_name, ENCODER, VECTORS), tmp_path)
@@ -229,7 +233,7 @@ class TestCommand:
         labels.write_text("query,relevant\n0001,0002\n")
         first = self.run([*words, "--labels", str(labels), "--fail-when-worse"])
         assert first.exit_code == 0, first.output
-        assert f"{fresh_name}: the first night" in first.stdout
+        assert f"{fresh_name}: first night" in first.stdout
         assert "labelled mrr" in first.stdout
         (kept,) = (tmp_path / "history").glob("*.npz")
         assert "<svg" in (tmp_path / "history" / "history.html").read_text()
@@ -244,15 +248,15 @@ class TestCommand:
         assert "recall@10 fell from 1" in second.stdout.splitlines()[-1]
         assert self.run([*words, "--fail-when-worse"]).exit_code == 4
 
-    def test_no_such_index_is_told(self, words: list[str], fresh_name: str, tmp_path: Path) -> None:
-        told = self.run(words)
-        assert isinstance(told.exception, HashsearchError)
-        assert f"there is no index 'hashsearch-{fresh_name}'" in str(told.exception)
+    def test_a_missing_index_is_an_error(self, words: list[str], fresh_name: str, tmp_path: Path) -> None:
+        result = self.run(words)
+        assert isinstance(result.exception, HashsearchError)
+        assert f"there is no index 'hashsearch-{fresh_name}'" in str(result.exception)
         assert not (tmp_path / "history" / "history.jsonl").exists()
 
-    def test_a_history_that_is_none_is_told_before_anything_is_asked(self, words: list[str], tmp_path: Path) -> None:
+    def test_a_damaged_history_is_refused_before_the_measurement(self, words: list[str], tmp_path: Path) -> None:
         (tmp_path / "history").mkdir()
         (tmp_path / "history" / "history.jsonl").write_text("a diary\n")
-        told = self.run(words)
-        assert isinstance(told.exception, EvaluationError)
-        assert "line 1 of" in str(told.exception)
+        result = self.run(words)
+        assert isinstance(result.exception, EvaluationError)
+        assert "line 1 of" in str(result.exception)

@@ -39,7 +39,7 @@ def test_figures_are_of_searches_among_the_pictures() -> None:
     assert bad.average_precision == pytest.approx((1 / 3 + 1 / 3 + 1 / 2 + 1 / 2) / 4)
 
 
-def test_both_sides_have_the_labels_of_the_second_and_pictures_on_both_maps(tmp_path: Path) -> None:
+def test_both_sides_have_the_labels_of_the_second_for_images_on_both_maps(tmp_path: Path) -> None:
     first = table(tmp_path / "first.parquet", MIXED, [""] * 5)
     second = table(tmp_path / "second.parquet", APART, LABELS, unplaced=4)
     before, after = read_pair(first, second)
@@ -61,7 +61,7 @@ def test_the_drawing_is_one_whole_svg_with_names_figures_and_dots(tmp_path: Path
 
 
 @pytest.mark.parametrize("labels", [["", "", "", "", "tea"], ["a", "b", "c", "d", "e"]])
-def test_without_labels_in_common_there_is_nothing_to_compare(tmp_path: Path, labels: list[str]) -> None:
+def test_tables_with_too_few_labels_in_common_are_refused(tmp_path: Path, labels: list[str]) -> None:
     first = table(tmp_path / "first.parquet", MIXED, LABELS)
-    with pytest.raises(EvaluationError, match="four labelled pictures or more"):
+    with pytest.raises(EvaluationError, match="at least four labelled images"):
         read_pair(first, table(tmp_path / "second.parquet", APART, labels))

@@ -1,4 +1,4 @@
-"""A plan knows every name in its file before the work, and tells the table that is wrong."""
+"""A plan is checked before the work begins, and errors name the table that is wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from support.shelves import METHODS, TASKS, make_shelves, write_config
 
 from hashsearch.errors import ConfigError
-from hashsearch.evaluation.compare.plan import Entry, Fusion, make_tasks, read_plan
+from hashsearch.evaluation.compare.plan import Fusion, PlannedMethod, make_tasks, read_plan
 
 METHOD = '[[method]]\nname = "one"\nkind = "{}"\n'
 
@@ -17,22 +17,55 @@ def method(kind: str, more: str = "") -> str:
     return METHOD.format(kind) + more
 
 
-def test_a_plan_is_what_the_file_says(tmp_path: Path) -> None:
+def test_a_plan_holds_what_the_file_says(tmp_path: Path) -> None:
     plan = read_plan(write_config(tmp_path, head="seed = 3\n"))
     assert (plan.k, plan.seed, len(plan.tasks)) == (50, 3, 2)
     assert [method.name for method in plan.methods] == ["colours", "pixels", "pHash", "both"]
     pixels, both = plan.methods[1], plan.methods[3]
-    assert isinstance(pixels, Entry)
+    assert isinstance(pixels, PlannedMethod)
     assert pixels.settings == {"features": {"name": "pixels-8", "side": 8}, "queries": "pixels-8"}
     assert isinstance(both, Fusion)
     assert both.settings == {"of": ["colours", "pHash"], "constant": 60}
 
 
-def test_options_not_given_are_settings_too(tmp_path: Path) -> None:
+def test_defaults_are_part_of_the_settings(tmp_path: Path) -> None:
     (entry,) = read_plan(write_config(tmp_path, method("local", 'features = "sift"\nwords = 100\n'))).methods
     assert entry.settings["words"] == 100
     assert entry.settings["recall"] == "words"
     assert entry.settings["features"]["keypoints"] == 256
+
+
+PIXELS = {"name": "pixels-32", "side": 32}
+SIFT = {"name": "sift-256", "kind": "sift", "keypoints": 256, "side": 320}
+CODES = {"binarizer": "rotation", "sub_codes": "cells", "candidates": 500, "strategy": None}
+FORMER_SETTINGS: list[tuple[str, dict[str, object]]] = [
+    (method("exact", 'features = "pixels"\n'), {"features": PIXELS, "queries": "pixels-32"}),
+    (
+        method("codes", 'features = "pixels"\nbits = 64\n'),
+        {"features": PIXELS, "queries": "pixels-32", "bits": 64} | CODES,
+    ),
+    (
+        method("classes", 'features = "pixels"\n'),
+        {"features": PIXELS, "queries": "pixels-32", "classifier": "softmax"},
+    ),
+    (method("histogram"), {"features": {"name": "colour-histogram"}, "queries": "colour-histogram"}),
+    (
+        method("hash", 'features = "dhash-64"\nturned = true\nradius = 20\n'),
+        {"features": {"name": "dhash-64", "hash": "dhash-64"}, "queries": "dhash-64 turned", "radius": 20},
+    ),
+    (
+        method("local", 'features = "sift"\nwords = 16\n'),
+        {"features": SIFT, "queries": "sift-256", "recall": "words", "words": 16, "verified": 50},
+    ),
+]
+
+
+@pytest.mark.parametrize(("methods", "settings"), FORMER_SETTINGS)
+def test_settings_are_those_in_result_files_of_version_0_1(
+    methods: str, settings: dict[str, object], tmp_path: Path
+) -> None:
+    (planned,) = read_plan(write_config(tmp_path, methods)).methods
+    assert planned.settings == settings
 
 
 def test_weights_of_the_command_line_count_unless_a_method_names_its_own(tmp_path: Path) -> None:
@@ -46,45 +79,54 @@ def test_weights_of_the_command_line_count_unless_a_method_names_its_own(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("methods", "told"),
+    ("methods", "message"),
     [
         ("", r"must have one or more tables \[\[method\]\]"),
-        ('[[method]]\nkind = "exact"\n', "1: a name must be given as text, got None"),
+        ('[[method]]\nkind = "exact"\n', "1: a name must be a non-empty text, got None"),
         (method("guess"), r"\[\[method\]\] 1: a kind must be one of codes, .*, fusion, got 'guess'"),
-        (method("exact"), "features here must be one of .*pixels, a trained embedder or a .json file, got None"),
+        (
+            method("exact"),
+            "features of this kind must be one of .*pixels, a trained embedder or a .json file, got None",
+        ),
         (method("hash", 'features = "md5"\n'), r"one of phash-64, .*got 'md5'"),
-        (method("exact", 'features = "pixels"\nsize = 3\n'), r"may hold side, got 'size'"),
+        (method("exact", 'features = "pixels"\nsize = 3\n'), r"may contain side, got 'size'"),
         (
             method("histogram", "bins = 3\n"),
-            r"kind 'histogram' with features 'colour' may hold nothing more, got 'bins'",
+            r"kind 'histogram' with features 'colour' may contain nothing else, got 'bins'",
         ),
         (method("local", 'features = "sift"\nkeypoints = 0\n'), "keypoints must be 1 to 1000, got 0"),
         (method("codes", 'features = "pixels"\ncandidates = 0\n'), "candidates must be 1 to 10000, got 0"),
-        (method("codes", 'features = "pixels"\ncandidates = "many"\n'), "of another type"),
+        (method("codes", 'features = "pixels"\ncandidates = "many"\n'), "an option has the wrong type"),
         (method("classes", 'features = "pixels"\nclassifier = "guess"\n'), "one of softmax, svm, got 'guess'"),
-        (METHODS + METHODS, r"\[\[method\]\] 5: every method must have a name of its own, got 'colours' again"),
-        (METHODS + method("fusion", 'of = ["pixels", "guess"]\n'), "must be of colours, pixels, pHash, got 'guess'"),
-        (METHODS + method("fusion", 'of = ["pixels", "both"]\n'), "must be of colours, pixels, pHash, got 'both'"),
-        (METHODS + method("fusion", 'of = ["pixels", "pixels"]\n'), "'of' two or more methods"),
-        (METHODS + method("fusion", 'of = ["pixels", "pHash"]\nconstant = -1\n'), "whole number from 0 on, got -1"),
-        ("[[method]\n", "must be described in a TOML file"),
+        (METHODS + METHODS, r"\[\[method\]\] 5: every method must have its own name, got 'colours' twice"),
+        (
+            METHODS + method("fusion", 'of = ["pixels", "guess"]\n'),
+            "'of' must name methods among colours, pixels, pHash, got 'guess'",
+        ),
+        (
+            METHODS + method("fusion", 'of = ["pixels", "both"]\n'),
+            "'of' must name methods among colours, pixels, pHash, got 'both'",
+        ),
+        (METHODS + method("fusion", 'of = ["pixels", "pixels"]\n'), "must name two or more methods in 'of'"),
+        (METHODS + method("fusion", 'of = ["pixels", "pHash"]\nconstant = -1\n'), "whole number of at least 0, got -1"),
+        ("[[method]\n", "a comparison must be a TOML file, but .*compare.toml cannot be read as one"),
     ],
 )
-def test_a_method_that_cannot_be_is_told_with_its_place(methods: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_the_error_of_a_wrong_method_names_its_table(methods: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
         read_plan(write_config(tmp_path, methods))
 
 
 @pytest.mark.parametrize(
-    ("head", "told"),
+    ("head", "message"),
     [
         ("k = 0\n", "k in .* must be a whole number, 1 to 1000, got 0"),
         ("seed = 0.5\n", "seed in .* must be a whole number"),
-        ("colour = 1\n", "may hold data, k, method, seed, task, got 'colour'"),
+        ("colour = 1\n", "may contain data, k, method, seed, task, got 'colour'"),
     ],
 )
-def test_a_wrong_number_is_told(head: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_a_wrong_number_is_refused(head: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
         read_plan(write_config(tmp_path, head=head))
 
 
@@ -94,14 +136,14 @@ def test_tasks_are_those_of_each_data_set(tmp_path: Path) -> None:
     again = data.replace('name = "shelves"', 'name = "again"').replace("[[data]]", "[[data]]\nlimit = 9")
     some = "[[task]]" + tasks + '[[task]]\nname = "same_class"\ndata = ["again"]\nqueries = 3\n'
     some = some.replace('[[task]]\nname = "same_class"\n', '[[task]]\nname = "same_class"\ndata = ["shelves"]\n', 1)
-    made = make_tasks(read_plan(write_config(tmp_path, tasks=data + again + some)), tmp_path)
-    assert [(task.data, task.name) for task in made] == [
+    planned = make_tasks(read_plan(write_config(tmp_path, tasks=data + again + some)), tmp_path)
+    assert [(task.data, task.name) for task in planned] == [
         ("shelves", "same_class"),
         ("shelves", "near_duplicate"),
         ("again", "near_duplicate"),
         ("again", "same_class"),
     ]
-    assert (len(made[0].base), len(made[3].base), len(made[3].queries)) == (18, 9, 3)
+    assert (len(planned[0].base), len(planned[3].base), len(planned[3].queries)) == (18, 9, 3)
 
 
 def test_distractors_are_other_data(tmp_path: Path) -> None:
@@ -110,27 +152,39 @@ def test_distractors_are_other_data(tmp_path: Path) -> None:
     make_shelves(tmp_path)
     others = TASKS.split("[[task]]")[0].replace("shelves", "others")
     more = '[[task]]\nname = "same_class"\ndata = ["shelves"]\ndistractors = ["others"]\ndistractors_most = 5\n'
-    made = make_tasks(read_plan(write_config(tmp_path, tasks=TASKS + others + more)), tmp_path)
-    assert [task.name for task in made[:3]] == ["same_class", "near_duplicate", "same_class+5"]
-    assert len(made[2].base) == 18 + 5
+    planned = make_tasks(read_plan(write_config(tmp_path, tasks=TASKS + others + more)), tmp_path)
+    assert [task.name for task in planned[:3]] == ["same_class", "near_duplicate", "same_class+5"]
+    assert len(planned[2].base) == 18 + 5
 
 
 @pytest.mark.parametrize(
-    ("tasks", "told"),
+    ("tasks", "message"),
     [
-        (TASKS.replace("splits", "piles"), r"\[\[data\]\] 1: the layout of data must be one of splits"),
-        (TASKS.replace('folder = "shelves"', 'folder = "nowhere"'), r"\[\[data\]\] 1: .*there is nothing at"),
-        (TASKS.replace('folder = "shelves"\n', ""), r"\[\[data\]\] 1: data must have a name, a folder and a layout"),
+        (TASKS.replace("splits", "piles"), r"\[\[data\]\] 1: the layout of a data set must be one of splits"),
+        (
+            TASKS.replace('folder = "shelves"', 'folder = "nowhere"'),
+            r"\[\[data\]\] 1: .*but '.*/nowhere' does not exist",
+        ),
+        (
+            TASKS.replace('folder = "shelves"\n', ""),
+            r"\[\[data\]\] 1: a data set must have a name, a folder and a layout",
+        ),
         (TASKS.replace("near_duplicate", "guess"), r"\[\[task\]\] 2: a task must be one of same_class"),
         (TASKS.replace("queries = 2", "many = 2"), r"\[\[task\]\] 2: .*got 'many'"),
-        (TASKS.replace("queries = 2", 'data = ["guess"]'), r"\[\[task\]\] 2: data must be a list of some of shelves"),
-        (TASKS.replace("queries = 2", 'distractors = ["guess"]'), r"\[\[task\]\] 2: data must be a list of some of"),
-        (TASKS + '[[task]]\nname = "same_class"\n', "'shelves' has same_class again"),
-        (TASKS + TASKS.split("[[task]]")[0], "every .* must have a name of its own"),
+        (
+            TASKS.replace("queries = 2", 'data = ["guess"]'),
+            r"\[\[task\]\] 2: data sets must be a list of names among shelves",
+        ),
+        (
+            TASKS.replace("queries = 2", 'distractors = ["guess"]'),
+            r"\[\[task\]\] 2: data sets must be a list of names among",
+        ),
+        (TASKS + '[[task]]\nname = "same_class"\n', "'shelves' has same_class twice"),
+        (TASKS + TASKS.split("[[task]]")[0], r"every \[\[data\]\] must have its own name"),
     ],
 )
-def test_a_task_that_cannot_be_is_told_with_its_place(tasks: str, told: str, tmp_path: Path) -> None:
+def test_the_error_of_a_wrong_task_names_its_table(tasks: str, message: str, tmp_path: Path) -> None:
     make_shelves(tmp_path)
     plan = read_plan(write_config(tmp_path, tasks=tasks))
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         make_tasks(plan, tmp_path)

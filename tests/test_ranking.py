@@ -142,7 +142,7 @@ def test_more_relevant_hits_than_images_are_refused() -> None:
 
 
 def test_an_image_found_twice_is_refused() -> None:
-    with pytest.raises(EvaluationError, match="hits of query 1 name one again"):
+    with pytest.raises(EvaluationError, match="hits of query 1 repeat one"):
         relevant_hits([[1], [2, 2]], [[1], [2]], 5)
 
 

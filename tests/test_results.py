@@ -25,7 +25,7 @@ def test_a_method_called_task_leaves_the_task_alone(tmp_path: Path) -> None:
     assert result_path(tmp_path, "a", "b", "task").name == "task_.json"
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.json"
     assert read_json(path) is None
     write_json(path, {"name": "ä", "number": 0.1})
@@ -38,7 +38,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ['{"half": ', "[1]"])
-def test_a_damaged_file_is_named(content: str, tmp_path: Path) -> None:
+def test_the_error_names_a_damaged_result_file(content: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(ConfigError, match=r"a\.json"):
         read_json(tmp_path / "a.json")
@@ -55,6 +55,6 @@ def test_one_run_at_a_time_writes(tmp_path: Path) -> None:
         pass
 
 
-def test_versions_and_machine_are_told() -> None:
+def test_versions_and_machine_are_recorded() -> None:
     assert {"hashsearch", "python", "numpy", "scikit-learn"} <= versions().keys()
     assert machine()["cores"] >= 1

@@ -1,8 +1,10 @@
-"""A comparison makes what is missing, tells what failed, and goes on after a kill; figures are those of the answers."""
+"""A comparison makes missing results, reports failures, and resumes after a kill; figures follow from the rankings."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -23,9 +25,10 @@ from support.shelves import INDEXED, METHODS, QUERIES, TASKS, make_shelves, writ
 from hashsearch.cli.jobs.compare_baselines import main
 from hashsearch.elastic.scratch import Scratch
 from hashsearch.evaluation.compare.plan import make_tasks, read_plan
-from hashsearch.evaluation.compare.runner import Runner, Summary
+from hashsearch.evaluation.compare.runner import ComparisonSummary, Runner
 from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.evaluation.data.tasks import Task
+from hashsearch.evaluation.report.writing import write_report
 
 Scratches = Callable[[str], AbstractContextManager[Scratch]]
 NAMES = ["colours", "pixels", "pHash", "both"]
@@ -37,16 +40,16 @@ def scratches(client: Elasticsearch) -> Scratches:
 
 
 @pytest.fixture
-def shelves(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     return make_shelves(tmp_path)
 
 
-def compare(config: Path, scratches: Scratches, tasks: list[Task] | None = None) -> tuple[Summary, list[str]]:
-    """Run the plan in CONFIG; results go beside it. What was made of it, and what was said."""
-    said: list[str] = []
+def compare(config: Path, scratches: Scratches, tasks: list[Task] | None = None) -> tuple[ComparisonSummary, list[str]]:
+    """Run the plan in CONFIG; results go beside it. The summary, and the sentences for the user."""
+    notices: list[str] = []
     plan = read_plan(config)
     runner = Runner(plan, config.parent / "results", scratches)
-    return runner.run(tasks or make_tasks(plan, config.parent), said.append), said
+    return runner.run(tasks or make_tasks(plan, config.parent), notices.append), notices
 
 
 def read(config: Path, method: str, task: str = "same_class") -> dict[str, Any]:
@@ -59,15 +62,31 @@ def made_at(config: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in paths if path.stem != "task"}
 
 
-def own_indices(client: Elasticsearch) -> list[str]:
-    return list(client.indices.get(index="*compare-*", expand_wildcards="all"))
+def prefix_of(folder: Path) -> str:
+    """The names of a run's indices begin with it; others may use the same server."""
+    return f"compare-{hashlib.sha256(str((folder / 'results').resolve()).encode()).hexdigest()[:8]}"
 
 
-def test_every_method_has_a_result_of_every_task(shelves: Path, scratches: Scratches, client: Elasticsearch) -> None:
-    config = write_config(shelves)
-    summary, said = compare(config, scratches)
-    assert (summary.made, summary.kept, summary.failed, said) == (8, 0, {}, [])
-    assert own_indices(client) == []
+def own_indices(client: Elasticsearch, folder: Path) -> list[str]:
+    return list(client.indices.get(index=f"*{prefix_of(folder)}*", expand_wildcards="all"))
+
+
+def test_the_indices_of_a_run_have_its_prefix(folder: Path, scratches: Scratches) -> None:
+    prefixes = []
+
+    def open_scratch(prefix: str) -> AbstractContextManager[Scratch]:
+        prefixes.append(prefix)
+        return scratches(prefix)
+
+    assert compare(write_config(folder), open_scratch)[0].failed == {}
+    assert prefixes == [prefix_of(folder)]
+
+
+def test_every_method_has_a_result_of_every_task(folder: Path, scratches: Scratches, client: Elasticsearch) -> None:
+    config = write_config(folder)
+    summary, notices = compare(config, scratches)
+    assert (summary.made, summary.kept, summary.failed, notices) == (8, 0, {}, [])
+    assert own_indices(client, folder) == []
     task = read(config, "task")
     assert task["sizes"] == {"learn": 3 * INDEXED, "base": 3 * INDEXED, "queries": 3 * QUERIES}
     assert [task["base"][row]["label"] for row in task["queries"][0]["relevant"]] == [task["queries"][0]["label"]] * 6
@@ -83,8 +102,8 @@ def test_every_method_has_a_result_of_every_task(shelves: Path, scratches: Scrat
         assert (result["map"] is None) == (name in ("pHash", "both"))
 
 
-def test_figures_are_those_of_the_answers(shelves: Path, scratches: Scratches) -> None:
-    config = write_config(shelves)
+def test_figures_follow_from_the_rankings(folder: Path, scratches: Scratches) -> None:
+    config = write_config(folder)
     compare(config, scratches)
     colours = read(config, "colours")
     assert colours["figures"]["precision@5"] == {"value": 1, "low": 1, "high": 1}
@@ -101,26 +120,26 @@ def test_figures_are_those_of_the_answers(shelves: Path, scratches: Scratches) -
     assert sum(copies["histogram"]["relevant"]) + sum(copies["histogram"]["irrelevant"]) == 40
 
 
-def test_what_is_there_is_kept_and_what_changed_is_made_again(shelves: Path, scratches: Scratches) -> None:
-    config = write_config(shelves)
+def test_unchanged_results_are_kept_and_changed_ones_are_made_again(folder: Path, scratches: Scratches) -> None:
+    config = write_config(folder)
     compare(config, scratches)
     before = made_at(config)
     again, _ = compare(config, scratches)
     assert (again.made, again.kept) == (0, 8)
-    write_config(shelves, METHODS.replace('"histogram"\n', '"histogram"\nfeatures = "colour"\n'))
+    write_config(folder, METHODS.replace('"histogram"\n', '"histogram"\nfeatures = "colour"\n'))
     assert compare(config, scratches)[0].made == 0  # says the same
-    write_config(shelves, METHODS.replace("side = 8", "side = 9"))
+    write_config(folder, METHODS.replace("side = 8", "side = 9"))
     assert compare(config, scratches)[0].made == 2
     after = made_at(config)
     assert {path.stem for path in before if before[path] != after[path]} == {"pixels"}
-    write_config(shelves, METHODS.replace('"phash-64"', '"dhash-64"'))
+    write_config(folder, METHODS.replace('"phash-64"', '"dhash-64"'))
     assert compare(config, scratches)[0].made == 6  # pixels as at first, the hash, and the fusion with it
 
 
-def test_another_task_is_another_result(shelves: Path, scratches: Scratches) -> None:
-    config = write_config(shelves)
+def test_a_changed_task_makes_new_results(folder: Path, scratches: Scratches) -> None:
+    config = write_config(folder)
     compare(config, scratches)
-    (shelves / "shelves" / "train" / "red" / "0.png").unlink()
+    (folder / "shelves" / "train" / "red" / "0.png").unlink()
     assert compare(config, scratches)[0].made == 8
 
 
@@ -137,65 +156,107 @@ of = ["colours", "codes"]
 """
 
 
-def test_a_method_that_fails_is_told_and_tried_again(
-    shelves: Path, scratches: Scratches, client: Elasticsearch
+def test_a_method_that_fails_is_reported_and_tried_again(
+    folder: Path, scratches: Scratches, client: Elasticsearch
 ) -> None:
-    config = write_config(shelves, METHODS + FAILING)
-    summary, said = compare(config, scratches)
+    config = write_config(folder, METHODS + FAILING)
+    summary, notices = compare(config, scratches)
     assert (summary.made, len(summary.failed)) == (8, 4)
     assert "bits must be a positive multiple of 8, got 7" in read(config, "codes")["error"]
-    assert "failed did codes" in read(config, "with codes")["error"]
+    assert "needs the results of all its members; these failed: codes" in read(config, "with codes")["error"]
     assert "figures" not in read(config, "codes")
-    assert len(said) == 4
-    assert own_indices(client) == []
+    assert len(notices) == 4
+    assert own_indices(client, folder) == []
     assert compare(config, scratches)[0].kept == 8
-    write_config(shelves, METHODS + FAILING.replace("bits = 7", "bits = 64"))
-    assert compare(config, scratches)[0] == Summary(4, 8, {})
+    write_config(folder, METHODS + FAILING.replace("bits = 7", "bits = 64"))
+    assert compare(config, scratches)[0] == ComparisonSummary(4, 8, {})
     assert read(config, "with codes")["made_of"].keys() == {"colours", "codes"}
 
 
-def test_elasticsearch_that_is_away_fails_those_who_need_it(shelves: Path) -> None:
+def test_a_failed_method_keeps_its_traceback(
+    folder: Path, scratches: Scratches, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = write_config(folder, METHODS + FAILING)
+    with caplog.at_level(logging.INFO, "hashsearch"):
+        compare(config, scratches)
+    failed = read(config, "codes")
+    assert failed["traceback"].startswith("Traceback (most recent call last):")
+    assert "in learn" in failed["traceback"]
+    assert failed["traceback"].rstrip().endswith(failed["error"])
+    assert "traceback" not in read(config, "pixels")
+    messages = {record.getMessage() for record in caplog.records if record.exc_info}
+    assert "shelves/same_class/codes failed" in messages
+    assert "shelves/same_class/pixels failed" not in messages
+    for file in write_report(config.parent / "results", folder / "report", pictures=False):
+        assert "Traceback" not in file.read_text()
+
+
+def test_a_fusion_fails_when_a_member_fails_that_worked_before(folder: Path, scratches: Scratches) -> None:
+    config = write_config(folder, METHODS + FAILING.replace("bits = 7", "bits = 64"))
+    assert compare(config, scratches)[0].failed == {}
+    write_config(folder, METHODS + FAILING)
+    summary, _ = compare(config, scratches)
+    assert (summary.kept, len(summary.failed)) == (8, 4)
+    assert "these failed: codes" in summary.failed["shelves/same_class/with codes"]
+
+
+def test_progress_is_reported_by_stages(folder: Path, scratches: Scratches) -> None:
+    config, reports = write_config(folder), dict[str, list[tuple[int, int]]]()
+    plan = read_plan(config)
+    runner = Runner(plan, folder / "results", scratches)
+    runner.run(
+        make_tasks(plan, folder),
+        lambda sentence: None,
+        lambda stage, done, total: reports.setdefault(stage, []).append((done, total)),
+    )
+    assert reports["methods"] == [(done, 8) for done in range(9)]
+    assert reports["pixels queries"][:7] == [(done, 6) for done in range(7)]
+    assert reports["pixels-8 features"][-1] == (18 + 18 + 4, 18 + 18 + 4)
+    assert reports.keys() >= {"colours queries", "pHash queries", "phash-64 features"}
+
+
+def test_without_elasticsearch_only_methods_that_need_it_fail(folder: Path) -> None:
     from hashsearch.elastic.client import connect
 
     with connect("http://127.0.0.1:9") as nobody:
-        summary, _ = compare(write_config(shelves), partial(Scratch.clearing, nobody))
+        summary, _ = compare(write_config(folder), partial(Scratch.clearing, nobody))
     assert summary.made == 4
-    assert all("does not answer" in reason or "failed did pHash" in reason for reason in summary.failed.values())
+    assert all("does not answer" in reason or "these failed: pHash" in reason for reason in summary.failed.values())
 
 
-def test_pictures_that_cannot_be_read_are_named(shelves: Path, scratches: Scratches) -> None:
+def test_unreadable_pictures_are_listed_as_failures(folder: Path, scratches: Scratches) -> None:
     broken = ("train/red/0.png", "val/red/0.png")
     for name in broken:
-        (shelves / "shelves" / name).write_bytes(b"\x89PNG\r\n\x1a\n damaged")
-    config = write_config(shelves)
+        (folder / "shelves" / name).write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    config = write_config(folder)
     assert compare(config, scratches)[0].failed == {}
     for name in NAMES:
         result = read(config, name)
         assert {failure["picture"] for failure in result["failures"]} == {*broken}
-        asked = [query["id"] for query in read(config, "task")["queries"]].index("val/red/0.png")
-        assert (result["rows"][asked], result["per_query"]["accuracy@1"][asked]) == ([], 0)
+        query = [query["id"] for query in read(config, "task")["queries"]].index("val/red/0.png")
+        assert (result["rows"][query], result["per_query"]["accuracy@1"][query]) == ([], 0)
         lost = [picture["id"] for picture in read(config, "task")["base"]].index("train/red/0.png")
         assert not any(lost in rows for rows in result["rows"])
 
 
-def test_nothing_readable_is_an_error_and_no_zero(shelves: Path, scratches: Scratches) -> None:
-    for path in (shelves / "shelves" / "val").glob("*/*.png"):
+def test_a_method_fails_when_no_query_can_be_read(folder: Path, scratches: Scratches) -> None:
+    for path in (folder / "shelves" / "val").glob("*/*.png"):
         path.write_bytes(b"nothing")
-    config = write_config(shelves, tasks=TASKS.split('[[task]]\nname = "near')[0])
+    config = write_config(folder, tasks=TASKS.split('[[task]]\nname = "near')[0])
     summary, _ = compare(config, scratches)
     assert summary.made == 0
-    assert "no query can be answered" in read(config, "pixels")["error"]
+    assert "every query failed; first error: " in read(config, "pixels")["error"]
     assert "must be one of JPEG" in read(config, "pixels")["error"]
 
 
-def test_a_query_does_not_find_its_own_file(shelves: Path, scratches: Scratches) -> None:
-    paths = sorted((shelves / "shelves" / "train").glob("*/*.png"))
+def test_a_query_does_not_find_its_own_file(folder: Path, scratches: Scratches) -> None:
+    paths = sorted((folder / "shelves" / "train").glob("*/*.png"))
     base = tuple(Picture(str(path), path, path.parent.name) for path in paths)
     others = tuple(
         np.array([row for row, one in enumerate(base) if one.label == query.label and one != query]) for query in base
     )
     task = Task("shelves", "same_class", base, base, base, others, tuple(one.label for one in base))
-    config = write_config(shelves)
+    config = write_config(folder)
     assert compare(config, scratches, [task])[0].failed == {}
     for name in NAMES:
         found = read(config, name)["rows"]
@@ -203,20 +264,20 @@ def test_a_query_does_not_find_its_own_file(shelves: Path, scratches: Scratches)
     assert read(config, "colours")["figures"]["precision@5"]["value"] == 1
 
 
-def test_a_classifier_tells_how_it_does_as_one(shelves: Path, scratches: Scratches) -> None:
+def test_a_classifier_reports_its_accuracy(folder: Path, scratches: Scratches) -> None:
     method = '[[method]]\nname = "softmax"\nkind = "classes"\nfeatures = "pixels"\n'
-    config = write_config(shelves, method)
+    config = write_config(folder, method)
     compare(config, scratches)
     assert read(config, "softmax")["extra"] == {"classifier_accuracy": 1}
 
 
 @pytest.fixture
-def job(node: SimpleNamespace, shelves: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    config, begun = write_config(shelves), []
+def job(node: SimpleNamespace, folder: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    config, begun = write_config(folder), []
 
     def start() -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "jobs.compare_baselines", "run", str(config), "--es-url", node.url]
-        begun.append(subprocess.Popen([*command, "--out", str(shelves / "results")], stderr=subprocess.DEVNULL))
+        begun.append(subprocess.Popen([*command, "--out", str(folder / "results")], stderr=subprocess.DEVNULL))
         return begun[-1]
 
     yield start
@@ -225,10 +286,10 @@ def job(node: SimpleNamespace, shelves: Path) -> Iterator[Callable[[], subproces
         process.wait()
 
 
-def test_a_killed_run_goes_on_where_it_was(
-    shelves: Path, job: Callable[[], subprocess.Popen[bytes]], client: Elasticsearch
+def test_a_killed_run_is_resumed(
+    folder: Path, job: Callable[[], subprocess.Popen[bytes]], client: Elasticsearch
 ) -> None:
-    results = shelves / "results" / "shelves"
+    results = folder / "results" / "shelves"
     running = job()
     while not (results / "same_class" / "pixels.json").exists() and running.poll() is None:
         time.sleep(0.001)
@@ -241,32 +302,35 @@ def test_a_killed_run_goes_on_where_it_was(
     assert len(after) == 8
     assert all(result["error"] is None for result in after.values())
     assert {path: after[path]["at"] for path in before} == before
-    assert own_indices(client) == []
-    assert not list(shelves.rglob("*.new"))
+    assert own_indices(client, folder) == []
+    assert not list(folder.rglob("*.new"))
 
 
 def run(*arguments: object) -> Any:
     return CliRunner().invoke(main, ["run", *map(str, arguments)])
 
 
-def test_the_command_compares(shelves: Path, node: SimpleNamespace) -> None:
-    config = write_config(shelves)
-    answer = run(config, "--out", shelves / "results", "--es-url", node.url)
+def test_the_command_compares(folder: Path, node: SimpleNamespace) -> None:
+    config = write_config(folder)
+    answer = run(config, "--out", folder / "results", "--es-url", node.url)
     assert answer.exit_code == 0, answer.output
-    assert "8 results made, 0 there before, 0 failed" in answer.output
-    moved = write_config(shelves / "results", METHODS + FAILING)
-    answer = run(moved, "--out", shelves / "results", "--data-folder", shelves, "--es-url", node.url)
+    assert "8 new results, 0 unchanged, 0 failed" in answer.output
+    moved = write_config(folder / "results", METHODS + FAILING)
+    answer = run(moved, "--out", folder / "results", "--data-folder", folder, "--es-url", node.url)
     assert answer.exit_code == 3
-    assert "4 results made" not in answer.output
-    assert "8 there before, 4 failed" in answer.output
+    assert "4 new results" not in answer.output
+    assert "8 unchanged, 4 failed" in answer.output
 
 
-def test_weights_are_named_by_network(shelves: Path) -> None:
+def test_weights_are_named_by_network(folder: Path) -> None:
     method = '[[method]]\nname = "net"\nkind = "exact"\nfeatures = "mobilenet-v2"\n'
-    config = write_config(shelves, method)
-    for weights, told in ((), "weights must be named"), (("--weights", "mobilenet-v2=/nowhere"), "found no /nowhere"):
-        answer = run(config, "--out", shelves / "results", *weights)
-        assert told in str(answer.exception)
-    answer = run(config, "--out", shelves / "results", "--weights", "mobilenet-v2")
+    config = write_config(folder, method)
+    for weights, message in (
+        ((), "weights must be named"),
+        (("--weights", "mobilenet-v2=/nowhere"), "but /nowhere does not exist"),
+    ):
+        answer = run(config, "--out", folder / "results", *weights)
+        assert message in str(answer.exception)
+    answer = run(config, "--out", folder / "results", "--weights", "mobilenet-v2")
     assert answer.exit_code == 2
     assert "NETWORK=FILE" in answer.output

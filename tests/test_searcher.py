@@ -39,7 +39,8 @@ from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.hashing.vectors import Vectors
 from hashsearch.images.decoding import decode
-from hashsearch.search.searcher import Hit, QueryInput, Searcher, SearchOptions, as_table
+from hashsearch.search.planner import SearchOptions
+from hashsearch.search.searcher import Hit, QueryInput, Searcher, as_table
 
 COUNT, DIMS, BITS = 400, 64, 80  # not a power of two: scores like (80 - 7) / 80 are not exact in float32
 VECTORS = clustered(COUNT, DIMS)

@@ -48,8 +48,8 @@ def test_an_interval_is_as_wide_as_theory_says() -> None:
 def test_intervals_hold_the_truth_as_often_as_promised() -> None:
     rng = np.random.default_rng(3)
     samples = {str(run): rng.normal(5, 2, 80) for run in range(300)}
-    held = [figure["low"] <= 5 <= figure["high"] for figure in intervals(samples, seed=4).values()]
-    assert 0.91 <= np.mean(held) <= 0.98
+    covered = [figure["low"] <= 5 <= figure["high"] for figure in intervals(samples, seed=4).values()]
+    assert 0.91 <= np.mean(covered) <= 0.98
 
 
 def test_intervals_follow_from_the_seed() -> None:
@@ -72,8 +72,8 @@ def test_a_quantile_lies_between_ranks() -> None:
 def test_quantile_intervals_hold_the_truth_as_often_as_promised() -> None:
     rng = np.random.default_rng(5)
     found = [quantile_interval(rng.exponential(1, 100), 0.9) for _ in range(400)]
-    held = [figure["low"] <= np.log(10) <= figure["high"] for figure in found]
-    assert 0.92 <= np.mean(held) <= 0.99
+    covered = [figure["low"] <= np.log(10) <= figure["high"] for figure in found]
+    assert 0.92 <= np.mean(covered) <= 0.99
 
 
 def test_a_share_has_wilsons_interval() -> None:

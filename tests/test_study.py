@@ -78,6 +78,7 @@ def is_running(process: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_every_model_stands_in_one_table(tmp_path: Path) -> None:
     write_study(tmp_path)
     first = run(tmp_path)
@@ -99,9 +100,10 @@ def test_every_model_stands_in_one_table(tmp_path: Path) -> None:
     assert "48 pictures searched, 18 searched with." in table
     again = run(tmp_path)
     assert again.returncode == 3
-    assert "0 results made, 4 there before, 1 failed" in again.stderr
+    assert "0 new results, 4 unchanged, 1 failed" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     write_study(tmp_path)
     with subprocess.Popen(command(tmp_path), cwd=ROOT, stderr=subprocess.PIPE, text=True) as study:
@@ -119,6 +121,7 @@ def test_a_training_that_is_killed_is_told_and_the_others_go_on(tmp_path: Path) 
     assert "| softmax | " in (tmp_path / "out/models.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_training_does_not_outlive_its_study(tmp_path: Path) -> None:
     write_study(tmp_path)
     with subprocess.Popen(command(tmp_path), cwd=ROOT, stderr=subprocess.PIPE, text=True) as study:

@@ -13,7 +13,7 @@ import pytest
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.data.datasets import DataSet
 from hashsearch.evaluation.data.distortions import DISTORTIONS, Distortion
-from hashsearch.evaluation.data.pictures import Picture, Problem
+from hashsearch.evaluation.data.pictures import LeftOut, Picture
 from hashsearch.evaluation.data.tasks import Task, make_task, with_distractors
 
 Make = Callable[..., DataSet]
@@ -21,7 +21,7 @@ Make = Callable[..., DataSet]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Makes data of `id: label` tables; the file of each id holds the id unless told otherwise."""
+    """Makes data of `id: label` tables; the file of each id holds the id unless `contents` has other bytes."""
 
     def made(
         base: dict[str, str], queries: dict[str, str] | None = None, name: str = "pets", **contents: bytes
@@ -31,8 +31,8 @@ def make(tmp_path: Path) -> Make:
         tables = base, queries or {}
         for own in (own for table in tables for own in table):
             (folder / own).write_bytes(contents.get(own, own.encode()))
-        searched, asked = (tuple(Picture(own, folder / own, label) for own, label in t.items()) for t in tables)
-        return DataSet(name, searched, asked)
+        searched, queried = (tuple(Picture(own, folder / own, label) for own, label in t.items()) for t in tables)
+        return DataSet(name, searched, queried)
 
     return made
 
@@ -52,7 +52,7 @@ def answers(task: Task) -> dict[str, list[str]]:
 
 
 class TestSameClass:
-    def test_pictures_of_the_class_are_relevant(self, make: Make) -> None:
+    def test_pictures_of_the_querys_class_are_relevant(self, make: Make) -> None:
         data = make({"a": "cat", "b": "dog", "c": "cat"}, {"x": "cat", "y": "dog"})
         task = make_task("same_class", data)
         assert answers(task) == {"x": ["a", "c"], "y": ["b"]}
@@ -63,22 +63,22 @@ class TestSameClass:
 
     def test_queries_without_a_relevant_picture_and_pictures_without_a_label_are_problems(self, make: Make) -> None:
         data = make({"a": "cat", "b": ""}, {"x": "cat", "y": "eel", "z": ""})
-        data = replace(data, problems=(Problem("w", "gone"),))
+        data = replace(data, problems=(LeftOut("w", "gone"),))
         task = make_task("same_class", data)
         assert answers(task) == {"x": ["a"]}
         assert [picture.id for picture in task.base] == ["a"]
         assert task.problems == (
-            Problem("w", "gone"),
-            Problem("b", "a label must be known, this picture has none"),
-            Problem("z", "a label must be known, this picture has none"),
-            Problem("y", "a query must have a relevant picture, none of 'eel' is searched"),
+            LeftOut("w", "gone"),
+            LeftOut("b", "a picture must have a label, this one has none"),
+            LeftOut("z", "a picture must have a label, this one has none"),
+            LeftOut("y", "a query must have a relevant picture, but no picture of 'eel' is searched"),
         )
 
     def test_without_any_query_there_is_no_task(self, make: Make) -> None:
         with pytest.raises(EvaluationError, match=r"'pets' must have a query .* problems: x: a query must"):
             make_task("same_class", make({"a": "cat"}, {"x": "dog"}))
 
-    def test_so_many_queries_are_spread_over_the_classes(self, make: Make) -> None:
+    def test_a_limited_number_of_queries_is_spread_over_the_classes(self, make: Make) -> None:
         queries = {f"{label}{number}": label for label in ("cat", "dog", "eel") for number in range(10)}
         data = make({"a": "cat", "b": "dog", "c": "eel"}, queries)
         first, again, other = (make_task("same_class", data, queries=6, seed=seed) for seed in (1, 1, 2))
@@ -87,16 +87,16 @@ class TestSameClass:
 
 
 class TestSameInstance:
-    def test_photos_of_the_product_are_relevant(self, make: Make) -> None:
+    def test_photos_of_the_querys_product_are_relevant(self, make: Make) -> None:
         data = make({"a": "fruit", "b": "fruit", "c": "fruit"}, {"x": "fruit", "y": "fruit"})
         task = make_task("same_instance", with_products(data, {"a": "gala", "b": "fuji", "c": "gala", "x": "gala"}))
         assert answers(task) == {"x": ["a", "c"]}
         assert task.groups == ("gala",)
         assert [picture.label for picture in task.learn] == ["gala", "fuji", "gala"]
-        assert task.problems == (Problem("y", "a label must be known, this picture has none"),)
+        assert task.problems == (LeftOut("y", "a picture must have a label, this one has none"),)
 
     def test_data_without_products_are_refused(self, make: Make) -> None:
-        with pytest.raises(EvaluationError, match="the data 'pets' names none: set 'product'"):
+        with pytest.raises(EvaluationError, match="data set 'pets' has none: set 'product'"):
             make_task("same_instance", make({"a": "cat"}, {"x": "cat"}))
 
 
@@ -126,7 +126,7 @@ class TestNearDuplicate:
             "d@mirror=1": ["d"],
         }
 
-    def test_all_distortions_of_fifty_pictures_unless_told_otherwise(self, make: Make) -> None:
+    def test_fifty_pictures_in_all_distortions_are_the_default(self, make: Make) -> None:
         data = make({f"{number:03}": "cat" for number in range(60)})
         task = make_task("near_duplicate", data)
         kinds = [str(Distortion(name, strength)) for name, strengths in DISTORTIONS.items() for strength in strengths]
@@ -145,7 +145,7 @@ class TestNearDuplicate:
         assert [picture.id for picture in task.learn] == ["b"]
         assert list(answers(task)) == ["a@mirror=1", "b@mirror=1"]
 
-    def test_a_file_that_has_gone_is_told_when_it_is_read(self, make: Make) -> None:
+    def test_a_task_can_be_made_of_files_that_have_disappeared(self, make: Make) -> None:
         data = make({"a": "cat", "b": "cat"})
         for picture in data.base:
             picture.path.unlink()
@@ -154,7 +154,7 @@ class TestNearDuplicate:
         assert len(task.fingerprint) == 16
 
     @pytest.mark.parametrize(
-        ("distortions", "told"),
+        ("distortions", "message"),
         [
             (["sepia"], "one of jpeg, .* got 'sepia'"),
             ({"jpeg": 30}, "strengths of jpeg must be a list of numbers, got 30"),
@@ -163,8 +163,8 @@ class TestNearDuplicate:
             ([], "must have a query"),
         ],
     )
-    def test_distortions_that_do_not_fit_are_named(self, make: Make, distortions: Any, told: str) -> None:
-        with pytest.raises(EvaluationError, match=told):
+    def test_wrong_distortions_are_refused(self, make: Make, distortions: Any, message: str) -> None:
+        with pytest.raises(EvaluationError, match=message):
             make_task("near_duplicate", make({"a": "cat"}), distortions=distortions)
 
 
@@ -178,7 +178,7 @@ class TestDistractors:
         assert more.learn == task.learn
         assert more.name == "same_class+3"
 
-    def test_so_many_are_spread_over_the_others_and_their_classes(self, make: Make) -> None:
+    def test_distractors_are_spread_over_the_data_sets_and_their_classes(self, make: Make) -> None:
         task = make_task("same_class", make({"a": "cat"}, {"x": "cat"}))
         things = make({f"{label}{number}": label for label in ("cup", "jug") for number in range(9)}, name="things")
         cars = make({f"car{number}": "car" for number in range(9)}, name="cars")
@@ -193,17 +193,19 @@ class TestDistractors:
     def test_files_of_the_task_itself_are_not_added(self, make: Make) -> None:
         data = make({"a": "cat"}, {"x": "cat"})
         task = make_task("same_class", data)
-        with pytest.raises(EvaluationError, match="must be a picture to distract with"):
+        with pytest.raises(
+            EvaluationError, match="distractors must be files that the task does not have, found none in"
+        ):
             with_distractors(task, [replace(data, name="pets again")])
 
     def test_the_tasks_own_data_are_refused(self, make: Make) -> None:
         data = make({"a": "cat"}, {"x": "cat"})
-        with pytest.raises(EvaluationError, match="other data than the task's own 'pets'"):
+        with pytest.raises(EvaluationError, match="data sets other than the task's own 'pets'"):
             with_distractors(make_task("same_class", data), [data])
 
 
 class TestFingerprint:
-    def test_it_does_not_depend_on_where_the_data_lie(self, make: Make, tmp_path: Path) -> None:
+    def test_a_fingerprint_does_not_depend_on_where_the_data_are_stored(self, make: Make, tmp_path: Path) -> None:
         data = make({"a": "cat", "b": "dog"}, {"x": "cat"})
         moved = tmp_path / "moved"
         data.base[0].path.parent.rename(moved)
@@ -212,7 +214,7 @@ class TestFingerprint:
         make({"a": "cat", "b": "dog"}, {"x": "cat"})
         assert first.fingerprint == make_task("same_class", data).fingerprint
 
-    def test_it_changes_with_all_that_changes_the_answers(self, make: Make) -> None:
+    def test_a_fingerprint_changes_with_everything_that_changes_the_answers(self, make: Make) -> None:
         data = make({"a": "cat", "b": "dog"}, {"x": "cat", "y": "dog"})
         task = make_task("same_class", data)
         prints = [
@@ -229,15 +231,15 @@ class TestFingerprint:
         ]
         assert len(set(prints)) == len(prints)
 
-    def test_it_does_not_change_with_problems_or_the_way_a_strength_is_written(self, make: Make) -> None:
+    def test_a_fingerprint_does_not_change_with_problems_or_the_notation_of_a_strength(self, make: Make) -> None:
         data = make({"a": "cat"}, {"x": "cat"})
         task = make_task("same_class", data)
-        assert replace(task, problems=(Problem("b", "gone"),)).fingerprint == task.fingerprint
+        assert replace(task, problems=(LeftOut("b", "gone"),)).fingerprint == task.fingerprint
         whole, fraction = (make_task("near_duplicate", data, distortions={"jpeg": [s]}) for s in (30, 30.0))
         assert whole.fingerprint == fraction.fingerprint
 
 
-def test_an_unknown_task_and_an_unknown_option_name_the_known(make: Make) -> None:
+def test_an_unknown_task_and_an_unknown_option_list_the_known_ones(make: Make) -> None:
     data = make({"a": "cat"}, {"x": "cat"})
     with pytest.raises(EvaluationError, match="one of same_class, same_instance, near_duplicate, got 'same_shop'"):
         make_task("same_shop", data)

@@ -23,8 +23,8 @@ from hashsearch.embedders.inventory import inventory
 from hashsearch.embedders.trained import read_trained
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ConfigError, EmbedderError, UnknownEmbedder, WeightsMismatch, WeightsNotFound
-from hashsearch.evaluation.compare.plan import Entry, read_plan
-from hashsearch.evaluation.methods.features import Network
+from hashsearch.evaluation.compare.plan import PlannedMethod, read_plan
+from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import make_sub_codes
 
@@ -61,7 +61,8 @@ def photos(count: int = 3) -> list[np.ndarray]:
 
 def expected(images: list[np.ndarray]) -> np.ndarray:
     vectors = (np.stack(images) / 127.5 - 1).mean(axis=(1, 2)) @ KERNEL
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,8 @@ class TestClasses:
 def probabilities(images: list[np.ndarray]) -> np.ndarray:
     logits = (np.stack(images) / 127.5 - 1).mean(axis=(1, 2)) @ KERNEL
     powers = np.exp(logits)
-    return powers / powers.sum(axis=1, keepdims=True)
+    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return shares
 
 
 def fitted(embedder: Embedder) -> Encoder:
@@ -230,7 +232,7 @@ class TestCompared:
             for name in ("flowers", trained / "flowers")
         ]
         named, pathed = (plan.methods[0] for plan in plans)
-        assert isinstance(named, Entry)
+        assert isinstance(named, PlannedMethod)
         assert named.settings == pathed.settings
         digest = digest_files(trained / "flowers" / "network")
         assert named.features.identity == {"network": "toy-triplet", "weights": digest, "crop": None}
@@ -244,7 +246,7 @@ class TestCompared:
 
     def test_it_has_its_own_weights(self, trained: Path) -> None:
         with pytest.raises(ConfigError, match="a trained embedder has its own weights"):
-            Network(str(trained / "flowers"), weights="other.keras")
+            NetworkFeatures(str(trained / "flowers"), weights="other.keras")
 
 
 class TestInventory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tensorflow as tf
@@ -12,10 +13,10 @@ from hashsearch.training.log import TrainingLog, best_epoch, falls, read_rows, w
 from hashsearch.training.recipes import Schedule
 
 
-def course(folder: Path, values: list[float], **options: object) -> TrainingLog:
+def course(folder: Path, values: list[float], **options: Any) -> TrainingLog:
     if values:
         write_rows(folder / "log.csv", [{"epoch": i + 1, "val_map": value} for i, value in enumerate(values)])
-    schedule = Schedule(**{"epochs": 10, "batch": 8, "patience": 2, **options})  # type: ignore[arg-type]
+    schedule = Schedule(**{"epochs": 10, "batch": 8, "patience": 2, **options})
     return TrainingLog(schedule, folder, 0.1, dict, print)
 
 

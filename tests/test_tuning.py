@@ -43,7 +43,7 @@ from hashsearch.search.searcher import Searcher
 
 COUNT, DIMS, TARGET = 1200, 64, 0.9
 VECTORS = clustered(COUNT, DIMS, spread=1.0)
-HELD_OUT = clustered(40, DIMS, seed=8, spread=1.0)
+NOT_INDEXED = clustered(40, DIMS, seed=8, spread=1.0)
 ENCODERS = {
     "cells": toy_encoder(VECTORS, 48, "cells", cells=30),
     "blocks": toy_encoder(VECTORS, 48, "blocks"),
@@ -93,7 +93,7 @@ class TestTune:
             others = np.delete(cosines(VECTORS, VECTORS[int(query.own_id or "")]), int(query.own_id or ""))
             assert nearest == pytest.approx(np.sort(others)[:-11:-1], abs=1e-6)
 
-    def test_what_it_chooses_reaches_the_target(
+    def test_the_choice_reaches_the_target(
         self, searchers: dict[str, Searcher], sample: Sample, tuning: Tuning
     ) -> None:
         assert tuning.choice is not None
@@ -103,7 +103,7 @@ class TestTune:
         assert recall == pytest.approx(tuning.choice.recall["value"], abs=0.002)  # equally near codes at the limit
         assert recall >= TARGET
 
-    def test_nothing_that_does_less_reaches_it(self, tuning: Tuning) -> None:
+    def test_no_cheaper_setting_reaches_the_target(self, tuning: Tuning) -> None:
         assert tuning.choice is not None
         assert {one.strategy for one in tuning.trials} == {"sub_codes", "scan"}
         assert not [one for one in tuning.trials if one.outdoes(tuning.choice) and one.reaches(TARGET)]
@@ -111,23 +111,23 @@ class TestTune:
             fewest = min(one.candidates for one in tuning.trials if one.strategy == strategy)
             assert fewest == LADDER[0]
 
-    def test_more_are_found_with_more_candidates(self, tuning: Tuning) -> None:
+    def test_recall_rises_with_the_candidates(self, tuning: Tuning) -> None:
         scanned = [one for one in tuning.trials if one.strategy == "scan"]
         assert [one.candidates for one in scanned] == list(LADDER[: len(scanned)])
         assert [one.recall["value"] for one in scanned] == sorted(one.recall["value"] for one in scanned)
 
-    def test_what_is_searched_now_is_measured_too(self, tuning: Tuning) -> None:
+    def test_the_present_setting_is_measured_too(self, tuning: Tuning) -> None:
         assert (tuning.now.strategy, tuning.now.candidates) == ("scan", 500)
         assert (tuning.images, tuning.queries, tuning.k, tuning.target) == (COUNT, 60, 10, TARGET)
 
-    def test_it_is_kept_in_the_index(self, client: Elasticsearch, fresh_name: str, tuning: Tuning) -> None:
+    def test_a_tuning_is_stored_in_the_index(self, client: Elasticsearch, fresh_name: str, tuning: Tuning) -> None:
         save_tuning(filled(client, fresh_name, ENCODERS["cells"], VECTORS[:50]), tuning.tuned())
-        told = ImageIndex.open(client, fresh_name, ENCODERS["cells"]).tuned
-        assert told == tuning.tuned()
-        assert isinstance(told, Tuned)
+        stored = ImageIndex.open(client, fresh_name, ENCODERS["cells"]).tuned
+        assert stored == tuning.tuned()
+        assert isinstance(stored, Tuned)
         assert tuning.choice is not None
-        assert (told.candidates, told.compared) == (tuning.choice.candidates, tuning.choice.compared)
-        assert (told.target, told.images, told.at) == (TARGET, COUNT, tuning.at)
+        assert (stored.candidates, stored.compared) == (tuning.choice.candidates, tuning.choice.compared)
+        assert (stored.target, stored.images, stored.at) == (TARGET, COUNT, tuning.at)
 
     @pytest.mark.parametrize(
         ("kind", "strategies"),
@@ -151,39 +151,41 @@ class TestTune:
         assert best.recall["value"] == 1
         assert best.recall["low"] == pytest.approx(30 / (30 + 1.96**2))
         assert tuning.choice is None
-        with pytest.raises(EvaluationError, match=r"a recall@10 of 0\.99 must be reached .* surely 0\.88"):
+        with pytest.raises(EvaluationError, match=r"no setting reaches recall@10 of 0\.99, .* at least 0\.88"):
             tuning.tuned()
 
-    def test_photos_that_are_not_indexed(self, searchers: dict[str, Searcher]) -> None:
-        sample = of_vectors(searchers["cells"], HELD_OUT, 5)
+    def test_queries_can_be_vectors_that_are_not_indexed(self, searchers: dict[str, Searcher]) -> None:
+        sample = of_vectors(searchers["cells"], NOT_INDEXED, 5)
         for row, nearest in enumerate(sample.exact):
-            assert nearest == pytest.approx(np.sort(cosines(VECTORS, HELD_OUT[row]))[:-6:-1], abs=1e-6)
+            assert nearest == pytest.approx(np.sort(cosines(VECTORS, NOT_INDEXED[row]))[:-6:-1], abs=1e-6)
         exhaustive = measured(searchers["cells"], sample, SearchOptions(5, COUNT, "scan"))
         assert exhaustive.recall["value"] == 1
         assert 0 < exhaustive.p50_ms["value"] <= exhaustive.p95_ms["value"]
 
     @pytest.mark.parametrize("target", [0.0, 1.0, -1.0, float("nan")])
-    def test_a_target_that_is_none(self, searchers: dict[str, Searcher], sample: Sample, target: float) -> None:
+    def test_a_target_must_be_between_0_and_1(
+        self, searchers: dict[str, Searcher], sample: Sample, target: float
+    ) -> None:
         with pytest.raises(EvaluationError, match=f"a target must be above 0 and below 1, got {target}"):
             tune(searchers["cells"], sample, target)
 
-    def test_an_index_with_nothing_to_find(self, client: Elasticsearch, fresh_name: str) -> None:
+    def test_an_index_of_one_image_is_refused(self, client: Elasticsearch, fresh_name: str) -> None:
         searcher = Searcher(ENCODERS["cells"], filled(client, fresh_name, ENCODERS["cells"], VECTORS[:1]))
         with pytest.raises(EvaluationError, match=r"at least 2 images to be tuned, and .* holds 1"):
             of_index(searcher, 10, 10)
         with pytest.raises(EvaluationError, match="at least 2 images to be tuned"):
-            of_vectors(searcher, HELD_OUT, 10)
+            of_vectors(searcher, NOT_INDEXED, 10)
 
-    def test_no_queries(self, searchers: dict[str, Searcher]) -> None:
-        with pytest.raises(EvaluationError, match="one query at least, got none"):
-            of_vectors(searchers["cells"], HELD_OUT[:0], 10)
+    def test_tuning_without_queries_is_refused(self, searchers: dict[str, Searcher]) -> None:
+        with pytest.raises(EvaluationError, match="tuning needs at least one query, got none"):
+            of_vectors(searchers["cells"], NOT_INDEXED[:0], 10)
 
 
 class TestBorder:
     """The walk, over recalls that are known: `least[limit]` candidates reach the target."""
 
     @pytest.mark.parametrize("least", [(1, 1, 1), (4, 4, 4), (1, 2, 4), (2, 2, 9), (1, 9, 9), (9, 9, 9)])
-    def test_all_that_is_worth_it_is_met(self, least: tuple[int, int, int]) -> None:
+    def test_the_walk_meets_every_setting_that_no_other_outdoes(self, least: tuple[int, int, int]) -> None:
         limits, ladder = (30, 20, 10), (1, 2, 3, 4)
         reaching = dict(zip(limits, least, strict=True))
 
@@ -200,7 +202,7 @@ class TestBorder:
         worth = {(one.compared, one.candidates) for one in good if not any(other.outdoes(one) for other in good)}
         assert worth <= {(one.compared, one.candidates) for one in tried}
 
-    def test_it_stops_where_more_candidates_find_no_more(self) -> None:
+    def test_the_walk_stops_where_more_candidates_do_not_raise_the_recall(self) -> None:
         """Cells that hold nine of ten of the nearest: the last stays out of reach."""
 
         def measure(options: SearchOptions) -> Trial:
@@ -210,7 +212,7 @@ class TestBorder:
         tried = list(border(Grid("scan", [{}], LADDER), 0.95, measure, k=10))
         assert [one.candidates for one in tried] == [20, 50, 100, 150, LADDER[-1]]
 
-    def test_it_goes_on_where_the_most_would_reach(self) -> None:
+    def test_the_walk_goes_on_where_the_most_candidates_reach_the_target(self) -> None:
         def measure(options: SearchOptions) -> Trial:
             assert options.candidates is not None
             return trial("scan", options.candidates, None, 0.9 if options.candidates < 500 else 0.99, 1.0)
@@ -220,7 +222,7 @@ class TestBorder:
 
 
 class TestCheapest:
-    def test_the_quickest_that_reaches(self) -> None:
+    def test_the_quickest_setting_that_reaches_the_target_is_chosen(self) -> None:
         slow, quick = trial("scan", 100, None, 0.99, 5.0), trial("graph", 300, None, 0.97, 2.0)
         wrong = trial("graph", 100, None, 0.90, 1.0)
         assert cheapest([slow, quick, wrong], 0.95) is quick
@@ -228,19 +230,19 @@ class TestCheapest:
         assert cheapest([slow, quick, wrong], 0.999) is None
         assert cheapest([], 0.5) is None
 
-    def test_less_work_goes_before_a_lucky_time(self) -> None:
+    def test_less_work_is_preferred_to_a_lucky_time(self) -> None:
         less, more = trial("sub_codes", 100, 2000, 0.99, 5.0), trial("sub_codes", 100, 4000, 0.99, 4.0)
         assert cheapest([more, less], 0.95) is less
         assert cheapest([more, replace(less, candidates=200)], 0.95) is more
         assert cheapest([more, trial("scan", 50, None, 0.99, 5.0)], 0.95) is more
 
-    def test_the_estimate_is_not_enough(self) -> None:
+    def test_the_lower_end_of_the_interval_must_reach_the_target(self) -> None:
         unsure = replace(trial("scan", 100, None, 0.99, 1.0), recall=figure(0.99, 0.01))
         assert cheapest([unsure], 0.985) is None
 
 
 @pytest.fixture
-def told() -> Tuning:
+def two_strategies() -> Tuning:
     """A tuning of two strategies."""
     trials = [
         trial("sub_codes", 100, 2500, 0.97, 2.5),
@@ -252,26 +254,26 @@ def told() -> Tuning:
 
 
 class TestReport:
-    def test_the_table_marks_the_choice(self, told: Tuning) -> None:
-        lines = table(told).splitlines()
-        assert lines[0].split() == "strategy limit candidates recall surely p50 ms p95 ms".split()
+    def test_the_table_marks_the_choice(self, two_strategies: Tuning) -> None:
+        lines = table(two_strategies).splitlines()
+        assert lines[0].split() == "strategy limit candidates recall lower p50 ms p95 ms".split()
         assert lines[1].split() == ["now", "scan", "500", "0.9999", "0.9999", "11.0", "22.0"]
         (chosen,) = (line for line in lines if line.strip().startswith("*"))
         assert chosen.split() == ["*", "sub_codes", "2,500", "compared", "150", "0.9920", "0.9920", "2.6", "5.2"]
         assert len({len(line) for line in lines}) == 1
 
     @pytest.mark.parametrize("reached", [True, False])
-    def test_the_curve_is_a_picture_of_every_trial(self, told: Tuning, reached: bool) -> None:
-        drawn = ET.fromstring(draw(told if reached else replace(told, choice=None)))
+    def test_the_curve_is_a_picture_of_every_trial(self, two_strategies: Tuning, reached: bool) -> None:
+        drawn = ET.fromstring(draw(two_strategies if reached else replace(two_strategies, choice=None)))
         assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
         marks = [one for one in drawn.iter() if "mark" in (one.get("class") or "").split()]
-        assert len(marks) == len(told.trials) + 1
+        assert len(marks) == len(two_strategies.trials) + 1
         assert len([one for one in drawn.iter() if one.get("class") == "ring"]) == reached
         words = {one.text for one in drawn.iter("{http://www.w3.org/2000/svg}text")}
         assert {"scan", "sub_codes", "target 0.99", "now", "recall@10"} <= words
 
-    def test_one_setting_is_a_picture_too(self, told: Tuning) -> None:
-        alone = replace(told, trials=[told.now], choice=told.now)
+    def test_a_single_setting_is_drawn_too(self, two_strategies: Tuning) -> None:
+        alone = replace(two_strategies, trials=[two_strategies.now], choice=two_strategies.now)
         assert ET.fromstring(draw(alone)).get("class") == "chart"
 
 
@@ -290,7 +292,7 @@ class TestCommand:
     def tuned(self, client: Elasticsearch, name: str) -> Tuned | None:
         return ImageIndex.open(client, name, ENCODERS["cells"]).tuned
 
-    def test_it_measures_tells_and_keeps(
+    def test_the_command_measures_prints_and_stores(
         self, client: Elasticsearch, fresh_name: str, words: list[str], tmp_path: Path
     ) -> None:
         filled(client, fresh_name, ENCODERS["cells"], VECTORS[:300])
@@ -312,7 +314,7 @@ class TestCommand:
         assert json.loads((tmp_path / "missed" / "tune.json").read_text())["choice"] is None
         assert self.tuned(client, fresh_name) == tuned
 
-    def test_photos_of_a_folder_are_asked_with(self, shop: Shop, node: SimpleNamespace, tmp_path: Path) -> None:
+    def test_queries_can_be_photos_of_a_folder(self, shop: Shop, node: SimpleNamespace, tmp_path: Path) -> None:
         folder = shop.searcher.encoder.save(tmp_path / "encoder")
         name = shop.searcher.index.alias.removeprefix("hashsearch-")
         words = ["--index", name, "--es-url", node.url, "--encoder", str(folder), "--queries", str(shop.folder)]
@@ -322,14 +324,14 @@ class TestCommand:
         assert " * " in done.stdout
 
     @pytest.mark.parametrize("wrong", [["--target", "1"], ["--target", "0"], ["-k", "0"], ["--sample", "0"]])
-    def test_what_is_out_of_range_is_told_at_once(self, words: list[str], wrong: list[str]) -> None:
+    def test_options_out_of_range_are_refused_at_once(self, words: list[str], wrong: list[str]) -> None:
         assert self.run([*words, *wrong]).exit_code == 2
 
-    def test_no_such_index(self, words: list[str]) -> None:
+    def test_a_missing_index_is_an_error(self, words: list[str]) -> None:
         assert isinstance(self.run(words).exception, IndexNotFound)
 
 
-def test_ids_that_went_away_are_not_asked_with(client: Elasticsearch, fresh_name: str) -> None:
+def test_queries_by_deleted_images_are_still_searched(client: Elasticsearch, fresh_name: str) -> None:
     searcher = Searcher(ENCODERS["cells"], filled(client, fresh_name, ENCODERS["cells"], VECTORS[:60]))
     sample = of_index(searcher, 40, 10)
     client.delete(index=searcher.index.alias, id=sample.queries[0].own_id or "", refresh=True)
@@ -338,7 +340,7 @@ def test_ids_that_went_away_are_not_asked_with(client: Elasticsearch, fresh_name
     assert measured(searcher, sample, SearchOptions()).recall["value"] > 0.9  # a stored query needs no image
 
 
-def test_an_index_of_fewer_images_than_are_wanted(client: Elasticsearch, fresh_name: str) -> None:
+def test_an_index_of_fewer_than_k_images_is_tuned(client: Elasticsearch, fresh_name: str) -> None:
     searcher = Searcher(ENCODERS["cells"], filled(client, fresh_name, ENCODERS["cells"], VECTORS[:5]))
     sample = of_index(searcher, 40, 10)
     assert np.isfinite(sample.exact).sum() == 5 * 4

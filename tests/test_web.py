@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import re
@@ -504,7 +505,7 @@ class TestPictures:
 class TestSecurity:
     def test_every_response_has_the_security_headers(self, web: FlaskClient) -> None:
         for path in ("/", "/?id=nobody", "/healthz", "/api/search", "/static/page.js", f"/images/{RED_MUG}", "/none"):
-            headers = web.get(path).headers
+            headers = web.get(path, buffered=True).headers
             policy = headers["Content-Security-Policy"]
             assert "default-src 'none'" in policy and "unsafe" not in policy, path
             assert headers["X-Content-Type-Options"] == "nosniff"
@@ -650,6 +651,8 @@ class TestGate:
 
 
 class TestServer:
+    # Where the port is taken, waitress leaves its socket to the garbage collector.
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     def test_the_server_answers_over_http_and_a_port_in_use_is_refused(self, shop: Shop, options: Settings) -> None:
         app = create_app({"shop": shop.searcher}, options)
         served = server(app, "127.0.0.1", 0)
@@ -660,6 +663,8 @@ class TestServer:
         with pytest.raises(ConfigError, match=str(served.effective_port)):
             server(app, "127.0.0.1", served.effective_port)
         served.close()
+        gc.collect()
+        gc.collect()
 
 
 class TestDocumentation:

@@ -249,7 +249,7 @@ class TestIndexGone:
     ) -> None:
         """Also on a cluster that creates indices with guessed types on writing, which is the default."""
         client.indices.delete(index=",".join(client.indices.get(index=index.alias)))
-        client.cluster.put_settings(persistent={"action.auto_create_index": True})
+        client.cluster.put_settings(persistent={"action.auto_create_index": index.alias})
         try:
             with pytest.raises(IndexNotFound, match=f"'{index.alias}'"):
                 writer.write(DOCUMENTS.items())

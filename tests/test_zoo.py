@@ -84,7 +84,8 @@ def official_vectors(name: str, model: Any, photos: list[np.ndarray]) -> np.ndar
         model = keras.Model(model.input, model.layers[-2].output)
     maps = model.predict(OFFICIAL_INPUT[name](np.stack(photos).astype(np.float32)), verbose=0)
     pooled = maps.max(axis=(1, 2)) if name in ("vgg16", "resnet50") else maps.mean(axis=(1, 2))
-    return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    unit: np.ndarray = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    return unit
 
 
 def reference(name: str, folder: Path) -> Reference:

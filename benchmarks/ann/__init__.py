@@ -1,1 +1,1 @@
-"""Nearest-neighbour methods side by side, in the manner of ann-benchmarks: vectors, run, report."""
+"""Nearest-neighbour methods compared in the style of ann-benchmarks: `vectors`, `run`, `report`."""

@@ -1,4 +1,4 @@
-"""What result files say together: each method's curve of recall and cost, and its cost at a wanted recall."""
+"""Each method's curve of recall against cost, and its cost at a target recall, from result files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from math import exp, log, log10
 from typing import Any
 
 from benchmarks.ann.methods import METHODS
-from benchmarks.ann.results import Result
 from hashsearch.errors import ConfigError
+from hashsearch.evaluation.compare.results import Result
 
-Cost = Callable[[Result], float]  # of which less is better
+Cost = Callable[[Result], float]  # lower is better
 
 FAMILIES = {
     "ours": "hashsearch",
@@ -37,23 +37,23 @@ def p95(result: Result) -> float:
 
 
 def seconds_a_query(clients: int) -> Cost:
-    """The inverse of the queries a second that so many clients get answered; infinite where that was not measured."""
+    """Inverse throughput with a number of clients; infinite where it was not measured."""
 
     def cost(result: Result) -> float:
-        told = result["throughput"].get(str(clients))
-        return 1 / float(told["qps"]) if told else float("inf")
+        throughput = result["throughput"].get(str(clients))
+        return 1 / float(throughput["qps"]) if throughput else float("inf")
 
     return cost
 
 
 def nines(recall: float, finest: float) -> float:
-    """The scale on which recalls are compared: .9 is 1, .99 is 2, .999 is 3; `finest` stands for no miss at all."""
+    """Recall on a log scale: .9 is 1, .99 is 2, .999 is 3; `finest` is the miss rate that stands for no miss at all."""
     return -log10(max(1 - recall, finest))
 
 
 @dataclass(frozen=True)
 class At:
-    """A cost at a wanted recall; `bound` when even the method's lowest recall was above it, so that it costs less."""
+    """A cost at a target recall; an upper `bound` when even the method's lowest recall was above the target."""
 
     cost: float
     bound: bool
@@ -85,11 +85,11 @@ class Curve:
 
     @cached_property
     def finest(self) -> float:
-        """Half a miss in all answers: the share that stands for none."""
-        return min(0.5 / (result["timing"]["k"] * result["latency_ms"]["queries"]) for result in self.results)
+        """Half a miss in all answers: the miss rate that stands for none."""
+        return min(0.5 / float(result["timing"]["k"] * result["latency_ms"]["queries"]) for result in self.results)
 
     def pareto(self, cost: Cost = p50) -> list[Result]:
-        """Results that no other one beats in both recall and cost, by rising recall."""
+        """Results that no other beats in both recall and cost, by increasing recall."""
         best: list[Result] = []
         for result in sorted(self.results, key=lambda result: (-recall_of(result), cost(result))):
             if not best or cost(result) < cost(best[-1]):
@@ -97,7 +97,7 @@ class Curve:
         return best[::-1]
 
     def at(self, wanted: float, cost: Cost = p50) -> At | None:
-        """The cost at a recall, interpolated on its curve in log cost and nines; None when it is not reached."""
+        """The cost at a recall, interpolated in log cost and nines; None when the recall is not reached."""
         front = self.pareto(cost)
         above = [result for result in front if recall_of(result) >= wanted]
         below = [result for result in front if recall_of(result) < wanted]
@@ -137,11 +137,11 @@ def boards(results: Iterable[Result]) -> list[Board]:
     by_data: dict[str, list[Result]] = {}
     for result in results:
         by_data.setdefault(result["data"]["name"], []).append(result)
-    made = []
-    for name, found in by_data.items():
-        if len({result["data"]["fingerprint"] for result in found}) > 1:
+    all_boards = []
+    for name, same_data in by_data.items():
+        if len({result["data"]["fingerprint"] for result in same_data}) > 1:
             raise ConfigError(f"the results of '{name}' must be of the same vectors, but their fingerprints differ")
-        methods = sorted({result["method"] for result in found}, key=lambda m: (list(METHODS).index(m), m))
-        curves = [Curve(method, [result for result in found if result["method"] == method]) for method in methods]
-        made.append(Board(found[0]["data"], curves))
-    return sorted(made, key=lambda board: (board.data["dims"], board.data["n"]))
+        methods = sorted({result["method"] for result in same_data}, key=lambda m: (list(METHODS).index(m), m))
+        curves = [Curve(method, [result for result in same_data if result["method"] == method]) for method in methods]
+        all_boards.append(Board(same_data[0]["data"], curves))
+    return sorted(all_boards, key=lambda board: (board.data["dims"], board.data["n"]))

@@ -1,7 +1,7 @@
-"""Elasticsearch's own vector search: exact, HNSW, and quantised with re-scoring, as its documentation tells users to.
+"""Elasticsearch's own vector search: exact, HNSW, and quantised with rescoring, as its documentation recommends.
 
 One `dense_vector` field, default m and ef_construction, one shard, one segment, no `_source`; a query is one `knn`
-query through elasticsearch-py, its vector in float32's shortest digits, and only ids come back.
+query through elasticsearch-py, with the vector in the shortest digits of float32; only ids are returned.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ALIAS, _INDEX, _FIELD = "peer", "peer-vectors", "vector"
 _HEADERS = {"content-type": "application/json", "accept": "application/json"}
 _QUANTISED = frozenset({"int8_hnsw", "bbq_hnsw", "bbq_flat"})
 
-# (num_candidates, oversample); Elasticsearch takes at most 10 times k for re-scoring.
+# (num_candidates, oversample); Elasticsearch rescores at most 10 times k.
 _RESCORED = ((20, 3), (50, 3), (100, 3), (100, 5), (200, 5), (400, 5), (400, 9.9), (800, 9.9))
-# (k, num_candidates, oversample): asked for more than the 10 that are wanted, it re-scores more than its limit.
+# (k, num_candidates, oversample): a larger k than the 10 of the benchmark lifts that limit.
 _WIDENED = ((30, 400, 9.9), (50, 600, 9.9), (100, 1200, 9.9))
 
 SETTINGS: dict[str, Sequence[Setting]] = {
@@ -40,7 +40,7 @@ SETTINGS: dict[str, Sequence[Setting]] = {
         *({"num_candidates": count, "oversample": oversample} for count, oversample in _RESCORED),
         *({"num_candidates": count, "oversample": oversample, "k": k} for k, count, oversample in _WIDENED),
     ],
-    # Nothing to walk: all are compared, so only re-scoring counts.
+    # There is no graph: all vectors are compared, so only rescoring matters.
     "bbq_flat": [
         *({"num_candidates": 100, "oversample": oversample} for oversample in (3, 5, 9.9)),
         *({"num_candidates": count, "oversample": oversample, "k": k} for k, count, oversample in _WIDENED),
@@ -49,7 +49,7 @@ SETTINGS: dict[str, Sequence[Setting]] = {
 
 
 class ElasticVectors:
-    """One kind of `dense_vector` index; `late`: loaded without its graph, which then is built by the merge alone."""
+    """One kind of `dense_vector` index; `late`: loaded without its graph, which the final merge then builds."""
 
     def __init__(self, place: Place, name: str, kind: str, late: bool = False) -> None:
         self.name = name
@@ -83,13 +83,13 @@ class ElasticVectors:
         body = orjson.dumps(request(vector, k, setting), option=orjson.OPT_SERIALIZE_NUMPY)
         answer: Any = self.client.perform_request("POST", f"/{_ALIAS}/_search", headers=_HEADERS, body=body).body
         if answer["timed_out"] or answer["_shards"]["failed"]:
-            raise StoreError(f"every shard must answer, got {answer['_shards']}")
+            raise StoreError(f"some shards failed or timed out: {answer['_shards']}")
         return np.array([int(hit["_id"]) for hit in answer["hits"]["hits"]], dtype=np.int64)
 
     def sizes(self) -> Sizes:
         disk, vectors = self.server.file_bytes(), self.server.file_bytes(".ve")
         if self.kind not in _QUANTISED:
-            return Sizes(disk, vectors, "all of the vector field: the floats, which are searched, and the graph if any")
+            return Sizes(disk, vectors, "the whole vector field: the floats, which are searched, and the graph if any")
         (mapping,) = self.server.client.indices.get_mapping(index=_ALIAS).body.values()
         floats = self.server.client.count(index=_ALIAS)["count"] * 4 * mapping["mappings"]["properties"][_FIELD]["dims"]
         return Sizes(disk, vectors - floats, "the vector field less its floats: quantised vectors and the graph if any")
@@ -112,16 +112,16 @@ def mappings(dims: int, kind: str) -> dict[str, Any]:
 
 def request(vector: Vectors, k: int, setting: Setting) -> dict[str, Any]:
     """The search for the `k` nearest to a vector `(dims,)`."""
-    wanted = setting.get("k", k)
-    candidates = max(wanted, setting.get("num_candidates", wanted))
-    knn = {"field": _FIELD, "query_vector": vector, "k": wanted, "num_candidates": candidates}
+    requested = setting.get("k", k)
+    candidates = max(requested, setting.get("num_candidates", requested))
+    knn = {"field": _FIELD, "query_vector": vector, "k": requested, "num_candidates": candidates}
     if "oversample" in setting:
         knn["rescore_vector"] = {"oversample": setting["oversample"]}
     return {"query": {"knn": knn}, "size": k, "_source": False, "track_total_hits": False}
 
 
 def _documents(vectors: Vectors) -> Iterator[list[Document]]:
-    """Batches of documents, each named by its row."""
+    """Batches of documents; ids are row numbers."""
     for start in range(0, len(vectors), BATCH):
         batch = np.asarray(vectors[start : start + BATCH])
         yield [(str(start + row), {_FIELD: vector}) for row, vector in enumerate(batch)]

@@ -1,10 +1,10 @@
-"""More vectors than there are photos: mixtures of real neighbours, calibrated to what real growth predicts.
+"""More vectors than photos: mixtures of real neighbours, calibrated to the growth that real data predicts.
 
-A new vector is a convex mixture of a few neighbours of a real vector. Mixing alone shrinks towards the centres of
-clusters, where queries would find too-near neighbours; so a residual is added back: what one of the real neighbours
-has beside the mean of its own neighbours. How many are mixed and how much residual is added is chosen so that the
-cosines of held-out real queries to their nearest and their 10th neighbour are distributed as growing subsets of the
-real vectors predict for the wanted size.
+A new vector is a convex mixture of a few neighbours of a real vector. Mixing alone pulls vectors towards the centres of
+clusters, too near to queries; so a residual is added back: the difference of a real neighbour from the mean of its own
+neighbours. The number of parents and the size of the residual are chosen so that the cosines of held-out queries to
+their 1st and 10th neighbour follow the distribution that growing subsets of the real vectors predict for the target
+size.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Nearness = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Mixing:
-    """How a new vector is made: `parents` mixed with Dirichlet weights, times the `residual` added.
+    """How a new vector is made: `parents` mixed with Dirichlet weights, plus `residual` times a residual.
 
-    The residual's size varies from vector to vector: lognormal with `residual` as median and `spread` in its exponent.
+    The residual's scale varies by vector: lognormal with median `residual` and standard deviation `spread`.
     """
 
     parents: int
@@ -43,7 +43,7 @@ class Mixing:
 
 PARENTS = (2, 3, 4, 6, 8, 12)
 RESIDUALS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
-_START = (2, 2)  # of the climb, in places of the two
+_START = (2, 2)  # of the search, as positions in PARENTS and RESIDUALS
 
 
 class Expansion:
@@ -58,7 +58,7 @@ class Expansion:
             self._residuals[start : start + 1024] = real[start : start + 1024] - around.mean(axis=1)
 
     def blocks(self, count: int, mixing: Mixing, seed: int) -> Iterator[Vectors]:
-        """`count` new vectors of length 1, in blocks; the same ones for the same seed."""
+        """`count` new vectors of length 1, in blocks; reproducible by seed."""
         generator = np.random.default_rng(seed)
         for start in range(0, count, BLOCK):
             yield self._mixtures(min(BLOCK, count - start), mixing, generator)
@@ -80,9 +80,9 @@ class Expansion:
 
 
 def neighbours(vectors: Vectors, count: int) -> NDArray[np.int32]:
-    """Rows of each vector's `count` nearest, itself the first, nearest first: `(n, count)`."""
-    found = [nearest(block, blocks_of(vectors), count)[0] for block in _slices(vectors, 2048)]
-    return np.concatenate(found).astype(np.int32)
+    """Rows of each vector's `count` nearest, starting with itself: `(n, count)`."""
+    rows = [nearest(block, blocks_of(vectors), count)[0] for block in _slices(vectors, 2048)]
+    return np.concatenate(rows).astype(np.int32)
 
 
 def _slices(vectors: Vectors, size: int) -> Iterator[Vectors]:
@@ -96,14 +96,14 @@ def nearness(queries: Vectors, blocks: Iterable[Vectors]) -> Nearness:
     return cosines[:, [rank - 1 for rank in RANKS]]
 
 
-def quantiles(found: Nearness) -> NDArray[np.float64]:
+def quantiles(cosines: Nearness) -> NDArray[np.float64]:
     """Quantiles at `LEVELS` of the cosines at each rank: `(ranks, levels)`."""
-    return np.quantile(found.astype(np.float64), LEVELS, axis=0).T
+    return np.quantile(cosines.astype(np.float64), LEVELS, axis=0).T
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What real growth shows: `sizes` of subsets, and the quantiles at each, `(sizes, ranks, levels)`."""
+    """How quantiles change with the number of real vectors: subset `sizes`, and `(sizes, ranks, levels)`."""
 
     sizes: tuple[int, ...]
     measured: NDArray[np.float64]
@@ -118,7 +118,7 @@ class Growth:
         """Predicted quantiles `(ranks, levels)` for `count` vectors.
 
         log(1 - cosine) is fitted as a line in log n: where n points fill d dimensions evenly, the squared distance to
-        the nearest one shrinks as n ** (-2 / d). The line's slope goes on from the quantiles of all real vectors.
+        the nearest one shrinks as n ** (-2 / d). The fitted slope is applied from the quantiles of all real vectors on.
         """
         steps = np.log(self.sizes)
         gaps = np.log(1 - self.measured).reshape(len(steps), -1)
@@ -129,30 +129,30 @@ class Growth:
 
 @dataclass(frozen=True)
 class Trial:
-    """One mixing tried: the quantiles that it gave, and their root mean square distance from the predicted ones."""
+    """A mixing, its quantiles, and their root mean square error against the predicted ones."""
 
     mixing: Mixing
     found: NDArray[np.float64]
     error: float
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """As JSON."""
         return {**asdict(self.mixing), "error": round(self.error, 5)}
 
 
 def try_mixing(
-    expansion: Expansion, queries: Vectors, wanted: NDArray[np.float64], count: int, mixing: Mixing, seed: int
+    expansion: Expansion, queries: Vectors, target: NDArray[np.float64], count: int, mixing: Mixing, seed: int
 ) -> Trial:
-    """The quantiles that a mixing gives at `count` vectors in all, the real ones among them."""
+    """The quantiles of a mixing at `count` vectors, including the real ones."""
     real = nearest(queries, blocks_of(expansion.real), max(RANKS))[1]
     new = nearest(queries, expansion.blocks(count - len(expansion.real), mixing, seed), max(RANKS))[1]
     both = -np.sort(-np.hstack([real, new]), axis=1)[:, [rank - 1 for rank in RANKS]]
     found = quantiles(both)
-    return Trial(mixing, found, float(np.sqrt(np.mean((found - wanted) ** 2))))
+    return Trial(mixing, found, float(np.sqrt(np.mean((found - target) ** 2))))
 
 
 def calibrate(attempt: Callable[[Mixing], Trial]) -> list[Trial]:
-    """All mixings tried, best first: a climb over `PARENTS` x `RESIDUALS` to where no neighbour is better."""
+    """All mixings tried, best first: hill climbing over `PARENTS` x `RESIDUALS`."""
     trials: dict[tuple[int, int], Trial] = {}
 
     def tried(place: tuple[int, int]) -> Trial:

@@ -1,4 +1,4 @@
-"""Base of the methods that run in the client's own process: one index in memory, kept in a file."""
+"""Base of the methods that run in the client's process: one index in memory, saved to a file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Rows = NDArray[np.int64]
 
 
 class Library:
-    """Base: one index in memory, written to `index` in the method's folder and read from there by `restart`.
+    """Base: one index in memory, saved as `index` in the method's folder; `restart` loads it from there.
 
-    A variant fills it in `_fill`, saves it in `_save`, loads it in `_load`.
+    Subclasses implement `_fill`, `_save` and `_load`.
     """
 
     name = ""
@@ -35,7 +35,7 @@ class Library:
         self.file = place.folder / "index"
 
     def build(self, vectors: Vectors) -> Mapping[str, float]:
-        """Learn, fill the index, write it; returned are the seconds of both."""
+        """Fit, fill and save the index; returns the seconds of each part."""
         seconds: dict[str, float] = {}
         with timed(seconds, "index"):
             self.connect()
@@ -45,17 +45,17 @@ class Library:
         return seconds
 
     def connect(self) -> None:
-        """Nothing to connect to; a variant sets the threads of this process."""
+        """No connection is needed; subclasses may set the number of threads."""
 
     def restart(self) -> None:
-        """Forget the files' pages and read the index again."""
+        """Drop the files from the page cache and load the index again."""
         self._forget()
         drop_pages(self.place.folder)
         self.connect()
         self._load()
 
     def close(self) -> None:
-        """Let the index go."""
+        """Release the index."""
         self._forget()
 
     def _forget(self) -> None:
@@ -72,7 +72,7 @@ class Library:
 
 
 class ByCodes(Library):
-    """Base of those over our codes: the nearest by Hamming distance, of them the best by exact cosine, in numpy."""
+    """Base of those that search our codes by Hamming distance and re-rank by exact cosine in numpy."""
 
     def __init__(self, place: Place, name: str) -> None:
         super().__init__(place, name)
@@ -80,7 +80,7 @@ class ByCodes(Library):
         self.floats = Floats(place.folder / "vectors.npy")
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
-        """The best by cosine of the candidates nearest by code."""
+        """The best by cosine among the candidates nearest by code."""
         (code,) = self.binarizer.transform(vector[np.newaxis])
         return self.floats.nearest(vector, self._nearest(code, max(k, setting["candidates"]), setting), k)
 

@@ -1,7 +1,7 @@
-"""Libraries in the client's own process, FAISS and usearch: the bound that no server reaches.
+"""FAISS and usearch in the client's own process: a bound that no server can reach.
 
-Two kinds: those that search the floats, and those that search our 1024-bit codes and re-rank by exact cosine.
-FAISS and usearch must not be loaded into one process: together they crash it.
+Some search the floats, others search our 1024-bit codes and re-rank by exact cosine. FAISS and usearch must not be
+loaded into the same process: it crashes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from hashsearch.errors import ConfigError
 from hashsearch.hashing.bits import Codes
 from hashsearch.hashing.vectors import Vectors
 
-PRODUCT_BITS = 1024  # of a product quantiser, the length of our code
+PRODUCT_BITS = 1024  # of a product quantiser; the length of our code
 HASHES = 32
 IDS_A_BUCKET = 16
 CANDIDATES = (100, 200, 500, 1000, 2000)
 
 
 class FaissFloats(Library):
-    """A FAISS index over the floats, as its factory makes it; exact where the factory's name is `Flat`."""
+    """A FAISS index over the floats, made by an index-factory string; exact for `Flat`."""
 
     def __init__(self, place: Place, name: str, factory: Callable[[int, int], str], sweep: Sequence[Setting]) -> None:
         super().__init__(place, name)
@@ -34,7 +34,7 @@ class FaissFloats(Library):
         self.sweep = sweep
 
     def settings(self) -> Sequence[Setting]:
-        """Probed lists, and how many times k the refinement reads."""
+        """Number of probed lists, and how many times k are refined."""
         return self.sweep
 
     def connect(self) -> None:
@@ -42,12 +42,12 @@ class FaissFloats(Library):
         self.faiss = load_faiss(self.place.threads)
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
-        """By cosine, which is the inner product of vectors of length 1."""
+        """By inner product, which is the cosine of unit vectors."""
         _, (rows,) = self.index.search(vector[np.newaxis], k, params=self._parameters(setting))
         return found(rows)
 
     def sizes(self) -> Sizes:
-        """All of the file but the floats that are only read to re-rank."""
+        """The whole file except for floats that are only read to re-rank."""
         disk = bytes_of(self.place.folder)
         if not isinstance(self.index, self.faiss.IndexRefine):
             return Sizes(disk, disk, "the whole index")
@@ -55,7 +55,7 @@ class FaissFloats(Library):
         return Sizes(disk, disk - floats, "the index without the floats to re-rank by, which FAISS has in memory too")
 
     def versions(self) -> Mapping[str, str]:
-        """Of FAISS, and what it was compiled for."""
+        """FAISS's version and compile options."""
         return faiss_versions(self.faiss, self.place)
 
     def _parameters(self, setting: Setting) -> Any:
@@ -89,7 +89,7 @@ class FaissCodes(ByCodes):
         self.faiss = load_faiss(self.place.threads)
 
     def versions(self) -> Mapping[str, str]:
-        """Of FAISS, and what it was compiled for."""
+        """FAISS's version and compile options."""
         return faiss_versions(self.faiss, self.place)
 
     def _add(self, rows: Rows, codes: Codes) -> None:
@@ -104,10 +104,10 @@ class FaissCodes(ByCodes):
 
 
 class BinaryFlat(FaissCodes):
-    """Every code compared: the exact nearest by Hamming distance."""
+    """Compares every code: the exact nearest by Hamming distance."""
 
     def settings(self) -> Sequence[Setting]:
-        """More candidates."""
+        """Increasing numbers of candidates."""
         return [{"candidates": count} for count in CANDIDATES]
 
     def sizes(self) -> Sizes:
@@ -119,27 +119,27 @@ class BinaryFlat(FaissCodes):
         super()._fill(vectors)
 
     def _nearest(self, code: Codes, count: int, setting: Setting) -> Rows:
-        self.index.use_heap = False  # counts by distance instead, which is faster for hundreds of candidates
+        self.index.use_heap = False  # counting sort by distance, which is faster for hundreds of candidates
         _, (rows,) = self.index.search(code[np.newaxis], count)
         return found(rows)
 
 
 class BinaryMultiHash(FaissCodes):
-    """Codes that share one of 32 pieces of the code but for some flips (multi-index hashing: Norouzi et al., 2012).
+    """Codes that match in one of 32 substrings up to some flipped bits (multi-index hashing: Norouzi et al., 2012).
 
-    A piece has as many bits as make about 16 codes share a value: 16 bits for a million.
+    Substrings are so long that about 16 codes share a value: 16 bits for a million codes.
     """
 
     def settings(self) -> Sequence[Setting]:
-        """More flips, more candidates."""
+        """Increasing numbers of flips and candidates."""
         flips = [{"flips": flips, "candidates": 500} for flips in (0, 1, 2)]
         return [*flips, {"flips": 1, "candidates": 1000}, {"flips": 2, "candidates": 1000}]
 
     def sizes(self) -> Sizes:
-        """By what the C++ containers take, for FAISS does not tell."""
+        """Estimated from the C++ containers, since FAISS does not report it."""
         codes = self.index.ntotal * CODE_BITS // 8
         tables = self.index.ntotal * self.index.nhash * 8 + self.index.hashtable_size() * 64
-        counted = "codes, 8 bytes for an id in each of its 32 tables, 64 bytes for a bucket"
+        counted = "codes, 8 bytes per id in each of 32 tables, 64 bytes per bucket"
         return Sizes(bytes_of(self.place.folder), codes + tables, counted)
 
     def _fill(self, vectors: Vectors) -> None:
@@ -157,19 +157,19 @@ class UsearchFloats(Library):
     """usearch's graph over the floats."""
 
     def settings(self) -> Sequence[Setting]:
-        """A wider walk."""
+        """Increasing widths of the graph search."""
         return [{"expansion": width} for width in (32, 64, 128, 256, 512)]
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
-        """By cosine along the graph."""
+        """By cosine, with a graph search."""
         return walk(self.index, vector, k, setting["expansion"])
 
     def sizes(self) -> Sizes:
-        """Graph and floats, for it searches the floats."""
+        """Graph and floats, since it searches the floats."""
         return Sizes(bytes_of(self.place.folder), self.file.stat().st_size, "graph and floats")
 
     def versions(self) -> Mapping[str, str]:
-        """Of usearch, and the instructions that it uses."""
+        """usearch's version and the CPU instructions that it uses."""
         return usearch_versions(self.index, self.place)
 
     def _fill(self, vectors: Vectors) -> None:
@@ -189,7 +189,7 @@ class UsearchCodes(ByCodes):
     """usearch's graph over our codes, by Hamming distance."""
 
     def settings(self) -> Sequence[Setting]:
-        """More candidates, by a walk at least as wide."""
+        """Increasing numbers of candidates, with a graph search as wide."""
         return [{"candidates": count, "expansion": count} for count in CANDIDATES]
 
     def sizes(self) -> Sizes:
@@ -197,7 +197,7 @@ class UsearchCodes(ByCodes):
         return Sizes(bytes_of(self.place.folder), self.file.stat().st_size, "graph and codes")
 
     def versions(self) -> Mapping[str, str]:
-        """Of usearch, and the instructions that it uses."""
+        """usearch's version and the CPU instructions that it uses."""
         return usearch_versions(self.index, self.place)
 
     def _fill(self, vectors: Vectors) -> None:
@@ -219,7 +219,7 @@ class UsearchCodes(ByCodes):
 
 
 def load_faiss(threads: int) -> Any:
-    """The module, told how many threads to use; ConfigError where it is not installed."""
+    """The module with the number of threads set; ConfigError if it is not installed."""
     try:
         import faiss
     except ImportError as error:
@@ -229,22 +229,22 @@ def load_faiss(threads: int) -> Any:
 
 
 def found(rows: Rows) -> Rows:
-    """FAISS's answer without the -1 with which it fills one that found fewer."""
+    """FAISS's answer without the -1 that pads it when there are fewer hits."""
     return rows[rows >= 0].astype(np.int64)
 
 
 def faiss_versions(faiss: Any, place: Place) -> Mapping[str, str]:
-    """Of FAISS, what it was compiled for, and its threads."""
+    """FAISS's version, compile options and number of threads."""
     return {"faiss": faiss.__version__, "compiled for": faiss.get_compile_options(), "threads": str(place.threads)}
 
 
 def new_usearch(dims: int, metric: str, dtype: str) -> Any:
-    """An empty index with usearch's own parameters; ConfigError where it is not installed."""
+    """An empty index with usearch's default parameters; ConfigError if it is not installed."""
     return usearch_class()(ndim=dims, metric=metric, dtype=dtype)
 
 
 def saved_usearch(path: Path) -> Any:
-    """A saved index, read into memory."""
+    """A saved index, loaded into memory."""
     return usearch_class().restore(str(path))
 
 
@@ -257,21 +257,21 @@ def usearch_class() -> Any:
 
 
 def walk(index: Any, query: Vectors | Codes, count: int, expansion: int) -> Rows:
-    """Rows of the `count` nearest that a walk of the width `expansion` meets."""
+    """Rows of the `count` nearest that a graph search of width `expansion` visits."""
     index.expansion_search = max(count, expansion)
     keys: Rows = index.search(query, count, threads=1).keys.astype(np.int64)
     return keys
 
 
 def usearch_versions(index: Any, place: Place) -> Mapping[str, str]:
-    """Of usearch, the instructions that it uses, and its threads while indexing."""
+    """usearch's version, its CPU instructions and the number of indexing threads."""
     import usearch
 
     return {"usearch": usearch.__version__, "instructions": index.hardware_acceleration, "threads": str(place.threads)}
 
 
 def product_parts(dims: int) -> int:
-    """Parts of a product quantiser with 4 bits each: half as many as dimensions, but no more bits than our code has."""
+    """Parts of a product quantiser with 4 bits each: half the dimensions, but at most as many bits as our code."""
     most = min(dims // 2, PRODUCT_BITS // 4)
     return next(parts for parts in range(most, 0, -1) if dims % parts == 0)
 

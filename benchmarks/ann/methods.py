@@ -1,8 +1,8 @@
-"""What a method is to the harness, and the table of those that there are.
+"""The interface of a method, and the table of all methods.
 
-A method only answers; the harness times and judges. Each is named in `METHODS` with the module that makes it, which has
-a table of its own, `MAKERS: dict[str, Callable[[Place], Method]]`. The module imports what is heavy (faiss, usearch,
-elasticsearch) only within functions, so that a method's process loads nothing but what that method needs.
+A method only answers queries; the harness measures. `METHODS` maps each name to the module that implements it, which
+has a table `MAKERS: dict[str, Callable[[Place], Method]]`. Modules import heavy packages (faiss, elasticsearch) inside
+functions, so that a method's process loads only what that method needs.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from hashsearch.errors import ConfigError
 from hashsearch.hashing.vectors import Vectors
 
-Setting = Mapping[str, Any]  # how to query, as JSON holds it: {"candidates": 500, "probes": 32}
+Setting = Mapping[str, Any]  # query parameters, as in JSON: {"candidates": 500, "probes": 32}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where and with what a method works: a folder of its own, Java's `heap` (`4g`), threads of a library.
+    """The resources of a method: its own folder, the Java `heap` (`4g`), the threads of a library.
 
-    `server_folder` holds the unpacked Elasticsearch, shared by all runs. All accounts may enter `folder`, for root's
-    servers run as another one.
+    `server_folder` holds the unpacked Elasticsearch, shared by all runs. `folder` must be accessible to all accounts,
+    because root's servers run as another account.
     """
 
     folder: Path
@@ -39,10 +39,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of a built index; `counted` says in one sentence what `memory_bytes` holds.
+    """Bytes of a built index; `counted` says in one sentence what `memory_bytes` includes.
 
-    `memory_bytes` is what recall must have in memory: codes or quantised vectors, graph, postings. The floats that are
-    only read to re-rank do not count; where the method searches the floats themselves they do.
+    `memory_bytes` is what candidate search needs in memory: codes or quantised vectors, graph, postings. Floats count
+    only where the method searches them, not where it reads them to re-rank.
     """
 
     disk_bytes: int
@@ -51,36 +51,36 @@ class Sizes:
 
 
 class Method(Protocol):
-    """One index, built once, and the ways to query it. Everything it writes lies in its `Place.folder`."""
+    """One index, built once and queried with different settings. All its files are in its `Place.folder`."""
 
     name: str
 
     def settings(self) -> Sequence[Setting]:
-        """The settings that a plain run measures."""
+        """The settings that a run measures by default."""
 
     def build(self, vectors: Vectors) -> Mapping[str, float]:
-        """Index vectors `(n, dims) float32` of length 1, maybe a memory map; on return merged, refreshed, ready.
+        """Index unit vectors `(n, dims) float32`, possibly a memory map; merged and searchable on return.
 
-        The harness times it; returned are the seconds of its parts by name, `{"bulk": 60.1, "merge": 30.2}`.
+        The harness times it; returns the seconds of its parts by name, `{"bulk": 60.1, "merge": 30.2}`.
         """
 
     def connect(self) -> None:
-        """Called in each client process (forked after `build`) before its first query: a connection of its own."""
+        """Open a connection; called in each client process, forked after `build`, before its first query."""
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> NDArray[np.int64]:
-        """Rows of the `k` nearest to a vector `(dims,)` of length 1, best first; fewer where it finds fewer."""
+        """Rows of the `k` nearest to a unit vector `(dims,)`, best first; possibly fewer."""
 
     def sizes(self) -> Sizes:
         """Bytes of the built index."""
 
     def restart(self) -> None:
-        """Cold start: the server stopped, its files' pages dropped from the page cache, started; or loaded from disk.
+        """Cold start: stop the server, drop its files from the page cache, start it; or load the index from disk.
 
-        It also serves a new object whose folder holds the finished build of an earlier run (`run --keep`).
+        Also called on a new object whose folder holds the finished build of an earlier run (`run --keep`).
         """
 
     def close(self) -> None:
-        """Stop what was started; the files stay."""
+        """Stop what was started; the files remain."""
 
     def versions(self) -> Mapping[str, str]:
         """Versions of the server, the JVM, the library."""
@@ -127,7 +127,7 @@ def bytes_of(folder: Path) -> int:
 
 
 def drop_pages(folder: Path) -> None:
-    """Ask the system to forget the cached pages of all files below a folder; what is not yet on disk is written."""
+    """Flush all files below a folder to disk and drop them from the page cache."""
     for file in folder.rglob("*"):
         if file.is_file():
             descriptor = os.open(file, os.O_RDONLY)

@@ -1,9 +1,9 @@
-"""A local OpenSearch with the Painless script language, which the peers score by and Elasticsearch's zip lacks.
+"""A local OpenSearch with the Painless script language, which the peers need and Elasticsearch's zip lacks.
 
     folder/opensearch-VERSION/
-      modules/lang-painless/    put together here of the published jars, for Maven has no zip of the module
+      modules/lang-painless/    assembled from the published jars, since Maven has no zip of the module
 
-The newest Java below 24 runs it: OpenSearch 2 starts with a security manager, which Java 24 no longer has (JEP 486).
+It runs on the newest Java below 24: OpenSearch 2 uses a security manager, which Java 24 removed (JEP 486).
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ grant {
 
 
 def install(folder: Path, notify: Notify = quiet) -> Path:
-    """The folder of the unpacked server with Painless, `folder/opensearch-VERSION`; downloads it if it is not there.
+    """The folder of the unpacked server with Painless, `folder/opensearch-VERSION`; downloads it if it is missing.
 
-    Raises `NodeError` when a download fails or is not the expected file.
+    Raises `NodeError` when a download fails or its checksum differs.
     """
     target = folder / f"opensearch-{VERSION}"
     if target.is_dir():
@@ -90,7 +90,7 @@ def install(folder: Path, notify: Notify = quiet) -> Path:
                 with tempfile.TemporaryDirectory(prefix="opensearch-unpacking-", dir=folder) as scratch:
                     _assemble(Path(scratch)).rename(target)
             except (OSError, RuntimeError) as error:
-                raise NodeError(f"OpenSearch {VERSION} could not be had from Maven Central: {error}") from error
+                raise NodeError(f"OpenSearch {VERSION} could not be downloaded from Maven Central: {error}") from error
     return target
 
 
@@ -111,7 +111,7 @@ def _assemble(scratch: Path) -> Path:
 
 
 def _download(part: tuple[str, str, str], packaging: str, scratch: Path) -> Path:
-    """The path of one checked file: the one in the user's Maven repository, else a fresh one below `scratch`."""
+    """The path of one verified file: from the user's Maven repository, else downloaded below `scratch`."""
     from jgo.constants import default_maven_repo
     from jgo.maven import MavenContext, PythonResolver
 
@@ -131,8 +131,8 @@ def newest_java(identity: Mapping[str, Any], folders: Iterable[str] = FOLDERS) -
     """
     if chosen := os.environ.get("OPENSEARCH_JAVA_HOME"):
         return Path(chosen)
-    found = {home.resolve() for folder in folders for home in Path("/").glob(str(Path(folder).expanduser())[1:])}
-    versions = {home: _java_version(home) for home in found}
+    homes = {home.resolve() for folder in folders for home in Path("/").glob(str(Path(folder).expanduser())[1:])}
+    versions = {home: _java_version(home) for home in homes}
     usable = [home for home, version in versions.items() if (17,) <= version < (FIRST_JAVA_WITHOUT_SECURITY_MANAGER,)]
     for home in sorted(usable, key=lambda home: versions[home], reverse=True):
         try:
@@ -146,21 +146,21 @@ def newest_java(identity: Mapping[str, Any], folders: Iterable[str] = FOLDERS) -
 
 
 def _java_version(home: Path) -> tuple[int, ...]:
-    """The version that a JDK's `release` file tells, `(17, 0, 15)`; `()` where there is no such file."""
+    """The version in a JDK's `release` file, `(17, 0, 15)`; `()` without such a file."""
     try:
-        told = re.search(r'JAVA_VERSION="([\d.]+)', (home / "release").read_text())
+        version = re.search(r'JAVA_VERSION="([\d.]+)', (home / "release").read_text())
     except OSError:
         return ()
-    return tuple(map(int, told[1].rstrip(".").split("."))) if told else ()
+    return tuple(map(int, version[1].rstrip(".").split("."))) if version else ()
 
 
 class OpenSearchNode(LocalNode):
-    """One OpenSearch node in `home/nodes/name`; ports, processes, locks and stopping are those of `LocalNode`."""
+    """One OpenSearch node in `home/nodes/name`; ports, processes, locks and stopping as in `LocalNode`."""
 
     command, prefix = "opensearch", "OPENSEARCH"
 
     def start(self, notify: Notify = quiet, timeout: float = 180.0) -> NodeStatus:
-        """The status of the running node, which answers; starts it unless it runs. Raises `NodeError`."""
+        """Start the node unless it runs, wait until it answers, and return its status. Raises `NodeError`."""
         identity = process_identity()
         make_folder(self.folder)
         with locked(self.folder / "lock"):
@@ -180,26 +180,26 @@ class OpenSearchNode(LocalNode):
 
     @property
     def url(self) -> str:
-        """The node's address, known from its first start on."""
+        """The node's address; known once it has been started."""
         return f"http://{LOOPBACK}:{self.ports()['http']}"
 
     def status(self) -> NodeStatus:
-        """Whether the node runs, where, and how it is."""
+        """Whether the node runs, its address and its health."""
         known = super().status()
         return NodeStatus(known.name, known.running, known.url, known.pid, known.health, VERSION, known.folder)
 
     def _await(self, timeout: float) -> None:
-        """Return once the node answers with all primaries in place."""
+        """Wait until the node answers and all primary shards are allocated."""
         deadline = time.monotonic() + timeout
         while self.health("?wait_for_status=yellow&timeout=1s").get("timed_out", True):
             if not self.processes():
-                raise NodeError(f"OpenSearch ended while it started; {self._console()}")
+                raise NodeError(f"OpenSearch exited during start-up; {self._console()}")
             if time.monotonic() > deadline:
                 raise NodeError(f"OpenSearch must answer within {timeout:.0f} s; {self._console()}")
             time.sleep(0.3)
 
     def _console(self) -> str:
-        """The end of what the node printed, without Java's stack frames."""
+        """The end of the node's console output, without Java stack frames."""
         console = self.folder / "console.log"
         lines = [line for line in console.read_text(errors="replace").splitlines() if not line.startswith("\tat ")]
         return "\n".join([f"the end of {console}:", *lines[-15:]])
@@ -216,7 +216,7 @@ class OpenSearchNode(LocalNode):
         settings |= {"node.name": self.name, "http.port": ports["http"], "transport.port": ports["transport"]}
         settings |= {f"path.{name}": str(self.folder / name) for name in ("data", "logs")}
         (config / "opensearch.yml").write_text(json.dumps(settings, indent=2))
-        # What is left out would write below the program's folder, where the node's account may not.
+        # The options left out write below the program's folder, where the node's account has no access.
         lines = (config / "jvm.options").read_text().splitlines()
         kept = [line for line in lines if not re.search(r"-Xm[sx]|-Xlog|-Xloggc|HeapDump|ErrorFile", line)]
         kept += [f"-Xms{self.heap}", f"-Xmx{self.heap}", f"-D{self.mark}", *NO_GC_LOG]
@@ -224,13 +224,13 @@ class OpenSearchNode(LocalNode):
 
 
 class OpenSearch:
-    """Requests to one node over connections of its own: Elasticsearch's client refuses OpenSearch."""
+    """A minimal client for one node: Elasticsearch's client refuses OpenSearch."""
 
     def __init__(self, url: str) -> None:
         self._pool = urllib3.connectionpool.connection_from_url(url, maxsize=WRITERS, timeout=600, retries=False)
 
     def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """The answer as JSON; `body` is a value, or bytes for `_bulk`. StoreError, StoreUnavailable."""
+        """The response's JSON; `body` is a value, or bytes for `_bulk`. Raises StoreError or StoreUnavailable."""
         lines = isinstance(body, bytes)
         try:
             answer = self._pool.request(
@@ -243,11 +243,11 @@ class OpenSearch:
             raise StoreUnavailable(f"OpenSearch does not answer: {error}") from error
         if answer.status >= 300:
             raise StoreError(f"OpenSearch answered {answer.status} for '{method} {path}': {answer.data[:500]!r}")
-        told: dict[str, Any] = orjson.loads(answer.data)
-        return told
+        content: dict[str, Any] = orjson.loads(answer.data)
+        return content
 
     def bulk(self, index: str, documents: Iterable[Mapping[str, Any]], batch: int = 1000) -> None:
-        """Index documents, under their `_id` if they have one, `batch` a request; StoreError unless all were taken."""
+        """Index documents, with their `_id` if they have one, `batch` per request; StoreError if any is rejected."""
         with ThreadPoolExecutor(WRITERS) as pool:
             batches = batched(documents, batch)
             for sent in prefetch(batches, lambda chunk: pool.submit(self._send, index, chunk), 2 * WRITERS):
@@ -264,7 +264,7 @@ class OpenSearch:
         answer = self.ask("POST", f"/{index}/_bulk?filter_path=errors,items.*.error", lines)
         if answer["errors"]:
             first = next(item["index"]["error"] for item in answer["items"] if item)
-            raise StoreError(f"'{index}' must take every document, but refused some; the first: {first}")
+            raise StoreError(f"'{index}' rejected documents; first error: {first}")
 
     def close(self) -> None:
         """Close the connection."""

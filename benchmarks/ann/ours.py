@@ -1,4 +1,4 @@
-"""hashsearch's own strategies, through the product: its encoder, its templates, its writer, its searcher."""
+"""hashsearch's own strategies, with its own encoder, templates, writer and searcher."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SAMPLE = 100_000  # vectors that the encoder is fitted on
 
 @dataclass(frozen=True)
 class Variant:
-    """One strategy as the product offers it. `bits` of a code; `sub_codes` that are indexed beside it."""
+    """One search strategy of hashsearch; `bits` of a code, and the `sub_codes` indexed with it."""
 
     strategy: str
     settings: Sequence[Setting]
@@ -37,7 +37,7 @@ class Variant:
     segments: int = 1
 
 
-# What a cell's images cost grows with the index; the shares are those of the product's default and around it.
+# The images of a cell grow with the index; these shares are around hashsearch's default.
 _SCANNED: Sequence[Setting] = [{"candidates": count} for count in (100, 200, 300, 500, 1000)]
 _PROBED: Sequence[Setting] = [
     {"probes": probes, "candidates": count} for probes, count in product((8, 16, 32, 64), (300, 500, 1000))
@@ -59,7 +59,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 class Ours:
-    """One index as `index_catalog` makes it, of vectors instead of images."""
+    """An index as `hashsearch index` builds it, from vectors instead of images."""
 
     def __init__(self, place: Place, name: str) -> None:
         self.name = name
@@ -75,7 +75,7 @@ class Ours:
         from hashsearch.elastic.maintenance import add_graph, merge
 
         began = perf_counter()
-        with threadpool_limits(os.cpu_count(), "blas"):  # as jobs.fit_encoder has it; the harness leaves one thread
+        with threadpool_limits(os.cpu_count(), "blas"):  # as `hashsearch fit` does; the harness allows one thread
             encoder = fitted(vectors, self.variant)
         encoder.save(self.folder)
         seconds = perf_counter() - began
@@ -96,7 +96,7 @@ class Ours:
         self.searcher = Searcher(encoder, ImageIndex.open(self.server.new_client(), _NAME, encoder))
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> NDArray[np.int64]:
-        from hashsearch.search.searcher import SearchOptions
+        from hashsearch.search.planner import SearchOptions
 
         options = SearchOptions(k=k, strategy=self.variant.strategy, explain=False, **setting)
         return np.array([int(hit.id) for hit in self.searcher.by_vector(vector, options)], dtype=np.int64)
@@ -105,7 +105,7 @@ class Ours:
         postings = POSTINGS if self.variant.strategy == "sub_codes" else ()
         recalled = (".veb", ".vex") if self.variant.strategy == "graph" else ("BitVectors", "BitFlatVector")
         memory = self.server.file_bytes(*recalled, *postings)
-        counted = "what recall reads: codes and all postings, or the graph and the quantised vectors"
+        counted = "what candidate search reads: codes and all postings, or the graph and the quantised vectors"
         return Sizes(self.server.file_bytes(), memory, counted)
 
     def restart(self) -> None:
@@ -119,7 +119,7 @@ class Ours:
 
 
 def fitted(vectors: Vectors, variant: Variant) -> Encoder:
-    """An encoder for vectors `(n, dims)`, learned from a sample of them; cells grow with the square root of n."""
+    """An encoder fitted on a sample of vectors `(n, dims)`; the number of cells grows with the square root of n."""
     rows = np.random.default_rng(0).choice(len(vectors), min(_SAMPLE, len(vectors)), replace=False)
     cells = 2 ** round(np.log2(4 * np.sqrt(len(vectors))))
     sub_codes = make_sub_codes(variant.sub_codes, **({"cells": cells} if variant.sub_codes == "cells" else {}))
@@ -128,7 +128,7 @@ def fitted(vectors: Vectors, variant: Variant) -> Encoder:
 
 
 def _documents(encoder: Encoder, vectors: Vectors) -> Iterator[list[Document]]:
-    """Batches of documents as the product writes them, each named by its row."""
+    """Batches of documents as hashsearch writes them; ids are row numbers."""
     for start in range(0, len(vectors), BATCH):
         encoded = encoder.encode(np.asarray(vectors[start : start + BATCH]))
         yield [

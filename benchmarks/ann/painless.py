@@ -1,8 +1,8 @@
-"""Peers whose script counts bits: ElasticHash, FENSHSES, and their scorers among our candidates; on OpenSearch.
+"""Peers that count bits in a script, on OpenSearch: ElasticHash, FENSHSES, and their scorers on our candidates.
 
-ElasticHash (Korfhage et al., CAIP 2021, arXiv 2305.04710) runs in its own mappings and its own query, as those stand in
-umr-ds/ElasticHash. Of FENSHSES (Mu et al., arXiv 1902.08498) no code was published; it is written here from its
-description, with all bits counted in one script, two to three times as fast as ElasticHash's sum of one a `long`.
+ElasticHash (Korfhage et al., CAIP 2021, arXiv 2305.04710) runs with the mappings and the query of umr-ds/ElasticHash.
+No code of FENSHSES (Mu et al., arXiv 1902.08498) was published; it is implemented here from the paper, with all bits
+counted in one script, two to three times as fast as ElasticHash's sum of one script per `long`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEIGHBOURS = "nbs"
 
 
 class Pieced(Scripted):
-    """Base of the two peers: each sub-code's value in a keyword field of its own, `f0`, `f1`, ..., in decimals."""
+    """Base of both peers: the value of each sub-code in its own keyword field, `f0`, `f1`, ..., as a decimal."""
 
     def __init__(self, place: Place, pieces: int) -> None:
         super().__init__(place)
@@ -52,11 +52,11 @@ class Pieced(Scripted):
 
 
 class ElasticHash(Pieced):
-    """4 sub-codes of 16 bits, each looked up within 2 flips, then Hamming distance over 256 bits of the whole union.
+    """4 sub-codes of 16 bits, each looked up within 2 flips, then Hamming distance over 256 bits of all candidates.
 
-    Two parts are replaced: its network's coding layer by PCA-ITQ, the nearest thing for the vectors of any network, and
-    its Kernighan-Lin partition of the bits by our greedy one, of whose 16 pieces it takes the 4 that correlate least.
-    Its sub-codes are the 64 distinct bits of the paper; the repository's tool slices the permutation so that they
+    Two parts are replaced: its network's coding layer by PCA-ITQ, the closest equivalent for any network, and its
+    Kernighan-Lin partition of the bits by our greedy one, of whose 16 pieces it takes the 4 that correlate least.
+    Its sub-codes have the 64 distinct bits of the paper; the repository's tool slices the permutation so that they
     overlap.
     """
 
@@ -66,13 +66,13 @@ class ElasticHash(Pieced):
         super().__init__(place, SUB_CODES)
 
     def settings(self) -> Sequence[Setting]:
-        """Its own order; its candidates by exact cosine; the same with its scripts made one."""
+        """Its own order; its candidates by exact cosine; the same with a single script."""
         cosine = [{"order": "cosine", "candidates": count, "scorer": "functions"} for count in (100, 500, 1000)]
         own = {"order": "hamming", "scorer": "functions"}
         return [own, *cosine, {"order": "cosine", "candidates": 500, "scorer": "script"}]
 
     def build(self, vectors: Vectors) -> Mapping[str, float]:
-        """As the base, and its index of the neighbours of all 65,536 sub-codes, which does not grow with the images."""
+        """As the base, plus its index of the neighbours of all 65,536 sub-codes, whose size is constant."""
         seconds = dict(super().build(vectors))
         with timed(seconds, "neighbours"):
             source = "64-Long.bitCount(params.subcode^doc[params.field].value)"
@@ -83,7 +83,7 @@ class ElasticHash(Pieced):
         return seconds
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
-        """The nearest codes of all that share a sub-code but for 2 flips, or the best of them by exact cosine."""
+        """The nearest codes among those that share a sub-code up to 2 flips, or the best of them by exact cosine."""
         codes = self.binarizer.transform(vector[np.newaxis])
         lookups = [
             {"terms": {f"f{number}": {"index": NEIGHBOURS, "id": str(value), "path": "nbs"}}}
@@ -94,7 +94,7 @@ class ElasticHash(Pieced):
         return self._ordered(vector, k, setting, lambda size: self._rows(query, size))
 
     def sizes(self) -> Sizes:
-        """With the neighbours' lists, of which every query reads four."""
+        """Includes the lists of neighbours, of which every query reads four."""
         sizes = super().sizes()
         stats = self.client.ask("GET", f"/{NEIGHBOURS}/_stats/store")
         lists = stats["_all"]["primaries"]["store"]["size_in_bytes"]
@@ -102,29 +102,29 @@ class ElasticHash(Pieced):
 
 
 class Fenshses(Pieced):
-    """Exact search within a Hamming radius: sub-codes' neighbours as a filter, bits counted by a script, a least score.
+    """Exact search within a Hamming radius: sub-codes' neighbours as a filter, a bit-counting script, a minimum score.
 
-    Of 16 sub-codes of 16 bits one lies within r // 16 flips where the code lies within r (pigeonhole); its neighbours
-    are listed in the query. Bits are permuted so that those of a sub-code correlate least. PCA-ITQ codes, as above.
-    Where looking up the listed values costs more than scoring all codes, all are scored: a value costs as much as
-    `codes_a_term` codes, 16 by measurement.
+    When a code lies within r, one of its 16 sub-codes lies within r // 16 flips (pigeonhole); the query lists these
+    neighbours. Bits are permuted so that those of a sub-code correlate least. PCA-ITQ codes, as above. Where looking up
+    the listed values costs more than scoring all codes, all are scored: a value costs as much as `codes_a_term` codes,
+    16 by measurement.
     """
 
     name = "fenshses"
-    most_flips = 3  # of a sub-code; 4 would list 40,272 values and let most of the codes through
+    most_flips = 3  # per sub-code; 4 would list 40,272 values and match most codes
 
     def __init__(self, place: Place, codes_a_term: int = 16) -> None:
         super().__init__(place, CODE_BITS // BITS)
         self.codes_a_term = codes_a_term
 
     def settings(self) -> Sequence[Setting]:
-        """Within a radius; the nearest, by a growing radius; both in Hamming order and by exact cosine."""
+        """Within a radius, and the nearest by an increasing radius; both in Hamming order and by exact cosine."""
         within = [{"radius": radius, "order": "cosine", "candidates": 1000} for radius in (31, 47, 63)]
         nearest = [{"order": "cosine", "candidates": count} for count in (100, 500, 1000)]
         return [{"radius": 47, "order": "hamming"}, *within, {"order": "hamming"}, *nearest]
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
-        """The nearest within the setting's radius, without one the nearest of all."""
+        """The nearest within the setting's radius, or of all codes without one."""
         code = self.binarizer.transform(vector[np.newaxis])[0]
         if "radius" in setting:
             return self._ordered(vector, k, setting, lambda size: self._within(code, setting["radius"], size))
@@ -133,37 +133,37 @@ class Fenshses(Pieced):
     def _within(self, code: Codes, radius: int, size: int) -> Rows:
         """The `size` nearest of all codes within the radius."""
         codes = code[np.newaxis]
-        clause = self._neighbours(codes, radius) if self._spares(radius) else {"match_all": {}}
+        clause = self._neighbours(codes, radius) if self._filter_pays(radius) else {"match_all": {}}
         return self._rows(one_script(unscored(clause), as_longs(codes)[0], radius), size)
 
     def _neighbours(self, codes: Codes, radius: int) -> Body:
-        """The clause: a sub-code within as many flips as the nearest one of a code within the radius."""
+        """A clause that matches at least all codes within the radius, by their nearest sub-code."""
         values = self.sub_codes.values(codes)[0][:, np.newaxis] ^ masks(radius // self.sub_codes.count)
         return any_of([{"terms": {f"f{number}": listed}} for number, listed in enumerate(DECIMALS[values].tolist())])
 
-    def _spares(self, radius: int) -> bool:
-        """Whether the sub-codes' neighbours spare more than they cost."""
+    def _filter_pays(self, radius: int) -> bool:
+        """Whether filtering by sub-codes costs less than scoring all codes."""
         flips = radius // self.sub_codes.count
         listed = neighbour_count(flips) * self.sub_codes.count
         return flips <= self.most_flips and listed * self.codes_a_term <= len(self.floats.vectors)
 
     def _nearest(self, code: Codes, size: int) -> Rows:
-        """The `size` nearest of all codes: while each sub-code is allowed one more flip, then among all codes."""
+        """The `size` nearest of all codes: with one more flip per sub-code at a time, then among all codes."""
         size = min(size, len(self.floats.vectors))
         for flips in range(self.most_flips + 1):
             radius = self.sub_codes.count * (flips + 1) - 1  # the largest with so many flips
-            if not self._spares(radius):
+            if not self._filter_pays(radius):
                 break
-            found = self._within(code, radius, size)
-            if len(found) == size:
-                return found
+            rows = self._within(code, radius, size)
+            if len(rows) == size:
+                return rows
         return self._within(code, self.binarizer.bits, size)
 
 
 class OurCandidates(Scripted):
-    """Our 1024-bit codes, scored as the peers score theirs among what our sub-codes let through.
+    """Our 1024-bit codes, filtered by our sub-codes and scored like the peers' codes.
 
-    The bits are counted in one script: ElasticHash's sum would call sixteen.
+    The bits are counted in one script: ElasticHash's sum would take sixteen.
     """
 
     sub_codes: Blocks | Cells
@@ -182,7 +182,7 @@ class OurCandidates(Scripted):
         return {"sub_codes": self.sub_codes.terms(vectors, codes).tolist()}
 
     def query(self, vector: Vectors, k: int, setting: Setting) -> Rows:
-        """The nearest of the codes that share a probed sub-code, or the best of them by exact cosine."""
+        """The nearest codes that share a probed sub-code, or the best of them by exact cosine."""
         margins = self.binarizer.margins(vector[np.newaxis])[0]
         code = np.packbits(margins > 0)
         terms = self._terms(vector, code, margins, setting)
@@ -199,7 +199,7 @@ class OurCandidates(Scripted):
 
 
 class OurBlocks(OurCandidates):
-    """Blocks with their likeliest flips: the filter to set beside FENSHSES's."""
+    """Blocks with their most likely flips: the counterpart of FENSHSES's filter."""
 
     name = "fenshses-our-candidates"
     sub_codes: Blocks
@@ -209,7 +209,7 @@ class OurBlocks(OurCandidates):
         self.sub_codes = Blocks()
 
     def settings(self) -> Sequence[Setting]:
-        """More probes, then more candidates."""
+        """Increasing numbers of probes, then candidates."""
         probes = [{"order": "cosine", "candidates": 500, "probes": count} for count in (4, 16, 64)]
         return [*probes, {"order": "cosine", "candidates": 1000, "probes": 64}]
 
@@ -218,47 +218,47 @@ class OurBlocks(OurCandidates):
 
 
 class OurCells(OurCandidates):
-    """The nearest cells up to a number of codes: the filter to set beside ElasticHash's.
+    """The nearest cells up to a number of codes: the counterpart of ElasticHash's filter.
 
-    Learned: `held_ (cells,) int64`, how many codes each cell holds.
+    Learned: `cell_sizes_ (cells,) int64`, the number of codes in each cell.
     """
 
     name = "elastichash-our-candidates"
     sub_codes: Cells
-    held_: NDArray[np.int64]
+    cell_sizes_: NDArray[np.int64]
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self.sub_codes = Cells()
 
     def settings(self) -> Sequence[Setting]:
-        """More codes compared, then more candidates."""
+        """Increasing numbers of compared codes, then candidates."""
         compared = [
             {"order": "cosine", "candidates": 500, "compared": count} for count in (2_000, 5_000, 10_000, 20_000)
         ]
         return [*compared, {"order": "cosine", "candidates": 1000, "compared": 20_000}]
 
     def build(self, vectors: Vectors) -> Mapping[str, float]:
-        """As the base; the cells' sizes are kept beside what was learned."""
+        """As the base, and saves the cell sizes."""
         self.sub_codes = Cells(cells=cells_for(len(vectors)))
-        self.held_ = np.zeros(self.sub_codes.cells, dtype=np.int64)
+        self.cell_sizes_ = np.zeros(self.sub_codes.cells, dtype=np.int64)
         seconds = super().build(vectors)
-        np.save(self.place.folder / "held.npy", self.held_)
+        np.save(self.place.folder / "cell_sizes.npy", self.cell_sizes_)
         return seconds
 
     def restore(self) -> None:
-        """As the base, and the cells' sizes."""
-        self.held_ = np.load(self.place.folder / "held.npy")
-        self.sub_codes = Cells(cells=len(self.held_))
+        """As the base, and loads the cell sizes."""
+        self.cell_sizes_ = np.load(self.place.folder / "cell_sizes.npy")
+        self.sub_codes = Cells(cells=len(self.cell_sizes_))
         super().restore()
 
     def _terms(self, vector: Vectors, code: Codes, margins: NDArray[np.float32], setting: Setting) -> list[str]:
-        return self.sub_codes.query_terms(vector, self.held_, setting["compared"])
+        return self.sub_codes.query_terms(vector, self.cell_sizes_, setting["compared"])
 
     def _columns(self, vectors: Vectors, codes: Codes) -> dict[str, list[Any]]:
         terms = self.sub_codes.terms(vectors, codes)
         cells = np.searchsorted(self.sub_codes.names(), terms.ravel())
-        self.held_ += np.bincount(cells, minlength=self.sub_codes.cells)
+        self.cell_sizes_ += np.bincount(cells, minlength=self.sub_codes.cells)
         return {"sub_codes": terms.tolist()}
 
 

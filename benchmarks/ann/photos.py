@@ -1,4 +1,4 @@
-"""Photos to vectors, and the spaces of the benchmark: fewer dimensions by PCA, more by a second network beside."""
+"""Vectors of photos, and spaces of other dimensions: fewer by PCA, more by concatenating a second network."""
 
 from __future__ import annotations
 
@@ -8,42 +8,40 @@ from pathlib import Path
 
 import numpy as np
 
-from hashsearch.cli.options import notify
+from hashsearch.cli.running import notify
 from hashsearch.errors import ConfigError
 from hashsearch.hashing.vectors import Vectors, normalised
 
 
 @dataclass(frozen=True)
 class Space:
-    """Vectors `(n, dims) float32` of length 1 of all photos, and in words how they were made."""
+    """Unit vectors `(n, dims) float32` of all photos, and a sentence on how they were made."""
 
     vectors: Vectors
     made: str
 
 
 def photo_files(folders: Sequence[Path]) -> list[str]:
-    """All images below the folders by their names, sorted; ConfigError when there is none."""
+    """The sorted paths of all images below the folders; ConfigError when there are none."""
     from hashsearch.catalog.reading import Catalog, Entry
 
     files = {entry.source for folder in folders for entry in Catalog(folder) if isinstance(entry, Entry)}
     if not files:
-        raise ConfigError(f"there must be images in {', '.join(map(str, folders))}, found none")
+        raise ConfigError(f"no images in {', '.join(map(str, folders))}")
     return sorted(files)
 
 
 def embedded(files: Sequence[str], name: str, weights: str | None, cache: Path) -> tuple[list[str], Vectors]:
-    """The files that are images, and their vectors `(n, dims) float32`; kept in `cache`, and read from there.
+    """The readable files, and their vectors `(n, dims) float32`; cached in the folder `cache`.
 
-    ConfigError when the cache was made of other files.
+    ConfigError when the cache is of other files.
     """
     stored, listing = cache / f"{name}.npy", cache / f"{name}.npy.txt"
     if stored.exists() and listing.exists():
         rejected = cache / f"{name}.rejected.txt"
         known = listing.read_text().splitlines()
         if sorted([*known, *(rejected.read_text().splitlines() if rejected.exists() else ())]) != list(files):
-            raise ConfigError(
-                f"{stored} must hold the vectors of these {len(files)} photos and holds others: remove it"
-            )
+            raise ConfigError(f"{stored} holds the vectors of other photos than these {len(files)}: remove it")
         return known, np.load(stored, mmap_mode="r")
     return _embed(files, name, weights, cache)
 
@@ -67,11 +65,11 @@ def _embed(files: Sequence[str], name: str, weights: str | None, cache: Path) ->
 
 
 def projected(vectors: Vectors, dims: int, seed: int) -> Vectors:
-    """The first `dims` axes of an uncentred PCA, turned at random, scaled to length 1: `(n, dims)`.
+    """The first `dims` axes of an uncentred PCA, rotated at random, scaled to length 1: `(n, dims)`.
 
-    On MobileNetV2's features 512 axes keep .957 of the ten nearest, a random projection to 512 only .765. The turn
-    changes no cosine; without it the first dimensions would hold nearly everything, which no network's own output
-    does and which quantisers by dimension would suffer from.
+    On MobileNetV2's features 512 axes keep .957 of the ten nearest, a random projection to 512 only .765. The rotation
+    changes no cosine; without it the first dimensions would hold most of the variance, unlike a network's own output
+    and to the disadvantage of quantisers that work by dimension.
     """
     axes = np.linalg.eigh(vectors.T @ vectors / len(vectors))[1][:, ::-1][:, :dims]
     turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((dims, dims)))[0]
@@ -79,9 +77,9 @@ def projected(vectors: Vectors, dims: int, seed: int) -> Vectors:
 
 
 def make_space(dims: int, first: tuple[str, Vectors], beside: tuple[str, Vectors], seed: int) -> Space:
-    """The space of a number of dimensions, from one network's vectors, or from two beside each other.
+    """The space of a number of dimensions, from one network's vectors or the concatenation of two.
 
-    ConfigError for dimensions that the two networks do not give.
+    ConfigError for dimensions that the two networks cannot provide.
     """
     (name, vectors), (other_name, others) = first, beside
     own, both = vectors.shape[1], vectors.shape[1] + others.shape[1]

@@ -1,6 +1,6 @@
-"""Sub-codes as ElasticHash and FENSHSES have them: 16 bits of a code each, and all values within some flips.
+"""Sub-codes of ElasticHash and FENSHSES: 16 bits of a code each, and all values within some flips.
 
-Not `hashsearch.hashing.sub_codes.Blocks`, so that what the peers do stays as it is when ours gets better.
+Independent of `hashsearch.hashing.sub_codes.Blocks`, so that changes there do not change the peers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hashsearch.hashing.bits import Codes, flip_masks
 from hashsearch.hashing.sub_codes import decorrelating_permutation
 
 BITS = 16  # of a piece
-DECIMALS = np.arange(1 << BITS).astype(str)  # how a value stands in the index
+DECIMALS = np.arange(1 << BITS).astype(str)  # values as they are indexed
 
 
 class Pieces:
@@ -29,7 +29,7 @@ class Pieces:
         self.count = count
 
     def fit(self, codes: Codes) -> Pieces:
-        """Bits that correlate little share a piece; where not all bits are used, those pieces that do so least."""
+        """Group bits that correlate little; if fewer pieces are needed, keep those that correlate least."""
         pieces = decorrelating_permutation(codes).reshape(-1, BITS)
         with np.errstate(invalid="ignore"):  # a bit that never changes has no correlation
             correlation = np.abs(np.nan_to_num(np.corrcoef(np.unpackbits(codes, axis=1), rowvar=False)))
@@ -47,23 +47,23 @@ class Pieces:
         return {"positions_": self.positions_}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> Pieces:
-        """Take them over and return self."""
+        """Set the learned arrays and return self."""
         self.positions_ = arrays["positions_"]
         return self
 
 
 @cache
 def masks(flips: int) -> NDArray[np.uint16]:
-    """What turns a value into each that differs in at most `flips` bits, itself first: `(neighbour_count(flips),)`."""
+    """XOR masks to all values that differ in at most `flips` bits, zero first: `(neighbour_count(flips),)`."""
     return np.packbits(flip_masks(BITS, flips), axis=1).view(">u2").astype(np.uint16).ravel()
 
 
 def neighbour_count(flips: int) -> int:
-    """How many values lie within so many flips: 17 within one, 137 within two, 697 within three."""
+    """The number of values within some flips: 17 within one, 137 within two, 697 within three."""
     return sum(comb(BITS, count) for count in range(flips + 1))
 
 
 def neighbour_lists(flips: int) -> Iterator[dict[str, Any]]:
-    """Documents of ElasticHash's index of neighbours: every value, with all values within the flips."""
+    """Documents of ElasticHash's index of neighbours: each value with all values within the flips."""
     for value in range(1 << BITS):
         yield {"_id": str(value), "nbs": (masks(flips) ^ value).tolist()}

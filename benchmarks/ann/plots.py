@@ -1,4 +1,4 @@
-"""Result files as pictures: SVG, readable when small, told apart also without colour."""
+"""Plots of result files as SVG, readable when small and without colour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which most eyes tell apart: one a family; markers and dashes tell its methods.
+# Okabe and Ito's colour-blind safe palette: a colour per family; markers and dashes for its methods.
 _COLOURS = {"ours": "#0072B2", "elastic": "#D55E00", "painless": "#CC79A7", "libraries": "#555555"}
 _MARKERS = "osD^vP*X"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
@@ -23,7 +23,7 @@ _GROWTH_RECALL = 0.99
 
 
 def draw_all(boards: Sequence[Board], folder: Path) -> dict[str, list[str]]:
-    """Draw every picture into the folder; their names by data set, and under '' those of all data sets."""
+    """Draw all plots into the folder; returns their names by data set, with those of all data sets under ''."""
     names: dict[str, list[str]] = {}
     for board in boards:
         drawings: dict[str, Callable[[Figure], None]] = {
@@ -48,8 +48,8 @@ def _save(path: Path, draw: Callable[[Figure], None]) -> None:
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError(f"plots need matplotlib (the 'report' extra): {error}") from error
-    # No date and no random ids: the same results give the same file. Text stays text: a quarter of the size.
+        raise ConfigError(f"plots need matplotlib: pip install 'hashsearch[benchmarks]' ({error})") from error
+    # No date and no random ids, so that equal results give equal files. Text as text: a quarter of the size.
     style: Any = {"svg.hashsalt": path.name, "svg.fonttype": "none", "font.size": 10, "axes.axisbelow": True}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(9.0, 5.8), layout="constrained")
@@ -58,7 +58,7 @@ def _save(path: Path, draw: Callable[[Figure], None]) -> None:
 
 
 def _style(curve: Curve, curves: Sequence[Curve]) -> dict[str, Any]:
-    """Colour by family, marker and dashes by place in the family."""
+    """Colour by family, marker and dashes by position in the family."""
     place = [other.method for other in curves if other.family == curve.family].index(curve.method)
     return {
         "color": _COLOURS[curve.family],
@@ -89,7 +89,7 @@ def _draw_recall(figure: Figure, board: Board, cost: Cost, name: str) -> None:
 
 
 def _recall_axis(axes: Axes, board: Board, finest: float) -> None:
-    """Recall by nines, with a place at the top for no miss at all."""
+    """Recall by nines, with a tick at the top for no miss at all."""
     least = min(recall_of(result) for result in board.results)
     below = max((tick for tick in _TICKS if tick <= least), default=0.0)
     ticks = [tick for tick in _TICKS if tick >= below and 1 - tick > 1.5 * finest]
@@ -111,15 +111,15 @@ def _log_axis(axes: Axes, which: str) -> None:
 
 
 def _legend(figure: Figure, axes: Axes, curves: Sequence[Curve]) -> None:
-    """Beside the picture, by family."""
+    """A legend beside the plot, grouped by family."""
     from matplotlib.lines import Line2D
 
     lines = {line.get_label(): line for line in axes.get_lines()}
     handles: list[Line2D] = []
-    for family, told in FAMILIES.items():
+    for family, label in FAMILIES.items():
         members = [curve.method for curve in curves if curve.family == family and curve.method in lines]
         if members:
-            handles += [Line2D([], [], linestyle="none", label=told), *(lines[method] for method in members)]
+            handles += [Line2D([], [], linestyle="none", label=label), *(lines[method] for method in members)]
     style: Any = {"frameon": False, "fontsize": 9, "handlelength": 3, "labelspacing": 0.35}
     legend = figure.legend(handles=handles, loc="outside right upper", **style)
     for text in legend.get_texts():
@@ -128,7 +128,7 @@ def _legend(figure: Figure, axes: Axes, curves: Sequence[Curve]) -> None:
 
 
 def _draw_build(figure: Figure, board: Board) -> None:
-    """Bars, the quickest on top."""
+    """Bars of the build times, fastest on top."""
     axes = figure.subplots()
     curves = sorted(board.curves, key=lambda curve: -float(curve.build["seconds"]))
     seconds = [float(curve.build["seconds"]) for curve in curves]
@@ -136,12 +136,12 @@ def _draw_build(figure: Figure, board: Board) -> None:
     axes.bar_label(bars, [f"{value:,.0f} s" for value in seconds], padding=3)
     axes.margins(x=0.12)
     axes.grid(alpha=0.3, axis="x")
-    axes.set(title=_title(board), xlabel="time to index, merged and ready (s)")
+    axes.set(title=_title(board), xlabel="time to index and merge (s)")
     _families(figure, curves)
 
 
 def _draw_bytes(figure: Figure, board: Board) -> None:
-    """For each method a filled mark for what must stay in memory and an open one for the disk."""
+    """For each method a filled marker for the bytes in memory and an open one for the bytes on disk."""
     axes = figure.subplots()
     curves = sorted(board.curves, key=lambda curve: -float(curve.sizes["memory_bytes"]))
     for place, curve in enumerate(curves):
@@ -156,7 +156,7 @@ def _draw_bytes(figure: Figure, board: Board) -> None:
     axes.set_yticks(range(len(curves)), [curve.method for curve in curves])
     axes.margins(x=0.08)
     _log_axis(axes, "x")
-    axes.set(title=_title(board), xlabel="bytes an image: filled, in memory for recall; open, on disk")
+    axes.set(title=_title(board), xlabel="bytes per image: filled, in memory for candidate search; open, on disk")
     _families(figure, curves)
 
 
@@ -169,7 +169,7 @@ def _families(figure: Figure, curves: Sequence[Curve]) -> None:
 
 
 def _draw_growth(figure: Figure, boards: Sequence[Board]) -> None:
-    """The latency at recall .99 as the number of vectors grows."""
+    """Latency at recall .99 against the number of vectors."""
     axes = figure.subplots()
     every = list({curve.method: curve for board in boards for curve in board.curves}.values())
     drawn = []

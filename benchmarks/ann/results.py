@@ -1,4 +1,4 @@
-"""Result files: one JSON for each data set, method and setting, written whole or not at all."""
+"""Result files: one JSON for each data set, method and setting, written atomically."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from hashsearch.files import read_json
 
 
 def result_path(results: Path, data: str, method: str, setting: Setting) -> Path:
-    """Where a result is: `RESULTS/512-10000/hashsearch-cells/candidates=500,probes=32.json`."""
+    """The path of a result: `RESULTS/512-10000/hashsearch-cells/candidates=500,probes=32.json`."""
     name = ",".join(f"{key}={setting[key]}" for key in sorted(setting)) or "default"
     return results / data / method / f"{re.sub(r'[^a-zA-Z0-9=,._-]', '_', name)}.json"
 
 
 def all_results(results: Path) -> Iterator[Result]:
-    """Every result below a folder, by path; ConfigError when there is none."""
+    """All results below a folder, sorted by path; ConfigError when there are none."""
     paths = sorted(results.glob("*/*/*.json"))
     if not paths:
-        raise ConfigError(f"results are files RESULTS/DATA/METHOD/SETTING.json, and {results} has none")
+        raise ConfigError(f"no results in {results}: there are no files DATA/METHOD/SETTING.json")
     for path in paths:
         if result := read_json(path):
             yield result
 
 
 def our_version() -> str:
-    """hashsearch's version and the commit of the checkout, with `+` when files are changed."""
+    """hashsearch's version and the commit of the checkout, with `+` for uncommitted changes."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -1,8 +1,8 @@
-"""Build, time and judge: `python -m benchmarks.ann.run SETS... --out RESULTS --work FOLDER [--method NAME]...`.
+"""Build and measure: `python -m benchmarks.ann.run SETS... --out RESULTS --work FOLDER [--method NAME]...`.
 
-Every method runs in a process of its own: faiss and usearch must not share one. It is built once for all its
-settings; then each setting is measured warm, then each after a cold start. What has a result file is skipped, so that a
-killed run goes on where it was.
+Every method runs in its own process: faiss and usearch must not share one. It is built once for all its settings; then
+each setting is measured warm, then each after a cold start. Settings with a result file are skipped, so that a killed
+run resumes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.ann.measuring import Timing, cold, measure, warm_up
 from benchmarks.ann.methods import METHODS, Method, Place, Setting, make_method
 from benchmarks.ann.results import our_version, result_path
 from benchmarks.ann.vectors import DataSet
-from hashsearch.cli.options import EXIT_FAILED, notify, run_reporting_errors
+from hashsearch.cli.running import EXIT_FAILED, notify, run_reporting_errors
 from hashsearch.config import default_home
 from hashsearch.errors import ConfigError, HashsearchError
 from hashsearch.evaluation.compare.results import Result
@@ -35,13 +35,13 @@ from hashsearch.node.server import make_folder
 from hashsearch.provenance import machine, now
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_FIRST_WARM_UP = 4  # times as long as before the other settings
-_BUILT = "built.json"  # in a method's folder: the build is finished, and what it took
+_FIRST_WARM_UP = 4  # times the warm-up of the other settings
+_BUILT = "built.json"  # in a method's folder: marks a finished build and describes it
 
 
 @dataclass(frozen=True)
 class Task:
-    """One method on one data set; `chosen` settings instead of the method's own, `again` although results exist."""
+    """One method on one data set, with `chosen` settings or the method's own; `again` repeats existing results."""
 
     data: Path
     method: str
@@ -58,27 +58,27 @@ class Task:
         return self.chosen or make_method(self.method, self.place).settings()
 
     def path(self, setting: Setting) -> Path:
-        """Where the result of a setting is."""
+        """The path of a setting's result."""
         return result_path(self.results, self.data.name, self.method, setting)
 
     def unmeasured(self) -> list[Setting]:
-        """Settings without a result."""
+        """Settings that have no result yet."""
         return [setting for setting in self.settings() if self.again or not self.path(setting).exists()]
 
     def uncooled(self) -> list[Setting]:
-        """Settings whose result lacks the cold start."""
+        """Settings whose result has no cold start yet."""
         results = {self.path(setting): setting for setting in self.settings()} if self.with_cold else {}
         return [setting for path, setting in results.items() if not (read_json(path) or {}).get("cold_ms")]
 
 
 def run_task(task: Task) -> None:
-    """Build the method, or take up the kept build, and write the results that are missing."""
+    """Build the method, or reuse a kept build, and write the missing results."""
     warm, data = task.unmeasured(), DataSet.open(task.data)
     method = make_method(task.method, task.place)
     with closing(method):
         built = prepare(method, task, data)
         method.connect()
-        if warm:  # a server's Java has yet to compile what runs often
+        if warm:  # the JVM has not compiled the hot code yet
             long = replace(task.timing, warm_up=_FIRST_WARM_UP * task.timing.warm_up)
             warm_up(method, data.warm, warm[0], long)
         for setting in warm:
@@ -94,7 +94,7 @@ def run_task(task: Task) -> None:
 
 
 def prepare(method: Method, task: Task, data: DataSet) -> dict[str, Any]:
-    """Build, or restart what an earlier run kept of the same data; what the build took, and the sizes."""
+    """Build, or restart a kept build of the same data; returns build times and sizes."""
     folder = task.place.folder
     if task.keep and (built := read_json(folder / _BUILT)) and built["data"] == data.description["fingerprint"]:
         method.restart()
@@ -105,7 +105,7 @@ def prepare(method: Method, task: Task, data: DataSet) -> dict[str, Any]:
     began = time.perf_counter()
     parts = dict(method.build(data.base))
     wall = time.perf_counter() - began
-    # Starting a server is no part of indexing, nor is waiting for a clock.
+    # Neither starting a server nor an idle wait counts as indexing.
     work = sum(seconds for part, seconds in parts.items() if part != "idle") or wall
     built = {
         "data": data.description["fingerprint"],
@@ -123,7 +123,7 @@ def prepare(method: Method, task: Task, data: DataSet) -> dict[str, Any]:
 
 
 def described(method: Method, task: Task, data: DataSet, setting: Setting, built: dict[str, Any]) -> Result:
-    """All of a result but the measurements."""
+    """A result without its measurements."""
     build = {name: value for name, value in built.items() if name not in ("data", "sizes")}
     return {
         "data": data.identity(),
@@ -142,21 +142,21 @@ def described(method: Method, task: Task, data: DataSet, setting: Setting, built
 
 
 def summary(result: Result) -> str:
-    """A result in a few words."""
+    """A result in one line."""
     latency = result["latency_ms"]
-    rates = ", ".join(f"{clients}: {told['qps']:.0f}/s" for clients, told in result["throughput"].items())
+    rates = ", ".join(f"{clients}: {rate['qps']:.0f}/s" for clients, rate in result["throughput"].items())
     k, recall = result["timing"]["k"], result["recall"]["mean"]
     return f"recall@{k} {recall:.4f}, p50 {latency['p50']:.2f} ms, p95 {latency['p95']:.2f} ms; {rates}"
 
 
 def in_own_process(task: Task) -> bool:
-    """Whether the task went well in a fresh process, whose libraries use the task's number of threads."""
+    """Run the task in a new process with its number of threads; True if it succeeds."""
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(task.place.threads)))
     process = multiprocessing.get_context("spawn").Process(target=_run_or_exit, args=(task,))
     process.start()
     try:
         process.join()
-    except KeyboardInterrupt:  # the terminal has told the process too, which stops its server
+    except KeyboardInterrupt:  # the terminal interrupts the process too, which stops its server
         process.join()
         raise
     return process.exitcode == 0
@@ -168,13 +168,13 @@ def _run_or_exit(task: Task) -> None:
     except HashsearchError as error:
         notify(f"{task.method} on {task.data.name}: {error.code}: {error}")
         sys.exit(EXIT_FAILED)
-    except Exception:  # one method's failure must not end the others' run
+    except Exception:  # a failing method must not stop the others
         notify(f"{task.method} on {task.data.name} failed:\n{traceback.format_exc()}")
         sys.exit(EXIT_FAILED)
 
 
 def parse_settings(texts: Sequence[str], methods: Sequence[str]) -> tuple[Setting, ...]:
-    """Settings from JSON objects; ConfigError for other text, or when they could be meant for several methods."""
+    """Settings from JSON objects; ConfigError for other text, or with more than one method."""
     if texts and len(methods) != 1:
         raise ConfigError(f"--setting needs exactly one --method, got {len(methods)}")
     settings = []
@@ -190,7 +190,7 @@ def parse_settings(texts: Sequence[str], methods: Sequence[str]) -> tuple[Settin
 
 
 def tasks_of(data: Sequence[Path], methods: Sequence[str], work: Path, **shared: Any) -> Iterator[Task]:
-    """A task for each data set and method, set by set."""
+    """A task for each data set and method, by data set."""
     place = {name: shared.pop(name) for name in ("server_folder", "heap", "threads")}
     for folder in data:
         for method in methods:
@@ -199,26 +199,32 @@ def tasks_of(data: Sequence[Path], methods: Sequence[str], work: Path, **shared:
 
 @click.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 @click.option(
     "--work",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the indices; if root runs this, one that all accounts may enter.",
+    help="Folder for the indices; accessible to all accounts if run by root.",
 )
-@click.option("--method", "methods", multiple=True, help="Repeatable.  [default: all]")
-@click.option("--setting", "texts", multiple=True, metavar="JSON", help="Instead of the method's own; repeatable.")
-@click.option("--again", is_flag=True, help="Measure also what has a result.")
-@click.option("--keep", is_flag=True, help="Keep the indices, and use those that were kept.")
+@click.option("--method", "methods", multiple=True, help="Method to measure; repeatable.  [default: all]")
+@click.option(
+    "--setting",
+    "texts",
+    multiple=True,
+    metavar="JSON",
+    help="Setting to measure; repeatable.  [default: the method's own]",
+)
+@click.option("--again", is_flag=True, help="Repeat measurements that have a result.")
+@click.option("--keep", is_flag=True, help="Keep the indices, and reuse kept ones.")
 @click.option("--cold/--no-cold", "with_cold", default=True, show_default=True, help="Measure cold starts.")
-@click.option("-k", default=10, show_default=True, help="Neighbours asked for.")
+@click.option("-k", default=10, show_default=True, help="Neighbours per query.")
 @click.option("--warm-up", default=5.0, show_default=True, help="Seconds of other queries before each setting.")
 @click.option("--rounds", default=2, show_default=True, help="Passes over the queries; the fastest counts.")
-@click.option("--most-seconds", default=120.0, show_default=True, help="After which a pass ends early.")
-@click.option("--seconds", default=10.0, show_default=True, help="Of each throughput measurement.")
-@click.option("--clients", default="1,4,16", show_default=True, help="Client processes of the throughput.")
-@click.option("--heap", default="4g", show_default=True, help="Of every server's Java.")
-@click.option("--threads", default=1, show_default=True, help="Of a library; servers use all cores.")
+@click.option("--most-seconds", default=120.0, show_default=True, help="Longest time of a pass.")
+@click.option("--seconds", default=10.0, show_default=True, help="Seconds of each throughput measurement.")
+@click.option("--clients", default="1,4,16", show_default=True, help="Numbers of client processes for the throughput.")
+@click.option("--heap", default="4g", show_default=True, help="Java heap of every server.")
+@click.option("--threads", default=1, show_default=True, help="Threads of a library; servers use all cores.")
 def main(
     data: tuple[Path, ...], methods: tuple[str, ...], texts: tuple[str, ...], clients: str, **options: Any
 ) -> None:

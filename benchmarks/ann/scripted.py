@@ -1,7 +1,7 @@
-"""An index on OpenSearch whose codes are scored by a script: what the peers of that kind share, and their query bodies.
+"""An index on OpenSearch whose codes are scored by a script: the common part of those peers, and their query bodies.
 
-In their favour: exact cosine is computed here, beside the client, from a memory map of the floats. That costs the
-server nothing and the peers no request; Painless could read floats only by decoding them byte by byte.
+In the peers' favour, exact cosine is computed in the client, from a memory map of the floats. This costs the server
+nothing and needs no request; Painless can only read floats by decoding them byte by byte.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hashsearch.hashing.bits import Codes
 from hashsearch.hashing.vectors import Vectors
 
 INDEX = "images"
-MOST_HITS = 10_000  # OpenSearch's limit for the hits of one answer
+MOST_HITS = 10_000  # OpenSearch's limit of hits per request
 CHUNK = 10_000  # vectors encoded at a time
 
 Body = dict[str, Any]
@@ -29,9 +29,9 @@ Rows = NDArray[np.int64]
 
 
 class Scripted:
-    """Base: codes as `long` fields `r0`, `r1`, ..., sub-codes as keywords, a vector's row as a number.
+    """Base: codes as `long` fields `r0`, `r1`, ..., sub-codes as keywords, the row of a vector as a number.
 
-    A variant sets `binarizer`, learns it and its sub-codes in `_fit`, and has the `settings` and the `query`.
+    Subclasses set `binarizer`, fit it and the sub-codes in `_fit`, and implement `settings` and `query`.
     """
 
     name = ""
@@ -44,7 +44,7 @@ class Scripted:
         self.node = OpenSearchNode(place.folder, "opensearch", heap=place.heap, server_folder=place.server_folder)
 
     def build(self, vectors: Vectors) -> Mapping[str, float]:
-        """Learn, copy the floats, start the node, index, merge; returned are the seconds of each but the start."""
+        """Fit, copy the floats, start the node, index, merge; returns the seconds of each step but the start."""
         seconds: dict[str, float] = {}
         with timed(seconds, "fit"):
             self._fit(vectors)
@@ -62,11 +62,11 @@ class Scripted:
         return seconds
 
     def connect(self) -> None:
-        """A connection of its own."""
+        """Open a connection."""
         self.client = OpenSearch(self.node.url)
 
     def restart(self) -> None:
-        """Stop the node, forget the files' pages, start it again."""
+        """Stop the node, drop its files from the page cache, start it again."""
         self.node.stop()
         self.floats.unmap()
         drop_pages(self.place.folder)
@@ -75,7 +75,7 @@ class Scripted:
         self.connect()
 
     def restore(self) -> None:
-        """Take over what an earlier build learned."""
+        """Load what an earlier build learned."""
         restore_learned(self.place.folder / "learned.npz", **self._learned())
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class Scripted:
         return Sizes(disk, codes + postings, "codes and the sub-codes' postings, without the terms' dictionary")
 
     def versions(self) -> Mapping[str, str]:
-        """Of OpenSearch and its Java."""
+        """Versions of OpenSearch and its JVM."""
         answer = self.client.ask("GET", "/_nodes/jvm?filter_path=nodes.*.version,nodes.*.jvm.version")
         (node,) = answer["nodes"].values()
         return {"opensearch": node["version"], "jvm": node["jvm"]["version"]}
@@ -106,11 +106,11 @@ class Scripted:
         raise NotImplementedError
 
     def _columns(self, vectors: Vectors, codes: Codes) -> dict[str, list[Any]]:
-        """The sub-codes' values of some vectors, by field."""
+        """The sub-codes of some vectors, by field."""
         raise NotImplementedError
 
     def _learned(self) -> dict[str, Learned]:
-        """What is saved and restored."""
+        """The learned parts to save and restore."""
         return {"binarizer": self.binarizer}
 
     def _code_fields(self) -> Body:
@@ -139,7 +139,7 @@ class Scripted:
     def _rows(self, query: Body, size: int) -> Rows:
         """Rows of the `size` best."""
         if not 1 <= size <= MOST_HITS:
-            raise SearchError(f"OpenSearch answers with 1 to {MOST_HITS} hits, {size} were asked for")
+            raise SearchError(f"OpenSearch returns 1 to {MOST_HITS} hits per request, got {size}")
         body = {"query": query, "size": size, "track_total_hits": False, "_source": False}
         body |= {"stored_fields": "_none_", "docvalue_fields": ["row"]}
         answer = self.client.ask("POST", f"/{INDEX}/_search?filter_path=hits.hits.fields.row", body)
@@ -147,7 +147,7 @@ class Scripted:
         return np.array([hit["fields"]["row"][0] for hit in hits], dtype=np.int64)
 
     def _ordered(self, vector: Vectors, k: int, setting: Setting, nearest: Callable[[int], Rows]) -> Rows:
-        """The k that `nearest` finds by Hamming distance, or the k best by cosine of the `candidates` it finds."""
+        """The k nearest by Hamming distance, or the k best by cosine among the `candidates` nearest."""
         if setting["order"] == "hamming":
             return nearest(k)
         return self.floats.nearest(vector, nearest(max(k, setting["candidates"])), k)
@@ -159,17 +159,17 @@ def as_longs(codes: Codes) -> NDArray[np.int64]:
 
 
 def unscored(clause: Body) -> Body:
-    """A clause that lets documents through and gives each the score 0."""
+    """A filter clause that scores every document 0."""
     return {"constant_score": {"boost": 0, "filter": clause}}
 
 
 def any_of(clauses: list[Body]) -> Body:
-    """A clause: at least one of these holds."""
+    """A clause that matches when at least one of these does."""
     return {"bool": {"minimum_should_match": 1, "should": clauses}}
 
 
 def summed_scripts(filtered: Body, longs: NDArray[np.int64]) -> Body:
-    """Score = bits that agree, as ElasticHash asks: one stored script, called for each `long` of the code, summed."""
+    """Score = equal bits, as in ElasticHash: the sum of a stored script over the `long`s of the code."""
     functions = [
         {"script_score": {"script": {"id": "hd64", "params": {"field": f"r{number}", "subcode": value}}}, "weight": 1}
         for number, value in enumerate(longs.tolist())
@@ -178,7 +178,7 @@ def summed_scripts(filtered: Body, longs: NDArray[np.int64]) -> Body:
 
 
 def one_script(filtered: Body, longs: NDArray[np.int64], radius: int | None = None) -> Body:
-    """Score = bits that agree, by one script over all `long`s of the code; documents beyond the radius are cut."""
+    """Score = equal bits, by one script over all `long`s of the code; documents outside the radius are dropped."""
     flips = "+".join(f"Long.bitCount(params.q{number}^doc['r{number}'].value)" for number in range(len(longs)))
     params = {f"q{number}": value for number, value in enumerate(longs.tolist())}
     script = {"source": f"{64 * len(longs)}-({flips})", "params": params}

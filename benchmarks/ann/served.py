@@ -1,4 +1,4 @@
-"""What methods on Elasticsearch share: a node of their own, quick writing, one merged segment, sizes, cold starts."""
+"""The common part of methods on Elasticsearch: a node each, bulk loading, merging, sizes, cold starts."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
     from hashsearch.elastic.writing import WriteFailure
 
-OLDEST_JAVA = 21  # from there on Elasticsearch uses its native SIMD code
+OLDEST_JAVA = 21  # the first with Elasticsearch's native SIMD code
 BATCH = 500  # documents of a bulk request
-_WRITERS, _AHEAD = 2, 4  # bulk requests under way, and ready
+_WRITERS, _AHEAD = 2, 4  # concurrent bulk requests, and prepared ones
 _MERGE_SECONDS = 4 * 3600
-# As anyone loads an index who does not search it meanwhile. Compound files would hide what is vectors and what is not.
+# Usual settings for loading an index that is not searched meanwhile. Compound files would hide the size of vectors.
 _LOADING = {"index.refresh_interval": "-1", "index.compound_format": False}
 
-POSTINGS = (".doc", ".tim", ".tip", ".tmd")  # endings of the files of the inverted index
+POSTINGS = (".doc", ".tim", ".tip", ".tmd")  # file extensions of the inverted index
 
 Document = tuple[str, Mapping[str, Any]]
 
 
 class Server:
-    """A local Elasticsearch node in the method's folder and one index on it, behind the alias `alias`."""
+    """A local Elasticsearch node in the method's folder, with one index behind the alias `alias`."""
 
     def __init__(self, place: Place, alias: str) -> None:
         self.place = place
@@ -38,7 +38,7 @@ class Server:
         self.node = LocalNode(place.folder, heap=place.heap, server_folder=place.server_folder)
 
     def start(self) -> None:
-        """Start the node; ConfigError when its Java is too old to be compared with."""
+        """Start the node; ConfigError when its Java is too old for a fair comparison."""
         self.url = self.node.start().url or ""
         self.client = self.new_client()
         if int(self.versions()["jvm"].split(".")[0]) < OLDEST_JAVA:
@@ -50,7 +50,7 @@ class Server:
         self.node.stop()
 
     def restart(self) -> None:
-        """Stop the node, drop its files from the page cache, start it; until it can search the index."""
+        """Stop the node, drop its files from the page cache, and start it until the index is searchable."""
         self.node.stop()
         drop_pages(self.node.folder / "data")
         self.start()
@@ -62,10 +62,10 @@ class Server:
         return connect(self.url, connections=1)
 
     def load(self, batches: Iterator[list[Document]], merge: Callable[[], object] | None = None) -> dict[str, float]:
-        """Write all batches into the index behind the alias and merge it into one segment; seconds of the parts.
+        """Write all batches into the index and merge it into one segment; returns the seconds of each part.
 
-        `idle` is a wait of up to half a minute that costs no work: Elasticsearch keeps a copy of each document
-        (`_recovery_source`) until its retention lease has moved past it, and only a later merge drops it.
+        `idle` is a wait of up to half a minute without work: Elasticsearch keeps a copy of each document
+        (`_recovery_source`) until its retention lease has advanced past it, and only a later merge drops it.
         """
         self.client.indices.put_settings(index=self.alias, settings=_LOADING)
         began = time.perf_counter()
@@ -79,7 +79,7 @@ class Server:
         return {"bulk": written - began, "idle": waited - written, "merge": merged - waited}
 
     def merge(self) -> None:
-        """Merge the index into one segment, findable."""
+        """Merge the index into one segment and refresh it."""
         patient = self.client.options(request_timeout=_MERGE_SECONDS)
         patient.indices.forcemerge(index=self.alias, max_num_segments=1)
         patient.indices.flush(index=self.alias)
@@ -94,7 +94,7 @@ class Server:
             last: list[Document] = []
             for failures in prefetch(_all_but(last, batches), lambda b: pool.submit(writer.write, b), _AHEAD):
                 _require_none(failures.result())
-            # A segment of its own for the last batch: a single one would be left as it is by the merge.
+            # The last batch gets its own segment: a merge would leave a single segment as it is.
             client.options(request_timeout=_MERGE_SECONDS).indices.refresh(index=self.alias)
             _require_none(writer.write(last))
 
@@ -109,24 +109,24 @@ class Server:
             ):
                 return
             time.sleep(0.5)
-        raise StoreError(f"the retention leases of '{self.alias}' must move within a minute of a flush")
+        raise StoreError(f"the retention leases of '{self.alias}' must advance within a minute of a flush")
 
     def file_bytes(self, *kinds: str) -> int:
-        """Bytes of the index's files whose names hold one of these; of all files if none is named.
+        """Bytes of the index's files whose names contain one of `kinds`; of all files without `kinds`.
 
-        `_disk_usage` tells them by field, but takes many minutes for a million vectors: it searches them one by one.
+        `_disk_usage` reports them by field, but takes many minutes for a million vectors.
         """
         files = (self.node.folder / "data" / "indices").glob("*/*/index/*")
         return sum(file.stat().st_size for file in files if not kinds or any(kind in file.name for kind in kinds))
 
     def versions(self) -> dict[str, str]:
-        """Of the server and its Java."""
+        """Versions of the server and its JVM."""
         (node,) = self.client.nodes.info(metric="jvm").body["nodes"].values()
         return {"elasticsearch": node["version"], "jvm": node["jvm"]["version"]}
 
 
 def _all_but(last: list[Document], batches: Iterator[list[Document]]) -> Iterator[list[Document]]:
-    """All batches but the last one, which is put into `last`."""
+    """All batches but the last one, which is stored in `last`."""
     for batch in batches:
         if last:
             yield last.copy()
@@ -135,4 +135,4 @@ def _all_but(last: list[Document], batches: Iterator[list[Document]]) -> Iterato
 
 def _require_none(failures: list[WriteFailure]) -> None:
     if failures:
-        raise StoreError(f"every document must be taken, {len(failures)} were not, the first: {failures[0].reason}")
+        raise StoreError(f"{len(failures)} documents were rejected; first reason: {failures[0].reason}")

@@ -1,4 +1,4 @@
-"""What a peer needs beside an index that holds no floats: the vectors to re-rank by, what was learned, a clock."""
+"""What peers keep outside their index: the vectors to re-rank by and the learned arrays; and a timer."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 
 from hashsearch.hashing.vectors import Vectors
 
-SAMPLE = 100_000  # vectors to learn from, as many as hashsearch's own are fitted on there
+SAMPLE = 100_000  # vectors to fit on, as many as for hashsearch's own methods
 
 
 class Learned(Protocol):
-    """A binarizer or sub-codes, as far as saving them goes."""
+    """A binarizer or sub-codes that can be saved."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The learned arrays by name."""
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> Any:
-        """Take them over."""
+        """Set the learned arrays."""
 
 
 class Floats:
-    """Vectors `(n, dims) float32` in a file of the method's own, read through a memory map."""
+    """Vectors `(n, dims) float32` in a file of the method, read through a memory map."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,16 +39,16 @@ class Floats:
 
     @cached_property
     def vectors(self) -> Vectors:
-        """All of them."""
+        """All vectors."""
         mapped: Vectors = np.load(self.path, mmap_mode="r")
         return mapped
 
     def unmap(self) -> None:
-        """Let go of the pages, which the system forgets only when nobody has them mapped."""
+        """Unmap the file, so that its pages can be dropped from the page cache."""
         vars(self).pop("vectors", None)
 
     def nearest(self, vector: Vectors, rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-        """The `k` of the rows with the largest exact cosine to a vector of length 1, best first."""
+        """The `k` rows with the largest exact cosine to a unit vector, best first."""
         cosines = self.vectors[rows] @ vector
         return rows[np.argsort(-cosines, kind="stable")[:k]]
 
@@ -62,18 +62,18 @@ def sample(vectors: Vectors, count: int = SAMPLE, seed: int = 0) -> Vectors:
 
 
 def cells_for(count: int) -> int:
-    """How many cells for so many vectors: four times the root, as a power of two, 4,096 for a million."""
+    """The number of cells: four times the square root of `count`, as a power of two; 4,096 for a million."""
     return int(2 ** np.clip(np.round(np.log2(4 * np.sqrt(count))), 4, 12))
 
 
 def save_learned(path: Path, **parts: Learned) -> None:
-    """Write the learned arrays of all parts into one `.npz`."""
+    """Save the learned arrays of all parts in one `.npz`."""
     arrays = {f"{name}.{key}": array for name, part in parts.items() for key, array in part.arrays().items()}
     np.savez(path, allow_pickle=False, **arrays)
 
 
 def restore_learned(path: Path, **parts: Learned) -> None:
-    """Give each part its arrays back; the parts must be made with the parameters they were saved with."""
+    """Load the arrays of each part; the parts must have the parameters they were saved with."""
     with np.load(path, allow_pickle=False) as stored:
         for name, part in parts.items():
             prefix = f"{name}."
@@ -82,7 +82,7 @@ def restore_learned(path: Path, **parts: Learned) -> None:
 
 @contextmanager
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Write the seconds that the block took into `seconds[name]`."""
+    """Store the seconds of the block in `seconds[name]`."""
     began = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - began

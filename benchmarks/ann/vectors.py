@@ -1,15 +1,15 @@
 """The benchmark's data sets: `python -m benchmarks.ann.vectors --photos FOLDER... --out DIR`.
 
-Real photos become vectors; 1,000 photos are held out as queries and 200 to warm up; the rest is the base, cut down to n
-or expanded to it (`expansion.py`). Each data set is a folder DIR/DIMS-N:
+Photos are embedded; 1,000 are held out as queries and 200 for warm-up; the rest is the base, truncated or expanded to n
+vectors (`expansion.py`). Each data set is a folder DIR/DIMS-N:
 
     base.npy      (n, dims) float32 of length 1; real vectors and mixtures in random order
-    queries.npy   (1000, dims), held out: not in the base, nor an exact duplicate of them
+    queries.npy   (1000, dims), held out: neither in the base nor a duplicate of a vector there
     warm.npy      (200, dims), likewise
-    truth.npz     rows, cosines (1000, 100): each query's exact nearest, best first
-    data.json     how it was made, and quantiles of the cosines of queries to their neighbours: real, predicted, here
+    truth.npz     rows, cosines (1000, 100): the exact neighbours of each query, best first
+    data.json     how it was made; quantiles of the cosines of queries to their neighbours: real, predicted, here
 
-A folder that holds its data.json is finished and is skipped.
+A folder with a data.json is finished and is skipped.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from numpy.typing import NDArray
 from benchmarks.ann.exact import blocks_of, nearest
 from benchmarks.ann.expansion import LEVELS, RANKS, Expansion, Growth, Trial, calibrate, quantiles, try_mixing
 from benchmarks.ann.photos import Space, embedded, make_space, photo_files
-from hashsearch.cli.options import notify, run_reporting_errors
+from hashsearch.cli.running import notify, run_reporting_errors
 from hashsearch.errors import ConfigError
+from hashsearch.files import write_json
 from hashsearch.hashing.vectors import Vectors
 
 QUERIES, WARM = 1000, 200
-DUPLICATE = 0.9999  # of a cosine: the same picture
-_CALIBRATING = 400  # queries that the mixing is calibrated with
-_TRUE = 100  # exact neighbours kept of each query
+DUPLICATE = 0.9999  # cosine from which two pictures count as the same
+_CALIBRATING = 400  # queries used to calibrate the mixing
+_TRUE = 100  # exact neighbours stored per query
 _DEFAULT_SETS = ("512-10000", "512-100000", "512-1000000", "1280-100000", "1280-250000", "2048-100000", "2048-250000")
 
 
@@ -58,7 +59,7 @@ class DataSet:
         try:
             description = json.loads((folder / "data.json").read_text())
         except FileNotFoundError as error:
-            raise ConfigError(f"a data set is a folder with a data.json, and {folder} has none") from error
+            raise ConfigError(f"{folder} is not a data set: it has no data.json") from error
         arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("base", "queries", "warm")]
         base, queries, warm = arrays[0], *(np.array(array) for array in arrays[1:])
         with np.load(folder / "truth.npz", allow_pickle=False) as truth:
@@ -66,22 +67,22 @@ class DataSet:
 
     @property
     def name(self) -> str:
-        """As its folder is named: `512-1000000`."""
+        """The name of its folder: `512-1000000`."""
         return str(self.description["name"])
 
     def identity(self) -> dict[str, Any]:
-        """What a result file tells of it; of the real subsets' cosines those of the largest."""
-        told = {
+        """Its description in result files; of the real subsets' cosines only those of the largest."""
+        identity = {
             name: self.description[name] for name in ("name", "n", "dims", "seed", "fingerprint", "vectors", "real")
         }
         cosines = dict(self.description["cosines"])
         size, measured = list(cosines.pop("real").items())[-1]
-        return {**told, "queries": len(self.queries), "cosines": {**cosines, f"real {size}": measured}}
+        return {**identity, "queries": len(self.queries), "cosines": {**cosines, f"real {size}": measured}}
 
 
 @dataclass(frozen=True)
 class Split:
-    """A space cut into held-out vectors and the real base, in random order without duplicates of the held-out."""
+    """A space split into held-out vectors and a real base in random order without duplicates of them."""
 
     space: Space
     queries: Vectors
@@ -91,10 +92,12 @@ class Split:
 
     @classmethod
     def of(cls, space: Space, seed: int, queries: int = QUERIES, warm: int = WARM) -> Split:
-        """ConfigError when too little would remain."""
+        """Split a space; ConfigError when too few vectors would remain."""
         vectors = space.vectors
         if len(vectors) < 2 * (queries + warm):
-            raise ConfigError(f"{queries + warm} held-out photos need twice as many photos, got {len(vectors)}")
+            raise ConfigError(
+                f"to hold out {queries + warm} photos, at least {2 * (queries + warm)} are needed, got {len(vectors)}"
+            )
         order = np.random.default_rng(seed).permutation(len(vectors))
         held_out, real = vectors[order[: queries + warm]], vectors[order[queries + warm :]]
         same = np.concatenate([(block @ held_out.T).max(axis=1) > DUPLICATE for block in blocks_of(real)])
@@ -107,18 +110,18 @@ class Split:
 
     @cached_property
     def growth(self) -> Growth:
-        """What real growth shows of all queries."""
+        """The quantiles of all queries on growing subsets of the real base."""
         return Growth.of(self.queries, self.real)
 
     def calibrated(self, count: int, seed: int) -> list[Trial]:
         """Mixings tried for `count` vectors, best first."""
         some = self.queries[:_CALIBRATING]
-        wanted = Growth.of(some, self.real).at(count)
-        return calibrate(lambda mixing: try_mixing(self.expansion, some, wanted, count, mixing, seed))
+        target = Growth.of(some, self.real).at(count)
+        return calibrate(lambda mixing: try_mixing(self.expansion, some, target, count, mixing, seed))
 
 
 def write_base(split: Split, count: int, trials: Sequence[Trial], seed: int, path: Path) -> None:
-    """The base as `.npy`: real vectors in random places, mixtures of the best trial in the others."""
+    """Write the base as `.npy`: real vectors at random rows, mixtures of the best trial at the others."""
     base = np.lib.format.open_memmap(path, "w+", np.float32, (count, split.real.shape[1]))
     if count <= len(split.real):
         base[:] = split.real[:count]
@@ -134,7 +137,7 @@ def write_base(split: Split, count: int, trials: Sequence[Trial], seed: int, pat
 
 
 def fingerprint(folder: Path) -> str:
-    """Sixteen hex digits over the content of base and queries."""
+    """Sixteen hex digits of a hash of base and queries."""
     digest = hashlib.sha256()
     for name in ("base.npy", "queries.npy"):
         with (folder / name).open("rb") as file:
@@ -144,7 +147,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def make_data_set(split: Split, count: int, seed: int, folder: Path) -> dict[str, Any]:
-    """Write one data set and return its description; `data.json` comes last."""
+    """Write one data set and return its description; `data.json` is written last."""
     began = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     expanded = count > len(split.real)
@@ -169,24 +172,22 @@ def make_data_set(split: Split, count: int, seed: int, folder: Path) -> dict[str
         "cosines": _nearness(split, count, cosines),
         "mixing": [trial.as_dict() for trial in trials],
     }
-    draft = folder / "data.json.new"
-    draft.write_text(json.dumps(description, indent=1))
-    draft.replace(folder / "data.json")
+    write_json(folder / "data.json", description)
     return description
 
 
 def _nearness(split: Split, count: int, cosines: NDArray[np.float32]) -> dict[str, Any]:
-    """Quantiles of the cosines at ranks 1 and 10 of real subsets, predicted for this size, and of this data set."""
+    """Quantiles of the cosines at ranks 1 and 10: real subsets, predicted for this size, this data set."""
 
-    def told(found: NDArray[np.float64]) -> dict[str, list[float]]:
-        return {f"rank {rank}": row.round(4).tolist() for rank, row in zip(RANKS, found, strict=True)}
+    def by_rank(levels: NDArray[np.float64]) -> dict[str, list[float]]:
+        return {f"rank {rank}": row.round(4).tolist() for rank, row in zip(RANKS, levels, strict=True)}
 
     growth = split.growth
     return {
         "quantiles": list(LEVELS),
-        "real": {str(size): told(found) for size, found in zip(growth.sizes, growth.measured, strict=True)},
-        "predicted": told(growth.at(count)),
-        "here": told(quantiles(cosines[:, [rank - 1 for rank in RANKS]])),
+        "real": {str(size): by_rank(levels) for size, levels in zip(growth.sizes, growth.measured, strict=True)},
+        "predicted": by_rank(growth.at(count)),
+        "here": by_rank(quantiles(cosines[:, [rank - 1 for rank in RANKS]])),
     }
 
 
@@ -206,12 +207,18 @@ def parse_set(name: str) -> tuple[int, int]:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of photos; repeatable.",
 )
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where the sets are kept.")
-@click.option("--embedder", default="mobilenet-v2", show_default=True, help="Network of the vectors.")
-@click.option("--weights", help="Its weights, unless they ship with the package.")
-@click.option("--beside", default="bit-tiny", show_default=True, help="Second network, where more dims are asked for.")
-@click.option("--set", "sets", multiple=True, default=_DEFAULT_SETS, show_default=True, help="DIMS-N; repeatable.")
-@click.option("--seed", default=0, show_default=True, help="Of the held-out photos, the mixtures, the projection.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the data sets."
+)
+@click.option("--embedder", default="mobilenet-v2", show_default=True, help="Network that computes the vectors.")
+@click.option("--weights", help="Weights of the network, unless it is bundled.")
+@click.option(
+    "--beside", default="bit-tiny", show_default=True, help="Second network, for more dimensions than the first has."
+)
+@click.option(
+    "--set", "sets", multiple=True, default=_DEFAULT_SETS, show_default=True, help="Data set DIMS-N; repeatable."
+)
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
 def main(
     photos: tuple[Path, ...],
     out: Path,
@@ -221,16 +228,16 @@ def main(
     sets: tuple[str, ...],
     seed: int,
 ) -> None:
-    """Make the data sets that are not there yet."""
+    """Make the data sets that do not exist yet."""
     wanted = [(name, *parse_set(name)) for name in sets if not (out / name / "data.json").exists()]
     if not wanted:
-        notify(f"all of {', '.join(sets)} are there")
+        notify(f"all data sets exist: {', '.join(sets)}")
         return
     files = photo_files(photos)
     known, vectors = embedded(files, embedder, weights, out / "vectors")
     others_known, others = embedded(files, beside, None, out / "vectors")
     if known != others_known:
-        raise ConfigError(f"both networks must take the same photos: {len(known)} and {len(others_known)} were taken")
+        raise ConfigError(f"both networks must embed the same photos, got {len(known)} and {len(others_known)}")
     split = None
     for name, dims, count in sorted(wanted, key=lambda entry: entry[1:]):
         if split is None or split.real.shape[1] != dims:

@@ -94,6 +94,26 @@ class Catalog:
         if not self.path.is_dir() and format_of(self.path) is None:
             raise CatalogError(f"a catalog is a folder, {ENDINGS}, got '{self.path.name}'")
 
+    def check(self) -> None:
+        """Read the header, before any entry is read.
+
+        Raises
+        ------
+        CatalogError
+            If the file cannot be read.
+        ConfigError
+            If the file lacks a column that `columns` names. Objects of JSON lines may differ, so there it is no error.
+        """
+        if self.path.is_dir():
+            return
+        names = RowFile(self.path).header()
+        for role, column in self.columns.items():
+            if names is not None and column not in names:
+                raise ConfigError(
+                    f"the {role} is in column '{column}', which '{self.path.name}' does not have: its columns are "
+                    f"{', '.join(names)}"
+                )
+
     @cached_property
     def fingerprint(self) -> str:
         """A digest of the file's content or of the folder's file names, and of the columns.

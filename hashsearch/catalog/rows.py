@@ -52,6 +52,10 @@ class RowFile:
         with self._reporting():
             return self._format.columns(self.path)
 
+    def header(self) -> list[str] | None:
+        """The names of the columns that all rows have; None for JSON lines, whose objects may differ."""
+        return None if isinstance(self._format, _JsonLines) else self.columns()
+
     def rows(self) -> Iterator[Row | BadRow]:
         """All rows in order. Bytes that are not UTF-8 become lone surrogates."""
         with self._reporting():

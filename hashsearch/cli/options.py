@@ -1,47 +1,118 @@
-"""Command line options that the jobs and the commands share, and what comes of them."""
+"""Options that several commands share, and the kinds of values they take."""
 
 from __future__ import annotations
 
-import sys
+import functools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar, cast
 
 import click
 
-from hashsearch.errors import HashsearchError
+from hashsearch.errors import WeightsNotFound
 
-if TYPE_CHECKING:
-    pass
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-import functools
-import warnings
-from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:
-    pass
+class OutputPath(click.Path):
+    """A path to write, in a folder where that is possible: it is tried before the work, not after it."""
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Path:
+        path = Path(os.fsdecode(super().convert(value, param, context)))
+        parent = path.absolute().parent
+        while not parent.exists():
+            parent = parent.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            self.fail(f"'{path}' cannot be written: '{parent}' is not a folder that may be written to", param, context)
+        return path
 
-EXIT_FAILED, EXIT_REJECTS = 1, 3  # 2 is click's own, for a wrong command line
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+OUTPUT_FILE = OutputPath(dir_okay=False, path_type=Path)
+OUTPUT_FOLDER = OutputPath(file_okay=False, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class Pair(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+    """Two texts with `=` between them: `"NAME=VALUE"` -> `("NAME", "VALUE")`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        first, equals, second = value.partition("=")
+        if not (first and equals and second):
+            self.fail(f"must be {self.name}, got '{value}'", param, context)
+        return first, second
+
+
+class WeightsPair(Pair):
+    """A network and its weights; WeightsNotFound unless they exist or are an address."""
+
+    def __init__(self) -> None:
+        super().__init__("NETWORK=FILE")
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, str]:
+        network, file = super().convert(value, param, context)
+        if not file.startswith(("http://", "https://")) and not Path(file).exists():
+            raise WeightsNotFound(f"the weights of {network} must be a file, a folder or an address, found no {file}")
+        return network, file
+
 
 catalogs_argument = click.argument(
     "catalogs", metavar="CATALOG...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON on standard output.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+category_option = click.option("--category", multiple=True, help="Only images of this category; repeatable.")
+attribute_option = click.option(
+    "--attribute",
+    "attributes",
+    multiple=True,
+    type=Pair("NAME=VALUE"),
+    help="Only images with this attribute; repeatable.",
+)
+weights_option = click.option(
+    "--weights", multiple=True, type=WeightsPair(), help="Weights of a network by its name; repeatable."
+)
 
 
-def embedder_options(command: Command) -> Command:
+def with_options(command: Decorated, options: Sequence[Callable[[Any], Any]]) -> Decorated:
+    """The command with these options, in the order of its help."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def embedder_options(command: Decorated) -> Decorated:
     """Add `--embedder` and `--weights` to a command."""
     weights = click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
     name = click.option(
         "--embedder",
         default="bit-tiny",
         show_default=True,
-        help="Network: a name of `hashsearch embedders`, the folder of a trained one, or a .json file.",
+        help="Network: a name from `hashsearch embedders`, the folder of a trained one, or a .json file.",
     )
-    return name(weights(command))
+    return with_options(command, [name, weights])
+
+
+def keypoint_options(command: Decorated) -> Decorated:
+    """Add `--features`, `--keypoints` and `--side` to a command."""
+    options = (
+        click.option("--features", default="sift", show_default=True, help="Local features: sift, orb or akaze."),
+        click.option(
+            "--keypoints", default=256, show_default=True, help="Keypoints per image at most, strongest first."
+        ),
+        click.option(
+            "--side", default=320, show_default=True, help="Longer side, in pixels, to which images are reduced."
+        ),
+    )
+    return with_options(command, options)
 
 
 def _models(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> Any:
@@ -56,9 +127,7 @@ def _models(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> An
 _SETTINGS = {
     "index": click.option("--index", metavar="NAME", help="Index to use.  [default: HASHSEARCH_INDEX or 'images']"),
     "encoder": click.option(
-        "--encoder",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of a fitted encoder.  [default: HASHSEARCH_ENCODER or the bundled one]",
+        "--encoder", type=FOLDER, help="Folder of a fitted encoder.  [default: HASHSEARCH_ENCODER or the bundled one]"
     ),
     "models": click.option(
         "--model",
@@ -66,34 +135,36 @@ _SETTINGS = {
         multiple=True,
         callback=_models,
         metavar="NAME=INDEX:ENCODER",
-        help="Index that the page offers under a name, with the folder of its encoder; repeatable, the first is shown "
-        "first.  [default: HASHSEARCH_MODELS or the one of --index and --encoder]",
+        help="Model that the page offers: its name, its index and the folder of its encoder; repeatable, the first is "
+        "the default.  [default: HASHSEARCH_MODELS or one made from --index and --encoder]",
     ),
     "es_url": click.option(
         "--es-url", metavar="URL", help="Elasticsearch to use.  [default: HASHSEARCH_ES_URL or a local node]"
     ),
     "home": click.option(
         "--home",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the local node, job states and trained embedders.  "
+        type=FOLDER,
+        help="Folder for the local node, checkpoints and trained embedders.  "
         "[default: HASHSEARCH_HOME or the user's data folder]",
     ),
     "host": click.option("--host", help="Address to listen on.  [default: HASHSEARCH_HOST or 127.0.0.1]"),
-    "port": click.option("--port", type=click.IntRange(1, 65535), help="[default: HASHSEARCH_PORT or 5800]"),
+    "port": click.option(
+        "--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: HASHSEARCH_PORT or 5800]"
+    ),
     "image_roots": click.option(
         "--images",
         "image_roots",
         multiple=True,
-        type=click.Path(file_okay=False, exists=True, path_type=Path),
-        help="Folder whose indexed pictures the page may show; repeatable.  [default: HASHSEARCH_IMAGE_ROOTS or none]",
+        type=EXISTING_FOLDER,
+        help="Folder of indexed images that may be shown; repeatable.  [default: HASHSEARCH_IMAGE_ROOTS or none]",
     ),
 }
 
 
-def with_settings(*names: str) -> Callable[[Command], Command]:
-    """Add the options named to a command, which then gets `settings`: the environment's, with the options on top."""
+def with_settings(*names: str) -> Callable[[Decorated], Decorated]:
+    """Add these options to a command, which gets `settings`: the environment's, overridden by the options."""
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Decorated) -> Decorated:
         @functools.wraps(command)
         def run(**arguments: Any) -> Any:
             from hashsearch.config import Settings
@@ -102,49 +173,14 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
             chosen = {name: value for name, value in given.items() if value not in (None, ())}
             return command(settings=replace(Settings.from_environment(), **chosen), **arguments)
 
-        decorated: Any = run
-        for name in reversed(names):
-            decorated = _SETTINGS[name](decorated)
-        return decorated
+        return with_options(cast("Decorated", run), [_SETTINGS[name] for name in names])
 
     return decorate
 
 
-def networks_and_files(texts: Sequence[str]) -> dict[str, str]:
-    """The files of networks by name, from options NETWORK=FILE. Raises click's BadParameter."""
-    files = {}
-    for text in texts:
-        network, equals, file = text.partition("=")
-        if not equals or not file:
-            raise click.BadParameter(f"must be NETWORK=FILE, got '{text}'", param_hint="--weights")
-        files[network] = file
-    return files
-
-
-def notify(sentence: str) -> None:
-    """Tell the person at the terminal; answers that programs read go to standard output instead."""
-    click.echo(sentence, err=True)
-
-
-def run_reporting_errors(command: click.Command) -> None:
-    """Run a command; one of our errors, or the system's about a file, becomes one line and exit code 1."""
-    warnings.filterwarnings("ignore", module="PIL")  # of damage that either becomes an error of ours or does not matter
-    try:
-        command()
-    except HashsearchError as error:
-        notify(f"{error.code}: {error}")
-        sys.exit(EXIT_FAILED)
-    except OSError as error:
-        notify(f"system_error: {error}")
-        sys.exit(EXIT_FAILED)
-
-
-def attributes_of(pairs: tuple[str, ...]) -> dict[str, list[str]]:
-    """Values by name, of options NAME=VALUE."""
-    wanted: dict[str, list[str]] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise click.BadParameter(f"must be NAME=VALUE, got '{pair}'", param_hint="--attribute")
-        wanted.setdefault(name, []).append(value)
-    return wanted
+def values_by_name(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """All values of each name, of options NAME=VALUE."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values

@@ -1,262 +1,293 @@
-"""`hashsearch search`: images or ids, how to search, and the hits as lines or JSON."""
+"""`hashsearch search`: by codes (the default), by perceptual hash, or by keypoints; hits as a table or as JSON."""
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
-from click.core import ParameterSource
 
-from hashsearch.cli.options import EXIT_REJECTS, as_json, attributes_of, with_settings
+from hashsearch.cli.commands import Group
+from hashsearch.cli.options import (
+    EXISTING_FILE,
+    FILE,
+    Decorated,
+    as_json,
+    attribute_option,
+    category_option,
+    values_by_name,
+    with_options,
+    with_settings,
+)
+from hashsearch.cli.running import EXIT_REJECTS
 from hashsearch.errors import HashsearchError
-from hashsearch.services import open_index, open_searcher
+from hashsearch.services import open_keypoint_searcher, open_phash_searcher, open_searcher
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from hashsearch.config import Settings
-    from hashsearch.search.searcher import Hit, SearchOptions
+    from hashsearch.elastic.queries import Body
+    from hashsearch.search.planner import SearchOptions
+    from hashsearch.search.searcher import Hit, Searcher
+
+
+class Crop(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+    """Four numbers between commas: `"10,0,200,100"` -> `[10, 0, 200, 100]`."""
+
+    name = "LEFT,TOP,RIGHT,BOTTOM"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> list[float]:
+        try:
+            sides = [float(side) if "." in side else int(side) for side in value.split(",")]
+        except ValueError:
+            sides = []
+        if len(sides) != 4:
+            self.fail(f"must be four numbers, got '{value}'", param, context)
+        return sides
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is searched with, a picture or the id of an indexed one, and what narrows all methods."""
+class SearchQuery:
+    """What all methods share: images or ids to search with, how many hits, and filters."""
 
     settings: Settings
-    image: Path | None
-    image_id: str | None
-    crop: str | None
+    images: tuple[Path, ...]
+    image_ids: tuple[str, ...]
     k: int
-    category: Sequence[str]
+    category: tuple[str, ...]
     attributes: dict[str, list[str]]
+    crop: list[float] | None
 
-    def pixels(self) -> NDArray[np.uint8]:
-        """The picture, or what is wanted of it: `(height, width, 3) uint8`."""
+    def __post_init__(self) -> None:
+        if bool(self.images) == bool(self.image_ids):
+            raise click.UsageError("give either IMAGE or --id")
+        if self.crop and self.image_ids:
+            raise click.UsageError("--crop takes a part of IMAGE: give IMAGE instead of --id")
+
+    def __len__(self) -> int:
+        return len(self.images) + len(self.image_ids)
+
+    def single(self, method: str) -> str | NDArray[np.uint8]:
+        """The id, or the image `(height, width, 3) uint8`; UsageError for several."""
+        if len(self) > 1:
+            raise click.UsageError(f"{method} takes one query, got {len(self)}")
+        return self.image_ids[0] if self.image_ids else self._read_image()
+
+    def _read_image(self) -> NDArray[np.uint8]:
         from hashsearch.images.decoding import crop
 
-        pixels = self.settings.image_reader.pixels(str(self.image))
-        return pixels if self.crop is None else crop(pixels, _sides(self.crop))
+        pixels = self.settings.image_reader.pixels(str(self.images[0]))
+        return pixels if self.crop is None else crop(pixels, self.crop)
 
-    def options(self, **others: Any) -> SearchOptions:
-        """The options of a search by codes."""
-        from hashsearch.search.searcher import SearchOptions
+    def filters(self) -> list[Body]:
+        """The filters as clauses of a query."""
+        from hashsearch.elastic.queries import filters
 
-        return SearchOptions(k=self.k, category=self.category, attributes=self.attributes, **others)
-
-
-Answer = tuple[Any, str]  # as JSON holds it, and as lines for a terminal
+        return filters(self.category, self.attributes)
 
 
-def _by_codes(question: Question, radius: int | None, explained: str | None, **options: Any) -> Answer:
-    from hashsearch.search.searcher import as_table
-
-    chosen, searcher = question.options(**options), open_searcher(question.settings)
-    if explained is not None:
-        if radius is not None:
-            raise click.UsageError("--radius finds every image within it: there is nothing to --explain")
-        asked = question.pixels() if question.image_id is None else question.image_id
-        explanation = searcher.explain(asked, explained, chosen)
-        return explanation.as_dict(), explanation.as_lines()
-    if question.image_id is not None:
-        by_id, within = searcher.by_id, searcher.within_radius_of
-        hits = by_id(question.image_id, chosen) if radius is None else within(question.image_id, radius, chosen)
-    else:
-        vector = searcher.encoder.embed([question.pixels()])[0]
-        hits = searcher.by_vector(vector, chosen) if radius is None else searcher.within_radius(vector, radius, chosen)
-    return [hit.as_dict() for hit in hits], as_table(hits)
-
-
-def _by_phash(question: Question, radius: int | None, turned: bool) -> Answer:
-    from hashsearch.elastic.queries import filters
-    from hashsearch.search.by_phash import PerceptualSearcher, as_table
-
-    if turned and question.image_id is not None:
-        raise click.UsageError("--turned turns the picture itself: give IMAGE instead of --id")
-    narrowed = filters(question.category, question.attributes)
-    searcher = PerceptualSearcher(open_index(question.settings)[1])
-    if radius is None:
-        if question.image_id is not None:
-            hits = searcher.by_id(question.image_id, question.k, filters=narrowed)
-        else:
-            hits = searcher.by_image(question.pixels(), question.k, turned=turned, filters=narrowed)
-    elif question.image_id is not None:
-        hits = searcher.within_radius_of(question.image_id, radius, filters=narrowed)
-    else:
-        hits = searcher.within_radius(question.pixels(), radius, turned=turned, filters=narrowed)
-    return [hit.as_dict() for hit in hits], as_table(hits)
-
-
-def _by_local_features(question: Question, vocabulary: Path | None, matched: int, turned: bool) -> Answer:
-    from hashsearch.descriptors.words import Vocabulary
-    from hashsearch.elastic.queries import filters
-    from hashsearch.search.by_keypoints import KeypointSearcher, as_table
-
-    if vocabulary is None:
-        raise click.UsageError("--method sift needs the --vocabulary that the index was made with")
-    words, (_, index) = Vocabulary.load(vocabulary), open_index(question.settings)
-    searcher = KeypointSearcher(index, words, question.settings.image_reader)
-    narrowed = filters(question.category, question.attributes)
-    if question.image_id is not None:
-        hits = searcher.by_id(question.image_id, question.k, candidates=matched, turned=turned, filters=narrowed)
-    else:
-        hits = searcher.by_image(question.pixels(), question.k, candidates=matched, turned=turned, filters=narrowed)
-    return [hit.as_dict() for hit in hits], as_table(hits)
-
-
-@dataclass(frozen=True)
-class _Method:
-    """A way to search, and the options that it has beside those of all."""
-
-    answer: Callable[..., Answer]
-    options: tuple[str, ...]
-
-
-_OF_CODES = ("candidates", "strategy", "compared", "probes", "min_cosine", "radius", "explained")
-_METHODS = {
-    "codes": _Method(_by_codes, _OF_CODES),
-    "phash": _Method(_by_phash, ("radius", "turned")),
-    "sift": _Method(_by_local_features, ("vocabulary", "matched", "turned")),
-}
-
-
-def _options_of(method: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Those of the options that the method has; UsageError when another one was given."""
-    own, given = _METHODS[method].options, click.get_current_context().get_parameter_source
-    for name in options.keys() - set(own):
-        if given(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{_flag(name)} is not for --method {method}")
-    return {name: options[name] for name in own}
-
-
-def _flag(name: str) -> str:
-    """An option as it is written."""
-    return next(one.opts[0] for one in click.get_current_context().command.params if one.name == name)
-
-
-def _each(
-    settings: Settings, images: Sequence[Path], image_ids: Sequence[str], options: SearchOptions
-) -> Iterator[tuple[str, list[Hit] | HashsearchError]]:
-    """The hits of each image or id, in order, or what is wrong with it."""
-    from hashsearch.embedders.bulk import embed_sources
-
-    searcher = open_searcher(settings)
-    yield from zip(image_ids, searcher.search_many(image_ids, options))
-    sources = list(dict.fromkeys(map(str, images)))
-    for batch in embed_sources(searcher.encoder.embedder, sources, settings.image_reader):
-        found: dict[str, list[Hit] | HashsearchError] = dict(batch.errors)
-        found |= zip(batch.sources, searcher.search_many(batch.vectors, options))
-        yield from ((source, found[source]) for source in sources if source in found)
-
-
-def _tell_each(answers: Iterator[tuple[str, list[Hit] | HashsearchError]], as_json: bool) -> int:
-    """Print each answer when it is there, as a line of JSON or a table; the exit code."""
-    from hashsearch.search.searcher import as_table
-
-    failed = 0
-    for asked, answer in answers:
-        if isinstance(answer, HashsearchError):
-            failed += 1
-            told: dict[str, Any] = {"error": {"code": answer.code, "message": str(answer)}}
-            lines = f"{answer.code}: {answer}"
-        else:
-            told, lines = {"hits": [hit.as_dict() for hit in answer]}, as_table(answer)
-        click.echo(json.dumps({"query": asked, **told}) if as_json else f"{asked}:\n{lines}\n")
-    return EXIT_REJECTS if failed else 0
-
-
-@click.command()
-@click.argument("images", metavar="[IMAGE]...", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--id", "image_ids", multiple=True, help="Search with an indexed image instead; may be repeated.")
-@with_settings("index", "encoder", "es_url", "home")
-@click.option(
-    "--method",
-    type=click.Choice(list(_METHODS)),
-    default="codes",
-    show_default=True,
-    help="What is compared: codes and vectors of the network, perceptual hashes, or keypoints.",
+_QUERY_OPTIONS = (
+    click.argument("images", metavar="[IMAGE]...", nargs=-1, type=EXISTING_FILE),
+    click.option("--id", "image_ids", multiple=True, help="Search with an indexed image instead; repeatable."),
+    with_settings("index", "encoder", "es_url", "home"),
+    click.option("-k", default=10, show_default=True, help="Number of hits."),
+    category_option,
+    attribute_option,
+    click.option("--crop", type=Crop(), help="Part of IMAGE, in pixels or as fractions (0.1,0,0.9,1.0)."),
 )
-@click.option("-k", default=10, show_default=True, help="Hits wanted.")
+
+
+def query_options(command: Decorated) -> Decorated:
+    """Add the options that all methods share to a command, which gets them as `query`."""
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> Any:
+        shared = {field.name: arguments.pop(field.name) for field in fields(SearchQuery)}
+        shared["attributes"] = values_by_name(shared["attributes"])
+        return command(query=SearchQuery(**shared), **arguments)
+
+    return with_options(cast("Decorated", run), _QUERY_OPTIONS)
+
+
+def _print_hits(hits: Sequence[Any], table: Callable[[Sequence[Any]], str], as_json: bool) -> None:
+    click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else table(hits))
+
+
+@click.group(
+    cls=Group,
+    default="codes",
+    options_metavar="",
+    subcommand_metavar="[codes | phash | sift] [OPTIONS] [IMAGE]...",
+)
+def search() -> None:
+    """Find the indexed images most similar to an image.
+
+    `hashsearch search IMAGE` compares codes, then vectors. `search phash` compares perceptual hashes and `search sift`
+    keypoints instead.
+    """
+
+
+@search.command()
+@query_options
 @click.option(
     "--candidates",
     type=int,
-    help="Codes recalled, to be re-ranked by cosine.  [default: as the index was tuned, else 500; -k at least]",
+    help="Images re-ranked by exact cosine.  [default: the tuned value, else 500; at least k]",
 )
 @click.option(
     "--strategy",
-    help="scan, sub_codes or graph.  [default: as the index was tuned; else graph where the index has one; else scan, "
-    "but sub_codes above 50,000 images if they are cells]",
+    help="How candidates are chosen: scan, sub_codes or graph.  [default: the tuned strategy; else graph if the index "
+    "has one; else scan, but sub_codes above 50,000 images if they are cells]",
 )
 @click.option(
     "--compared",
     type=int,
-    help="Codes compared at most, with cells.  [default: as the index was tuned; else a 40th of the index, 10,000 and "
-    "16 average cells at least]",
+    help="With cells, codes compared at most.  [default: the tuned value; else a 40th of the index, but at least "
+    "10,000 and 16 average cells]",
 )
 @click.option(
-    "--probes",
-    type=int,
-    help="Sub-codes asked for of each block, with blocks.  [default: as the index was tuned, else 16]",
+    "--probes", type=int, help="With blocks, sub-codes probed per block.  [default: the tuned value, else 16]"
 )
-@click.option("--category", multiple=True, help="Only images of this category; may be repeated.")
-@click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="Only images with it; repeatable.")
-@click.option("--min-cosine", type=float, help="Only hits at least this similar.")
-@click.option(
-    "--radius", type=int, help="All images whose code or hash differs in at most this many bits, instead of the k best."
-)
-@click.option(
-    "--explain", "explained", metavar="ID", help="Tell why this indexed image is found or is not, instead of the hits."
-)
-@click.option(
-    "--turned",
-    is_flag=True,
-    help="By phash: also find the picture rotated by right angles or mirrored; by sift: also mirrored.",
-)
-@click.option(
-    "--vocabulary",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="By sift: the file that the index was made with.",
-)
-@click.option("--matched", default=50, show_default=True, help="By sift: pictures that are read and matched.")
-@click.option("--crop", help="Part of the image: left,top,right,bottom in pixels, or as fractions (0.1,0,0.9,1.0).")
+@click.option("--min-cosine", type=float, help="Only hits with at least this cosine.")
+@click.option("--radius", type=int, help="All images within this Hamming distance, instead of the k most similar.")
+@click.option("--explain", "explained", metavar="ID", help="Explain why this indexed image is a hit or not.")
 @as_json
-def search(
-    settings: Settings,
-    method: str,
-    images: tuple[Path, ...],
-    image_ids: tuple[str, ...],
-    k: int,
-    category: tuple[str, ...],
-    attributes: tuple[str, ...],
-    crop: str | None,
+def codes(
+    query: SearchQuery,
+    radius: int | None,
+    explained: str | None,
     as_json: bool,
-    **options: Any,
+    **recall: Any,
 ) -> None:
-    """Find the indexed images nearest to IMAGE.
+    """Search by codes and vectors of the network.
 
-    Of several, or of several --id, each has its own hits: with --json a line each, with `query` and `hits` or `error`.
-    Exit code 3 when some could not be searched with.
+    Several images, or several --id, have their own hits each: with --json a line each, with `query` and `hits` or
+    `error`.
+
+    Exit code: 0 done, 3 some queries failed, 1 the search failed, 2 wrong options.
     """
-    if bool(images) == bool(image_ids):
-        raise click.UsageError("give either IMAGE or --id")
-    image, image_id = next(iter(images), None), next(iter(image_ids), None)
-    question = Question(settings, image, image_id, crop, k, category, attributes_of(attributes))
-    chosen = _options_of(method, options)
-    if len(images) + len(image_ids) > 1:
-        if method != "codes" or crop or chosen.pop("radius") is not None or chosen.pop("explained") is not None:
-            raise click.UsageError("--method, --crop, --radius and --explain are for one query, got several")
-        sys.exit(_tell_each(_each(settings, images, image_ids, question.options(**chosen)), as_json))
-    answer, lines = _METHODS[method].answer(question, **chosen)
-    click.echo(json.dumps(answer) if as_json else lines)
+    from hashsearch.search.planner import SearchOptions
+    from hashsearch.search.searcher import as_table
+
+    options = SearchOptions(k=query.k, category=query.category, attributes=query.attributes, **recall)
+    if len(query) > 1 and query.crop is None and radius is None and explained is None:
+        sys.exit(_print_each(_search_each(query, options), as_json))
+    example = query.single("a search with --crop, --radius or --explain")
+    if explained is not None and radius is not None:
+        raise click.UsageError("--explain is about the k most similar images: it does not go with --radius")
+    searcher = open_searcher(query.settings)
+    if explained is not None:
+        explanation = searcher.explain(example, explained, options)
+        click.echo(json.dumps(explanation.as_dict()) if as_json else explanation.as_lines())
+        return
+    _print_hits(_hits(searcher, example, radius, options), as_table, as_json)
 
 
-def _sides(box: str) -> list[float]:
-    try:
-        return [float(side) if "." in side else int(side) for side in box.split(",")]
-    except ValueError as error:
-        raise click.BadParameter(f"must be four numbers, got '{box}'", param_hint="--crop") from error
+def _hits(searcher: Searcher, query: str | NDArray[np.uint8], radius: int | None, options: SearchOptions) -> list[Hit]:
+    if isinstance(query, str):
+        if radius is None:
+            return searcher.by_id(query, options)
+        return searcher.within_radius_of(query, radius, options)
+    if radius is None:
+        return searcher.by_image(query, options)
+    return searcher.within_radius(searcher.encoder.embed([query])[0], radius, options)
+
+
+@search.command()
+@query_options
+@click.option("--radius", type=int, help="All images within this Hamming distance, instead of the k most similar.")
+@click.option("--turned", is_flag=True, help="Also find IMAGE rotated by right angles or mirrored.")
+@as_json
+def phash(
+    query: SearchQuery,
+    radius: int | None,
+    turned: bool,
+    as_json: bool,
+) -> None:
+    """Search by perceptual hash.
+
+    Finds copies, also resized and recompressed ones.
+    """
+    from hashsearch.search.by_phash import as_table
+
+    if turned and query.image_ids:
+        raise click.UsageError("--turned turns the picture itself: give IMAGE instead of --id")
+    example, filters = query.single("search phash"), query.filters()
+    searcher = open_phash_searcher(query.settings)
+    if isinstance(example, str):
+        by_id, within_radius_of = searcher.by_id, searcher.within_radius_of
+        hits = (
+            by_id(example, query.k, filters=filters)
+            if radius is None
+            else within_radius_of(example, radius, filters=filters)
+        )
+    elif radius is None:
+        hits = searcher.by_image(example, query.k, turned=turned, filters=filters)
+    else:
+        hits = searcher.within_radius(example, radius, turned=turned, filters=filters)
+    _print_hits(hits, as_table, as_json)
+
+
+@search.command()
+@query_options
+@click.option("--vocabulary", required=True, type=FILE, help="Vocabulary that the index was made with.")
+@click.option("--matched", default=50, show_default=True, help="Images read again and matched.")
+@click.option("--turned", is_flag=True, help="Also find IMAGE mirrored.")
+@as_json
+def sift(
+    query: SearchQuery,
+    vocabulary: Path,
+    matched: int,
+    turned: bool,
+    as_json: bool,
+) -> None:
+    """Search by keypoints.
+
+    Finds images that show the same thing or a part of it, also from another angle.
+    """
+    from hashsearch.descriptors.words import Vocabulary
+    from hashsearch.search.by_keypoints import as_table
+
+    words, example, filters = Vocabulary.load(vocabulary), query.single("search sift"), query.filters()
+    searcher = open_keypoint_searcher(query.settings, words)
+    if isinstance(example, str):
+        hits = searcher.by_id(example, query.k, candidates=matched, turned=turned, filters=filters)
+    else:
+        hits = searcher.by_image(example, query.k, candidates=matched, turned=turned, filters=filters)
+    _print_hits(hits, as_table, as_json)
+
+
+def _search_each(query: SearchQuery, options: SearchOptions) -> Iterator[tuple[str, list[Hit] | HashsearchError]]:
+    """The hits of each image or id, in order, or its error."""
+    from hashsearch.embedders.bulk import embed_sources
+
+    searcher = open_searcher(query.settings)
+    yield from zip(query.image_ids, searcher.search_many(query.image_ids, options))
+    sources = list(dict.fromkeys(map(str, query.images)))
+    for batch in embed_sources(searcher.encoder.embedder, sources, query.settings.image_reader):
+        answers: dict[str, list[Hit] | HashsearchError] = dict(batch.errors)
+        answers |= zip(batch.sources, searcher.search_many(batch.vectors, options))
+        yield from ((source, answers[source]) for source in sources if source in answers)
+
+
+def _print_each(answers: Iterator[tuple[str, list[Hit] | HashsearchError]], as_json: bool) -> int:
+    """Print each answer as soon as it is known, as a JSON line or a table; returns the exit code."""
+    from hashsearch.search.searcher import as_table
+
+    failed = 0
+    for query, answer in answers:
+        if isinstance(answer, HashsearchError):
+            failed += 1
+            line: dict[str, Any] = {"query": query, "error": {"code": answer.code, "message": str(answer)}}
+            lines = f"{answer.code}: {answer}"
+        else:
+            line, lines = {"query": query, "hits": [hit.as_dict() for hit in answer]}, as_table(answer)
+        click.echo(json.dumps(line) if as_json else f"{query}:\n{lines}\n")
+    return EXIT_REJECTS if failed else 0

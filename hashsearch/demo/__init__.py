@@ -1,5 +1,5 @@
 """A catalog to try the search on: a print shop's products, drawn by this package, each design in four pictures."""
 
-from hashsearch.demo.catalog import Query, draw_catalog, draw_queries
+from hashsearch.demo.catalog import QueryPhoto, draw_catalog, draw_queries
 
-__all__ = ["Query", "draw_catalog", "draw_queries"]
+__all__ = ["QueryPhoto", "draw_catalog", "draw_queries"]

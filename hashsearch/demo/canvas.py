@@ -1,4 +1,4 @@
-"""Colours, text, gradients, perspective and shadows: what every drawing of the demo catalog is made with."""
+"""Colours, text, gradients, perspective and shadows for all drawings of the demo catalog."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZE = (STAGE, STAGE)
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
     """`first` with `share` of `second` in it."""
-    red, green, blue = (round(one + (other - one) * share) for one, other in zip(first, second))
+    red, green, blue = (round(start + (end - start) * share) for start, end in zip(first, second))
     return red, green, blue
 
 
@@ -31,13 +31,13 @@ def lightness(colour: Colour) -> float:
 
 
 def readable(ground: Colour, *choices: Colour) -> Colour:
-    """The first choice that stands out from the ground well enough to be read, else the one that does so most."""
+    """The first choice that is readable on the ground, else the one with the most contrast."""
     contrast = [abs(lightness(choice) - lightness(ground)) for choice in choices]
     return next((choice for choice, step in zip(choices, contrast) if step > 0.4), choices[int(np.argmax(contrast))])
 
 
 def accented(ground: Colour, first: Colour, *choices: Colour) -> Colour:
-    """The first choice that is told from both the ground and the first colour, else the one that is so most."""
+    """The first choice that differs enough from ground and first colour, else the one that differs most."""
     apart = [min(np.linalg.norm(np.subtract(choice, other)) for other in (ground, first)) for choice in choices]
     return next((choice for choice, step in zip(choices, apart) if step > 90), choices[int(np.argmax(apart))])
 
@@ -130,7 +130,7 @@ def turned(picture: Image.Image, centre: Point, degrees: float, size: tuple[int,
 
 
 def blurred(mask: Image.Image, blur: float) -> Image.Image:
-    """The mask (or picture) blurred by so many pixels; a wide blur is worked out on a smaller copy."""
+    """The mask (or picture) blurred by that many pixels; a wide blur is computed on a smaller copy."""
     step = max(1, int(blur / 3))
     small = mask.reduce(step) if step > 1 else mask
     small = small.filter(ImageFilter.GaussianBlur(blur / step))
@@ -153,13 +153,13 @@ def shaded(picture: Image.Image, light: np.ndarray) -> Image.Image:
 
 def curve(*points: Point, steps: int = 16) -> list[Point]:
     """Points on the Bezier curve of degree 2 or 3 through the first and last of the given ones."""
-    found = []
+    drawn = []
     for share in (step / steps for step in range(steps + 1)):
         level = list(points)
         while len(level) > 1:
             level = [(a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share) for a, b in itertools.pairwise(level)]
-        found.append(level[0])
-    return found
+        drawn.append(level[0])
+    return drawn
 
 
 def pile(*layers: Image.Image) -> Image.Image:

@@ -19,7 +19,7 @@ from hashsearch.demo.photos import cropped, photographed, product, recompressed,
 
 PICTURES_PER_DESIGN = 4
 
-# Category: what one is called, materials, lowest and highest price.
+# By category: the product's name, materials, lowest and highest price.
 _GOODS: dict[str, tuple[str, tuple[str, ...], int, int]] = {
     "business cards": ("Business cards", ("350 g matt", "300 g linen", "400 g recycled"), 18, 49),
     "flyers": ("Flyer", ("135 g gloss", "170 g matt", "120 g recycled"), 24, 79),
@@ -37,7 +37,7 @@ _GOODS: dict[str, tuple[str, tuple[str, ...], int, int]] = {
 
 
 @dataclass(frozen=True)
-class Query:
+class QueryPhoto:
     """A photo to search with, not in the catalog, and the design it shows."""
 
     path: Path
@@ -47,11 +47,11 @@ class Query:
 def draw_catalog(
     folder: Path, products: int = 600, seed: int = 7, progress: Callable[[int], object] | None = None
 ) -> Path:
-    """Path of the `catalog.csv` that lists the `products` pictures drawn into the folder.
+    """Draw `products` pictures into the folder; returns the path of the `catalog.csv` that lists them.
 
-    Four pictures of a design are near-duplicates of one another and share the column `design`; `variant` says what was
-    done. The same arguments and Pillow give the same bytes, and a folder that is complete already is left as it is.
-    `progress` is told how many pictures have been finished since its last call.
+    The four pictures of a design are near-duplicates and share the column `design`; `variant` names the edit. The same
+    arguments and version of Pillow give the same bytes, and a complete folder is left as it is. `progress` is called
+    with the number of pictures drawn since its last call.
     """
     listing, marker = folder / "catalog.csv", folder / "drawn.json"
     parameters = {"products": products, "seed": seed, "drawing": _fingerprint()}
@@ -74,8 +74,8 @@ def draw_catalog(
     return listing
 
 
-def draw_queries(folder: Path, count: int = 4, products: int = 600, seed: int = 7) -> list[Query]:
-    """Photos at an angle of `count` designs of that catalog, each of another category, written into the folder."""
+def draw_queries(folder: Path, count: int = 4, products: int = 600, seed: int = 7) -> list[QueryPhoto]:
+    """Draw photos at an angle of `count` designs of that catalog, each of another category, into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     designs = make_designs(-(-products // PICTURES_PER_DESIGN), seed)
     wanted = [CATEGORIES.index(category) for category in ("packaging", "posters", "mugs", "tote bags")]
@@ -83,7 +83,7 @@ def draw_queries(folder: Path, count: int = 4, products: int = 600, seed: int = 
     for design in [designs[(len(CATEGORIES) + place) % len(designs)] for place in wanted[:count]]:
         path = folder / f"{design.id}.jpg"
         _save(photographed(design, product(design), "query"), path, 85)
-        queries.append(Query(path, design.id))
+        queries.append(QueryPhoto(path, design.id))
     return queries
 
 
@@ -127,7 +127,7 @@ def _save(picture: Image.Image, path: Path, quality: int) -> None:
 
 
 def _fingerprint() -> str:
-    """Of the drawing code and Pillow: either one changed may change the pictures."""
+    """A digest of the drawing code and the version of Pillow, either of which may change the pictures."""
     digest = hashlib.sha256(PIL.__version__.encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())

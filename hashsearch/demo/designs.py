@@ -1,4 +1,4 @@
-"""What is printed: an invented customer with a palette, an emblem, a pattern, a scene and words, all drawn by lot."""
+"""What is printed: an invented customer with palette, emblem, pattern, scene and words, all chosen at random."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ _NAMES = (
     "North Osprey Pine Quarry Ridge Slate Tern Vesper Wild Atlas Brook Clover Drift Echo"
 ).split()
 
-# Trade: what follows the name, what stands below it, emblems and scenes that fit.
+# By trade: the word after the name, the line below it, emblems and scenes that fit.
 _TRADES: tuple[tuple[str, str, str, str], ...] = (
     ("Coffee Roasters|Espresso Bar|Coffee House", "Slow roasted|Small batch, big heart", "cup sun", "mountains hills"),
     ("Bakery|Bread & Cake|Patisserie", "Baked before sunrise|Flour, water, time", "wheat sun", "hills abstract"),
@@ -114,7 +114,7 @@ LAYOUTS = "centre band diagonal plate type scene frame corner".split()
 
 @dataclass(frozen=True)
 class Design:
-    """One printed product; its near-duplicates share it. `seed` settles every detail drawn by lot."""
+    """One printed product; its near-duplicates share it. `seed` determines every random detail."""
 
     id: str
     category: str
@@ -129,7 +129,7 @@ class Design:
     seed: str
 
     def lot(self, part: str) -> random.Random:
-        """A random generator of its own for each part, so that one part drawn otherwise leaves the others alone."""
+        """A random generator for one part of the design: changing how a part is drawn does not change the others."""
         return random.Random(f"{self.seed}/{part}")
 
     def recoloured(self) -> Design:

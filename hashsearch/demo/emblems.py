@@ -15,16 +15,22 @@ Draw = ImageDraw.ImageDraw
 def star_points(x: float, y: float, radius: float, count: int, inner: float = 1, turn: float = -90) -> list[Point]:
     """Corners of a regular polygon, or of a star where `inner` (a part of the radius) is below 1."""
     steps = count if inner == 1 else count * 2
-    found = []
+    corners = []
     for step in range(steps):
         angle = math.radians(turn + 360 * step / steps)
         reach = radius * (inner if inner != 1 and step % 2 else 1)
-        found.append((x + reach * math.cos(angle), y + reach * math.sin(angle)))
-    return found
+        corners.append((x + reach * math.cos(angle), y + reach * math.sin(angle)))
+    return corners
 
 
 def disc(
-    draw: Draw, x: float, y: float, radius: float, fill: Colour | None, outline: Colour | None = None, width: float = 0
+    draw: Draw,
+    x: float,
+    y: float,
+    radius: float,
+    fill: Colour | int | None,
+    outline: Colour | None = None,
+    width: float = 0,
 ) -> None:
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=outline, width=round(width))
 

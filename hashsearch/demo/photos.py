@@ -10,9 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from hashsearch.demo import goods, prints, signs, textiles
-from hashsearch.demo.canvas import BLACK, WHITE, Colour, blurred, cast_shadow, gradient, grain, mix, quad, shaded
+from hashsearch.demo.canvas import BLACK, SIZE, WHITE, Colour, blurred, cast_shadow, gradient, grain, mix, quad, shaded
 from hashsearch.demo.designs import Design
-from hashsearch.demo.prints import SIZE
 
 PRODUCTS: dict[str, Callable[[Design], Image.Image]] = {
     "business cards": prints.business_cards,

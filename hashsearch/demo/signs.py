@@ -32,7 +32,7 @@ def stickers(design: Design) -> Image.Image:
     for picture, reach in ((inner, 0.455), (outer, 0.495)):
         draw, middle = ImageDraw.Draw(picture), side / 2
         if shape in ("circle", "cut"):
-            disc(draw, middle, middle, side * reach, 255)  # type: ignore[arg-type]
+            disc(draw, middle, middle, side * reach, 255)
         elif shape == "square":
             draw.rounded_rectangle(
                 (middle - side * reach, middle - side * reach, middle + side * reach, middle + side * reach),

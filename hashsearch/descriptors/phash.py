@@ -75,7 +75,7 @@ def make_hash(name: str) -> PerceptualHash:
     return HASHES[name]
 
 
-STORED = HASHES["phash-64"]  # what the index holds of every image
+STORED = HASHES["phash-64"]  # of every image in the index
 BLOCKS = Blocks().restore({"permutation_": np.arange(STORED.bits, dtype=np.int32)})  # in the bits' own order
 
 

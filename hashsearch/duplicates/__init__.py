@@ -1,1 +1,1 @@
-"""All near-duplicates of an index: vectors -> pairs -> groups -> the copy to keep -> lists and a page."""
+"""Near-duplicates of an index: all pairs, their groups, the image to keep, lists and contact sheets."""

@@ -1,4 +1,4 @@
-"""Pairs to groups: what hangs together, through whatever lies between."""
+"""Connected components of pairs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from hashsearch.duplicates.spool import Rows
 
 
 class Components:
-    """Connected components of `count` rows, by the pairs told so far; 8 bytes a row, whatever the number of pairs.
+    """Connected components of `count` rows, by the pairs joined so far; 8 bytes a row, whatever the number of pairs.
 
     Each row points to a lower one of its component or, as its root, to itself. All pairs of a batch are joined at once:
-    each root is hung under the lowest that a pair connects it with, until no pair has two (Shiloach and Vishkin 1982).
+    each root is linked to the lowest root that a pair connects it with, until no pair has two (Shiloach and Vishkin
+    1982).
     """
 
     def __init__(self, count: int) -> None:

@@ -17,10 +17,10 @@ _LATEST = "9999"  # after any date
 
 @dataclass(frozen=True)
 class Keeping:
-    """A rule, made by `parse`: which image of a group stays.
+    """A rule, made by `parse`, that chooses the image of a group to keep.
 
-    With a field it is the one with the lowest value, or the highest; those without a value only where none has one.
-    Numbers, also those written as text, are below all other text. Ties, and all without a field, go to the largest
+    With a field, it is the image with the lowest (or highest) value; an image without a value is kept only if no image
+    has one. Numbers, also as text, sort before other text. Ties, and groups without a field or value, go to the largest
     image, then to the one indexed first, then to the lowest id.
     """
 
@@ -29,7 +29,7 @@ class Keeping:
 
     @classmethod
     def parse(cls, rule: str) -> Keeping:
-        """Of `largest`, `oldest`, `field:NAME` (the lowest value) or `field:-NAME` (the highest); else ConfigError."""
+        """The rule `largest`, `oldest`, `field:NAME` (lowest value) or `field:-NAME` (highest); else ConfigError."""
         kind, _, name = rule.partition(":")
         if kind == "field" and name.removeprefix("-"):
             return cls(name.removeprefix("-"), name.startswith("-"))
@@ -39,11 +39,11 @@ class Keeping:
 
     @property
     def stored_as(self) -> str | None:
-        """The name that Elasticsearch has for the field."""
+        """The field's name in Elasticsearch, None without a field."""
         return self.field if self.field is None or self.field in _OF_ALL else f"attributes.{self.field}"
 
     def choose(self, records: Mapping[str, Record]) -> str:
-        """The id of the image to keep, of one or more with what is stored of them."""
+        """The id of the image to keep, given the records of one or more."""
         values = {image_id: value for image_id, record in records.items() if (value := self._value(record))}
         if values:
             best = (max if self.highest else min)(values.values())
@@ -51,7 +51,7 @@ class Keeping:
         return min(records, key=lambda image_id: (*_rank(records[image_id]), image_id))
 
     def _value(self, record: Record) -> tuple[bool, float, str] | None:
-        """What the image has in the field, in a form that can be put in order; None when nothing."""
+        """The image's value of the field as a sort key, None without a value."""
         if self.field is None:
             return None
         value = (record if self.field in _OF_ALL else record.get("attributes", {})).get(self.field)
@@ -65,5 +65,5 @@ class Keeping:
 
 
 def _rank(record: Record) -> tuple[int, str]:
-    """The better the lower: how large the image is, and when it was indexed."""
+    """A sort key, lowest first: the image's size, descending, and when it was indexed."""
     return -(record.get("width") or 0) * (record.get("height") or 0), record.get("indexed_at") or _LATEST

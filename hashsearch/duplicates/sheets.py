@@ -13,22 +13,22 @@ from hashsearch.reporting.album import Album
 from hashsearch.reporting.pages import render_page
 from hashsearch.reporting.words import counted
 
-GROUPS, IMAGES = 200, 12  # shown, and of each group
+GROUPS, IMAGES = 200, 12  # groups on the page, images of each group
 SIDE = 160  # pixels of a thumbnail
-_BUDGET = 9_000_000  # bytes of all thumbnails, as they stand in the page
+_BUDGET = 9_000_000  # bytes of all thumbnails, as encoded in the page
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
-class Shot:
-    """An image of a group, its thumbnail as a `data:` address if it can be shown."""
+class SheetImage:
+    """An image of a group, its thumbnail as a `data:` address if there is one."""
 
     member: Member
-    picture: str | None
+    thumbnail: str | None
 
     @property
     def address(self) -> str | None:
-        """Where on the web the image is, if it is there."""
+        """The image's address on the web, None if it is a file."""
         uri = self.member.record.get("uri")
         return uri if uri and uri.startswith(("http://", "https://")) else None
 
@@ -39,15 +39,16 @@ class Sheets:
     def __init__(self, roots: Sequence[Path] = ()) -> None:
         self._roots = roots
         self._album = Album(_BUDGET, SIDE)
-        self._shown: list[tuple[Group, list[Shot]]] = []
+        self._shown: list[tuple[Group, list[SheetImage]]] = []
 
     def add(self, group: Group) -> None:
         """Show the group, if there is room for it."""
         if len(self._shown) < GROUPS:
-            self._shown.append((group, [Shot(member, self._picture(member)) for member in group.members[:IMAGES]]))
+            images = [SheetImage(member, self._thumbnail(member)) for member in group.members[:IMAGES]]
+            self._shown.append((group, images))
 
     def page(self, **about: Any) -> str:
-        """The page, as HTML; `about` is what its template tells of the run."""
+        """The page, as HTML; `about` is what its template shows of the run."""
         summary = about["summary"]
         return render_page(
             _TEMPLATES / "sheets.html",
@@ -56,11 +57,11 @@ class Sheets:
             title=f"{counted(summary.groups, 'group')} of near-duplicates in {about['index']}",
             shown=self._shown,
             left_out=summary.groups - len(self._shown),
-            unseen=sum(shot.picture is None for _, shots in self._shown for shot in shots),
+            without_thumbnail=sum(image.thumbnail is None for _, images in self._shown for image in images),
             roots=bool(self._roots),
             **about,
         )
 
-    def _picture(self, member: Member) -> str | None:
+    def _thumbnail(self, member: Member) -> str | None:
         file = file_within(member.record.get("uri"), self._roots)
         return self._album.picture({"path": str(file)}) if file else None

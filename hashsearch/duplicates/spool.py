@@ -1,9 +1,10 @@
-"""Vectors of a whole index on disk, so that memory holds a few of them at a time."""
+"""The vectors of a whole index on disk, of which only a few are in memory at a time."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from typing import Any
 
 import numpy as np
@@ -13,32 +14,33 @@ Rows = NDArray[np.int64]
 
 
 class Spool:
-    """Rows `(n, dims)` of one dtype in a temporary file, which has no name and is gone when the process is.
+    """Rows `(n, dims)` of one dtype in an unnamed temporary file, which ends with the process.
 
-    It lies in the folder that `TMPDIR` names. OSError when that is full.
+    It is in the folder `TMPDIR`. OSError when that is full.
     """
 
     def __init__(self, dims: int, dtype: str) -> None:
         self.dims = dims
         self.dtype = np.dtype(dtype)
-        self._file = tempfile.TemporaryFile(prefix="hashsearch-")  # noqa: SIM115  (it closes with the spool)
+        self._file = tempfile.TemporaryFile(prefix="hashsearch-")  # noqa: SIM115  (closed with the spool, below)
+        weakref.finalize(self, self._file.close)
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Put rows `(n, dims)` behind those that are there."""
+        """Append rows `(n, dims)`."""
         self._file.write(np.ascontiguousarray(rows, self.dtype).tobytes())
         self._file.flush()
         self._count += len(rows)
 
     def read(self, start: int, count: int) -> NDArray[Any]:
-        """At most `count` rows from `start` on; threads may read at the same time."""
+        """At most `count` rows from `start` on; safe to call from several threads."""
         return self._rows(self._bytes(start, count))
 
     def take(self, rows: Rows) -> NDArray[Any]:
-        """These rows, in this order. Mapping the file would be shorter, but what is mapped counts as memory."""
+        """These rows, in this order. A memory map would be shorter, but mapped pages count as memory of the process."""
         return self._rows(b"".join(self._bytes(row, 1) for row in rows.tolist()))
 
     def _bytes(self, start: int, count: int) -> bytes:

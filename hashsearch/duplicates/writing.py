@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
-from hashsearch.duplicates.finding import Found
+from hashsearch.duplicates.finding import NearDuplicates
 from hashsearch.duplicates.sheets import Sheets
-from hashsearch.evaluation.compare.results import locked_results
+from hashsearch.errors import ConfigError
+from hashsearch.files import atomic_files, exclusive_lock
 from hashsearch.provenance import now
 from hashsearch.reporting.tables import safe_cell
 from hashsearch.reporting.words import counted
@@ -25,8 +23,8 @@ _COLUMNS = "group images least_cosine verdict cosine id width height indexed_at 
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What was found: images compared, pairs, groups, and of the images in groups how many have each verdict."""
+class DuplicatesSummary:
+    """How many images were compared, pairs and groups found, and images in groups that are copies or chained."""
 
     images: int
     pairs: int
@@ -36,57 +34,38 @@ class Summary:
 
     def __str__(self) -> str:
         compared = f"{counted(self.images, 'image')}, {counted(self.pairs, 'pair')}, {counted(self.groups, 'group')}"
-        told = f"{compared}: {counted(self.copies, 'copy', 'copies')} could go"
+        copies = f"{compared}: {counted(self.copies, 'copy', 'copies')} can be removed"
         if not self.chained:
-            return told
-        return f"{told}, {self.chained:,} more {'is' if self.chained == 1 else 'are'} chained: look there first"
+            return copies
+        return f"{copies}; {counted(self.chained, 'chained image')} to check before removing"
 
 
 def write_duplicates(
-    found: Found, out: Path, roots: Sequence[Path] = (), *, index: str, cosine: float, rule: str
-) -> Summary:
-    """Write the groups to the folder `out`; what a former run wrote there stays until all is written.
+    duplicates: NearDuplicates, out: Path, roots: Sequence[Path] = (), *, index: str, cosine: float, rule: str
+) -> DuplicatesSummary:
+    """Write the groups to the folder `out`; the files of an earlier run are replaced when all three are complete.
 
-    Thumbnails are of files inside the folders `roots`. `index`, `cosine` and `rule` are what the page tells of the
-    run. ConfigError while another run writes there.
+    Thumbnails are of files inside the folders `roots`. `index`, `cosine` and `rule` are shown on the page. ConfigError
+    while another run writes there.
     """
-    sheets = Sheets(roots)
-    verdicts: Counter[str] = Counter()
-    groups = 0
-    with _drafts(out) as (table, lines, page):
+    out.mkdir(parents=True, exist_ok=True)
+    busy = ConfigError(f"another run is writing to {out}; only one at a time may")
+    options = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    with exclusive_lock(out / "lock", busy), atomic_files([out / name for name in FILES], "w", **options) as files:
+        table, lines, page = files
+        sheets = Sheets(roots)
+        verdicts: Counter[str] = Counter()
+        groups = 0
         writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
-        for group in found.groups:
-            told = group.as_dict()
-            writer.writerows(
-                {name: safe_cell(value) for name, value in (told | member).items()} for member in told["members"]
-            )
-            lines.write(json.dumps(told, ensure_ascii=False) + "\n")
+        for group in duplicates.groups:
+            content = group.as_dict()
+            for member in content["members"]:
+                writer.writerow({name: safe_cell(value) for name, value in (content | member).items()})
+            lines.write(json.dumps(content, ensure_ascii=False) + "\n")
             sheets.add(group)
             verdicts.update(member.verdict for member in group.members)
             groups += 1
-        summary = Summary(found.images, found.pairs, groups, verdicts["copy"], verdicts["chained"])
+        summary = DuplicatesSummary(duplicates.images, duplicates.pairs, groups, verdicts["copy"], verdicts["chained"])
         page.write(sheets.page(index=index, cosine=cosine, rule=rule, summary=summary, at=now()))
     return summary
-
-
-@contextmanager
-def _drafts(out: Path) -> Iterator[Sequence[TextIO]]:
-    """The files of a folder, to be written beside those that are there, whose places they take at the end."""
-    drafts = [out / f"{name}.new" for name in FILES]
-    with locked_results(out):
-        try:
-            with ExitStack() as opened:
-                files = [
-                    opened.enter_context(draft.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
-                    for draft in drafts
-                ]
-                yield files
-                for file in files:
-                    file.flush()
-                    os.fsync(file.fileno())
-            for draft in drafts:
-                draft.replace(draft.with_suffix(""))
-        finally:
-            for draft in drafts:
-                draft.unlink(missing_ok=True)

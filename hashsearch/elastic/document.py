@@ -77,12 +77,9 @@ class StoredVectors:
     words: str | None = None
 
     @classmethod
-    def from_encoded(
-        cls, encoded: Encoded, row: int, phash: str | None = None, words: str | None = None
-    ) -> StoredVectors:
-        """Those of one row of encoded images."""
-        sub_codes = tuple(encoded.sub_codes[row].tolist())
-        return cls(encoded.rerank_vectors[row], encoded.codes[row], sub_codes, phash, words)
+    def from_encoded(cls, encoded: Encoded, row: int) -> StoredVectors:
+        """Those of one row of encoded images; hash and words are not the encoder's."""
+        return cls(encoded.rerank_vectors[row], encoded.codes[row], tuple(encoded.sub_codes[row].tolist()))
 
     @classmethod
     def from_hit(cls, hit: Mapping[str, Any], dtype: str) -> StoredVectors:
@@ -100,14 +97,18 @@ class StoredVectors:
             CODE.terms: list(self.sub_codes),
         }
         hashes = hash_fields(np.frombuffer(bytes.fromhex(self.phash), np.uint8)) if self.phash else {}
-        words = {} if self.words is None else {WORDS: self.words}
-        return {**vectors, **hashes, **words}
+        return {**vectors, **hashes, **word_fields(self.words)}
 
 
 def hash_fields(code: Codes) -> Fields:
     """The document's fields for a perceptual hash `(8,)`: the hash in hex, and its four blocks of 16 bits as terms."""
     terms = BLOCKS.terms(np.empty((1, 0), np.float32), code[np.newaxis])
     return {PHASH.code: code.tobytes().hex(), PHASH.terms: terms[0].tolist()}
+
+
+def word_fields(words: str | None) -> Fields:
+    """The document's field for visual words separated by spaces; none for an index without a vocabulary."""
+    return {} if words is None else {WORDS: words}
 
 
 def metadata_fields(entry: Entry) -> Fields:
@@ -131,10 +132,10 @@ def stored_image_fields(record: Mapping[str, Any]) -> Fields:
     return {name: record[name] for name in IMAGE_FACTS}
 
 
-def whole_document(metadata: Fields, image_facts: Fields, vectors: StoredVectors, at: datetime) -> Fields:
-    """All fields of one image; `at` is the time of writing, with its zone."""
-    time = at.astimezone(timezone.utc).isoformat(timespec="seconds")
-    return {**metadata, **image_facts, **vectors.fields(), INDEXED_AT: time}
+def whole_document(at: datetime, *parts: Fields) -> Fields:
+    """The document of all these fields, written at this time."""
+    written = {INDEXED_AT: at.astimezone(timezone.utc).isoformat(timespec="seconds")}
+    return {name: value for part in (*parts, written) for name, value in part.items()}
 
 
 def stored_document(hit: Mapping[str, Any], dtype: str) -> Fields:

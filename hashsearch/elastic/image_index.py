@@ -273,10 +273,10 @@ class ImageIndex:
         return {hit["_id"]: StoredVectors.from_hit(hit, self.dtype) for hit in hits}
 
     def _by_ids(self, image_ids: Sequence[str], returned: queries.Body) -> list[dict[str, Any]]:
-        known = [image_id for image_id in image_ids if image_id]  # Elasticsearch refuses to search for an empty id
-        if not known:
+        searchable = [image_id for image_id in image_ids if image_id]  # Elasticsearch refuses to search for an empty id
+        if not searchable:
             return []
-        (response,) = self.search({"query": queries.ids(known), "size": len(known), **returned})
+        (response,) = self.search({"query": queries.ids(searchable), "size": len(searchable), **returned})
         hits: list[dict[str, Any]] = response["hits"]["hits"]
         return hits
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from hashsearch.embedders import zoo
 from hashsearch.embedders.architectures import BIT
-from hashsearch.embedders.embedder import Embedder, Preprocessing
-from hashsearch.embedders.trained import is_trained, load_trained
+from hashsearch.embedders.embedder import Embedder, Preprocessing, read_preprocessing
+from hashsearch.embedders.trained import is_trained, load_trained, read_trained
 from hashsearch.embedders.zoo import APPLICATIONS
 from hashsearch.errors import EmbedderError, UnknownEmbedder, WeightsNotFound
 
@@ -21,6 +21,7 @@ __all__ = [
     "SAVED",
     "Embedder",
     "Preprocessing",
+    "check",
     "load",
     "located",
     "names",
@@ -65,14 +66,7 @@ def load(
     Other networks are named by a `.json` file with the fields of `Preprocessing`; a saved encoder gives what it was
     fitted with as `preprocessing` instead. Raises EmbedderError.
     """
-    if trained is not None:
-        name = located(name, trained)
-    known = name in names() or name.endswith(".json") or preprocessing
-    if not known and not Path(name).is_dir():
-        listed = ", ".join([*names(), *(trained_names(trained) if trained else [])])
-        raise UnknownEmbedder(
-            f"an embedder must be one of {listed}, the folder of a trained one or a .json file, got '{name}'"
-        )
+    name, known = _resolved(name, preprocessing, trained)
     if not known:
         return _load_folder(Path(name), weights)
     if name in APPLICATIONS and not weights:
@@ -81,6 +75,40 @@ def load(
     source = str(weights or own_weights(name))
     import_tensorflow()
     return _load_network(name, source, preprocessing or {})
+
+
+def check(name: str, weights: str | Path | None = None, trained: Path | None = None) -> int | None:
+    """Refuse, without TensorFlow, what `load` would refuse: an unknown name, missing weights or preprocessing.
+
+    Returns the length of the embedder's vectors where it is known without its weights, else None.
+    """
+    name, known = _resolved(name, None, trained)
+    if not known:
+        _check_no_weights(Path(name), weights)
+        return read_trained(Path(name)).dims
+    if weights:
+        if not str(weights).startswith(("https://", "http://")) and not Path(weights).exists():
+            raise WeightsNotFound(f"weights must be a file, a folder or an https address, found no {weights}")
+    elif name not in APPLICATIONS:  # Keras downloads those
+        own_weights(name)
+    if name.endswith(".json"):
+        read_preprocessing(Path(name))
+    if name in BIT:
+        return BIT[name].dims
+    return APPLICATIONS[name].dims if name in APPLICATIONS else None
+
+
+def _resolved(name: str, preprocessing: Mapping[str, Any] | None, trained: Path | None) -> tuple[str, bool]:
+    """The name, that of a trained embedder as its path, and whether it is not a trained one. Raises UnknownEmbedder."""
+    if trained is not None:
+        name = located(name, trained)
+    known = name in names() or name.endswith(".json") or bool(preprocessing)
+    if not known and not Path(name).is_dir():
+        listed = ", ".join([*names(), *(trained_names(trained) if trained else [])])
+        raise UnknownEmbedder(
+            f"an embedder must be one of {listed}, the folder of a trained one or a .json file, got '{name}'"
+        )
+    return name, known
 
 
 def own_weights(name: str) -> Path:
@@ -93,10 +121,14 @@ def own_weights(name: str) -> Path:
 
 
 def _load_folder(folder: Path, weights: str | Path | None) -> Embedder:
-    if weights:
-        raise EmbedderError(f"a trained embedder has its own weights, for {folder} got {weights}")
+    _check_no_weights(folder, weights)
     import_tensorflow()
     return load_trained(folder)
+
+
+def _check_no_weights(folder: Path, weights: str | Path | None) -> None:
+    if weights:
+        raise EmbedderError(f"a trained embedder has its own weights, for {folder} got {weights}")
 
 
 def _load_network(name: str, source: str, fields: Mapping[str, Any]) -> Embedder:
@@ -115,8 +147,6 @@ def _load_network(name: str, source: str, fields: Mapping[str, Any]) -> Embedder
 
 def _preprocessing(name: str, source: str) -> Preprocessing:
     """How images reach a saved network that no encoder describes."""
-    from hashsearch.embedders.saved import read_preprocessing
-
     if name in SAVED:
         return SAVED[name]
     if name in APPLICATIONS and source.endswith(".keras"):

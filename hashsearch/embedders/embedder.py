@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hashsearch.errors import EmbedderError
+from hashsearch.errors import ConfigError, EmbedderError
 from hashsearch.hashing.vectors import normalised
 from hashsearch.images.decoding import resize_square
 
@@ -65,6 +66,14 @@ class Preprocessing:
         low, high = self.range
         scale = (high - low) / 255 / np.asarray(self.std)
         return scale.astype(np.float32), ((low - np.asarray(self.mean)) / self.std).astype(np.float32)
+
+
+def read_preprocessing(path: Path) -> Preprocessing:
+    """The preprocessing in a JSON file: the fields of `Preprocessing`, `input_size` at least. Raises ConfigError."""
+    try:
+        return Preprocessing.of(json.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path} must be JSON with the fields of Preprocessing: {error}") from error
 
 
 class Embedder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,6 @@ import tensorflow as tf
 
 from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
 from hashsearch.errors import ConfigError, EmbedderError, WeightsMismatch, WeightsNotFound
-
-
-def read_preprocessing(path: Path) -> Preprocessing:
-    """The preprocessing in a JSON file: the fields of `Preprocessing`, `input_size` at least. Raises ConfigError."""
-    try:
-        return Preprocessing.of(json.loads(path.read_text()))
-    except (OSError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path} must be JSON with the fields of Preprocessing: {error}") from error
 
 
 def load_saved(name: str, preprocessing: Preprocessing, source: str, classes: Sequence[str] = ()) -> Embedder:

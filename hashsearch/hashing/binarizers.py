@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import HashingError
 from hashsearch.hashing.bits import Codes, check_bits
-from hashsearch.hashing.hash_head import LossWeights, learn_directions, numbered, of_a_shared_class
+from hashsearch.hashing.hash_head import LossWeights, in_shared_class
 from hashsearch.hashing.nearest import top_k
-from hashsearch.hashing.vectors import Labels, Vectors, check_labels, check_vectors
+from hashsearch.hashing.vectors import Labels, Vectors, check_vectors
 
 
 class Binarizer:
@@ -159,10 +159,9 @@ class ITQ(Binarizer):
 
 
 class HashHead(Binarizer):
-    """Directions that bring the codes of a class together, learned from labels (`hash_head`: sources and losses).
+    """Directions that give images of a class similar codes; `hashsearch.training.hash_head` learns them from labels.
 
-    It starts from ITQ, or with more bits than that gives from random rotations, and is no worse on images held out.
-    `margin`, `balance` and `quantisation` are those of `LossWeights`; `rounds` of 50 batches are the most.
+    `margin`, `balance` and `quantisation` are those of `LossWeights`; training has at most `rounds` of 50 batches.
     """
 
     name = "head"
@@ -184,21 +183,18 @@ class HashHead(Binarizer):
         return {**super().parameters(), "rounds": self.rounds, **asdict(self.weights)}
 
     def learns_from(self, labels: Labels) -> NDArray[np.bool_]:
-        """Those whose class is known and has another image; HashingError unless they are of two classes or more."""
-        return of_a_shared_class(labels)
+        """Which images have a known class that another image has too; HashingError for fewer than two such classes."""
+        return in_shared_class(labels)
 
     def fit(self, vectors: Vectors, labels: Labels | None = None) -> Binarizer:
-        """Learn from `(n, dims) float32` and `labels (n,)`; HashingError without labels or with too few classes."""
-        if labels is None:
-            raise HashingError(f"binarizer '{self.name}' learns from labels, got none")
-        super().fit(vectors)
-        used = self.learns_from(check_labels(labels, len(vectors)))
-        centred, classes = vectors[used] - self.center_, numbered(labels)[used]
-        generator = np.random.default_rng(self.seed)
-        self.directions_ = learn_directions(centred, classes, self.directions_, self.weights, self.rounds, generator)
-        return self
+        """Raise HashingError: only a head made by `hashsearch.training.hash_head.make_binarizer` can be fitted."""
+        raise HashingError(
+            f"binarizer '{self.name}' is fitted with TensorFlow: make it with "
+            "hashsearch.training.hash_head.make_binarizer"
+        )
 
     def _directions(self, centred: Vectors) -> NDArray[np.floating]:
+        """Those that training starts from."""
         start = ITQ if self.bits <= min(centred.shape) else RandomRotation
         return start(self.bits, self.seed)._directions(centred)
 

@@ -27,23 +27,19 @@ Records = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class NewImage:
-    """An image that is not in the index, or whose file changed; `pixels` are ready for the embedder."""
+    """An image that is not in the index, or whose file changed: all fields but the embedder's, and its input."""
 
     entry: Entry
-    metadata: document.Fields
-    image_facts: document.Fields
+    fields: document.Fields
     pixels: NDArray[np.uint8]
-    phash: str
-    words: str | None
 
 
 @dataclass(frozen=True)
 class UpdatedMetadata:
-    """An indexed image with new metadata; its stored vectors are kept."""
+    """An indexed image with new metadata: all fields but the stored vectors, which are kept."""
 
     entry: Entry
-    metadata: document.Fields
-    image_facts: document.Fields
+    fields: document.Fields
 
 
 @dataclass(frozen=True)
@@ -98,12 +94,17 @@ class ChangeFinder:
             with stage("preparing", source):
                 pixels = self.encoder.embedder.prepare(image)
             with stage("hashing", source):
-                phash = STORED.hash([image])[0].tobytes().hex()
+                phash = STORED.hash([image])[0]
             with stage("finding visual words", source):
                 if self.vocabulary:
                     words = self.vocabulary.terms(self.vocabulary.extractor.extract(image))
-            facts = document.image_fields(image, sha256)
-        return NewImage(entry, document.metadata_fields(entry), facts, pixels, phash, words)
+            fields = {
+                **document.metadata_fields(entry),
+                **document.image_fields(image, sha256),
+                **document.hash_fields(phash),
+                **document.word_fields(words),
+            }
+        return NewImage(entry, fields, pixels)
 
 
 def _compare(entry: Entry, record: Mapping[str, Any]) -> UpdatedMetadata | Unchanged:
@@ -111,4 +112,4 @@ def _compare(entry: Entry, record: Mapping[str, Any]) -> UpdatedMetadata | Uncha
     metadata = document.metadata_fields(entry)
     if document.same_metadata(record, metadata):
         return Unchanged()
-    return UpdatedMetadata(entry, metadata, document.stored_image_fields(record))
+    return UpdatedMetadata(entry, {**metadata, **document.stored_image_fields(record)})

@@ -7,8 +7,9 @@ the catalog's ids, so writing one twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
@@ -62,12 +63,10 @@ class Indexer:
         The index.
     writer : BulkWriter
         The writer to the index's alias.
-    limits : Limits
-        Limits on the size of image files and images.
+    reader : ImageReader
+        Reads the images, within its limits.
     workers : int
         Threads that read images.
-    allow_private : bool
-        Whether to fetch images from private network addresses.
     vocabulary : Vocabulary, optional
         With it, images get visual words; it must be the index's.
     """
@@ -111,23 +110,26 @@ class Indexer:
         self.encoder.warm()  # load the embedder once, before several threads need it
         self.index.refresh()
         entries = islice(catalog, checkpoint.summary.entries, None)
-        readers = ThreadPoolExecutor(self.workers, "read")
-        writers = ThreadPoolExecutor(WRITERS, "write")
-        try:
-            batches = batched(entries, BATCH)
-            reading = prefetch(batches, lambda entries: self._start_reading(entries, readers), _READ_AHEAD)
-            # By default BLAS uses all cores for each small product, and its threads go on spinning.
-            with threadpool_limits(1, "blas"):
-                for batch in prefetch(reading, lambda batch: self._start_writing(batch, writers), WRITTEN_AHEAD):
-                    _finish(batch)
-                    checkpoint.advance(batch.summary, batch.rejects)
-                    progress(batch.summary.entries)
-        finally:
-            for pool in (readers, writers):
-                pool.shutdown(cancel_futures=True)
+        # By default BLAS uses all cores for each small product, and its threads go on spinning.
+        with threadpool_limits(1, "blas"), closing(self._batches(entries)) as batches:
+            for batch in batches:
+                _finish(batch)
+                checkpoint.advance(batch.summary, batch.rejects)
+                progress(batch.summary.entries)
         self.index.refresh()
         checkpoint.finish()
         return checkpoint.summary
+
+    def _batches(self, entries: Iterator[Entry | BadEntry]) -> Generator[_Batch, None, None]:
+        """Batches in order, each being written, while the next ones are already read and embedded."""
+        readers = ThreadPoolExecutor(self.workers, "read")
+        writers = ThreadPoolExecutor(WRITERS, "write")
+        try:
+            reading = prefetch(batched(entries, BATCH), lambda batch: self._start_reading(batch, readers), _READ_AHEAD)
+            yield from prefetch(reading, lambda batch: self._start_writing(batch, writers), WRITTEN_AHEAD)
+        finally:
+            for pool in (readers, writers):
+                pool.shutdown(cancel_futures=True)
 
     def _start_reading(self, entries: list[Entry | BadEntry], readers: ThreadPoolExecutor) -> _Batch:
         ids = [entry.id for entry in entries if isinstance(entry, Entry)]
@@ -163,10 +165,10 @@ class Indexer:
         stored = self.index.vectors([change.entry.id for change in updated])
         now = datetime.now(timezone.utc)
         for row, image in enumerate(new):
-            vectors = StoredVectors.from_encoded(encoded, row, image.phash, image.words)
-            yield image.entry.id, whole_document(image.metadata, image.image_facts, vectors, now)
+            vectors = StoredVectors.from_encoded(encoded, row)
+            yield image.entry.id, whole_document(now, image.fields, vectors.fields())
         for change in updated:
-            yield change.entry.id, whole_document(change.metadata, change.image_facts, stored[change.entry.id], now)
+            yield change.entry.id, whole_document(now, change.fields, stored[change.entry.id].fields())
 
 
 def _finish(batch: _Batch) -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from hashsearch.catalog.reading import Catalog
 from hashsearch.elastic.maintenance import add_graph, merge
 from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
 from hashsearch.indexing.pipeline import Indexer
-
-Progress = Callable[[int, int], object]  # takes the number of finished entries, and of all entries
+from hashsearch.progress import Progress, no_progress
 
 _MERGED_SHARE = 10  # an index is merged when at least one in ten of its images is new
 _log = logging.getLogger(__name__)
-
-
-def silent(done: int, total: int) -> None:
-    """Show no progress."""
 
 
 def index_catalog(
@@ -28,7 +22,7 @@ def index_catalog(
     rejects: Path | None = None,
     *,
     graph: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> tuple[IndexingSummary, Path]:
     """Bring a catalog into the indexer's index, resuming the last unfinished run of the same catalog.
 
@@ -47,8 +41,8 @@ def index_catalog(
     graph : bool
         Whether the index gets a graph, unless it has one.
     progress : callable, optional
-        Called with the number of finished entries and of all entries: first with those of the resumed run, then after
-        each batch.
+        Called with "index", the number of finished entries and of all entries: first with those of the resumed run,
+        then after each batch.
 
     Returns
     -------
@@ -75,8 +69,10 @@ def index_catalog(
     with Checkpoint.hold(state / index.alias, identity, rejects) as checkpoint:
         if finished := checkpoint.summary.entries:
             _log.info("resuming after %d of %d entries", finished, catalog.total)
-        progress(finished, catalog.total)
-        summary = indexer.run(catalog, checkpoint, lambda _: progress(checkpoint.summary.entries, catalog.total))
+        progress("index", finished, catalog.total)
+        summary = indexer.run(
+            catalog, checkpoint, lambda _: progress("index", checkpoint.summary.entries, catalog.total)
+        )
     if graph and not index.graph:
         add_graph(index)
     elif summary.indexed * _MERGED_SHARE >= index.count() > 0:

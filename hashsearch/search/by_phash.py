@@ -161,7 +161,7 @@ class PerceptualSearcher:
         if not 0 <= radius <= STORED.bits:
             raise SearchError(f"radius must be 0 to {STORED.bits}, the bits of a hash, got {radius}")
         prefilters = [self._prefilter(code, radius) for code in codes]
-        # Most of a scan's time goes into sorting, if it returns 10,000. Few images pass a prefilter.
+        # Sorting takes most of a scan's time if it returns 10,000 images. Few images pass a prefilter.
         for size in (_FIRST_SIZE, MAX_CANDIDATES):
             near = [
                 queries.near_hash(_hex(code), MAX_CANDIDATES if prefilter else size, [*filters, *prefilter], radius)

@@ -21,7 +21,7 @@ from hashsearch.hashing.sub_codes import Blocks, Cells
 STRATEGIES = ("scan", "sub_codes", "graph")
 
 CANDIDATES = 500
-SCANNED_UP_TO = 50_000  # images; a scan of so many codes takes about 1.5 ms, sub-codes would save less
+SCANNED_UP_TO = 50_000  # images; a scan of that many codes takes about 1.5 ms, and sub-codes would save less
 COMPARED_AT_LEAST = 10_000
 COMPARED_SHARE = 40  # cells compare at least one code in 40; docs/recall.md has the recall at that share
 CELLS_AT_LEAST = 16  # with few, large cells a share alone would select too few of them

@@ -346,7 +346,7 @@ class Searcher:
     ) -> list[Hit]:
         """All images within the radius, or MAX_CANDIDATES of them."""
         code = query.code.tobytes().hex()
-        # Of a scan's time a quarter goes into sorting, if it returns 10,000. Few images pass a prefilter.
+        # Sorting takes a quarter of a scan's time if it returns 10,000 images. Few images pass a prefilter.
         for size in (MAX_CANDIDATES,) if prefilter else (_FIRST_SIZE, MAX_CANDIDATES):
             hits = self._reranked(query, queries.within(code, radius, size, filters + prefilter))
             if len(hits) < size:

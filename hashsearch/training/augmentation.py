@@ -1,4 +1,4 @@
-"""Photos made different each time that they are seen, by Keras's layers; on the batch, with TensorFlow alone."""
+"""Random changes of a batch of photos, by Keras's layers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from hashsearch.errors import TrainingError
-from hashsearch.training.recipes import Step
+from hashsearch.training.recipes import Step, check_name
 
 Change = Callable[[tf.Tensor], tf.Tensor]
 _layers = tf.keras.layers
 
-# By kind: the layer, of strength and seed. Values of images are 0..255.
+# By kind: the layer, from strength and seed. Pixel values are 0..255.
 LAYERS: dict[str, Callable[[float, int], Change]] = {
     "flip": lambda strength, seed: _layers.RandomFlip("horizontal", seed=seed),
     "rotation": lambda strength, seed: _layers.RandomRotation(strength, fill_mode="reflect", seed=seed),  # of a turn
@@ -25,12 +25,12 @@ LAYERS: dict[str, Callable[[float, int], Change]] = {
     "blur": lambda strength, seed: _layers.RandomGaussianBlur(
         factor=1.0, kernel_size=5, sigma=strength, value_range=(0, 255), seed=seed
     ),
-    "crop": lambda least, seed: _Crop(least, seed=seed),  # to at least so much of each side
+    "crop": lambda least, seed: _Crop(least, seed=seed),  # least share of each side
 }
 
 
 class _Crop:
-    """A part of each image, `least` to all of each side, brought back to the image's size."""
+    """A random part of each image, `least` to 1 of each side, resized to the image's size."""
 
     def __init__(self, least: float, *, seed: int) -> None:
         self.least = least
@@ -43,7 +43,7 @@ class _Crop:
 
 
 class Augmentation:
-    """All steps of a recipe in their order, after a crop of `size` where the photos are larger.
+    """All steps of a recipe in order, after a random crop to `size` if the photos are larger.
 
     Raises TrainingError for an unknown kind or a probability outside 0..1.
     """
@@ -60,14 +60,13 @@ class Augmentation:
         if side != self.size:
             images = _cut(images, tf.fill([count, 2], self.size / side), self.size, self.random)
         for change, p in self.steps:
-            done = self.random.uniform([count, 1, 1, 1]) < p
-            images = tf.where(done, tf.cast(change(images), tf.float32), images)
+            changed = self.random.uniform([count, 1, 1, 1]) < p
+            images = tf.where(changed, tf.cast(change(images), tf.float32), images)
         return tf.clip_by_value(images, 0.0, 255.0)
 
 
 def _layer(step: Step, seed: int) -> Change:
-    if step.kind not in LAYERS:
-        raise TrainingError(f"an augmentation must be one of {', '.join(LAYERS)}, got '{step.kind}'")
+    check_name("an augmentation", step.kind, LAYERS)
     if not 0 <= step.p <= 1:
         raise TrainingError(f"the probability of an augmentation must be 0 to 1, got {step.p} of '{step.kind}'")
     try:

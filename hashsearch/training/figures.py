@@ -1,4 +1,4 @@
-"""What a network is worth: retrieval among validation photos, classes named, pairs told apart. Pure numpy."""
+"""How good a network is: retrieval among validation photos, accuracy of classes and of pairs. Pure numpy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAIRS = 20_000  # of each kind, drawn at random
 
 
 def mean_average_precision(vectors: Vectors, labels: NDArray[np.int64]) -> float:
-    """mAP@10 of `(n, dims)`, each a query against all others; vectors whose class no other has are none."""
+    """mAP@10 of `(n, dims)`, each a query against all others, except vectors that are the only one of their class."""
     _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
     queries = counts[places] > 1
     if not queries.any():
@@ -25,12 +25,12 @@ def mean_average_precision(vectors: Vectors, labels: NDArray[np.int64]) -> float
 
 
 def top_accuracy(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> float:
-    """The share of `(n, classes)` scores whose `k` largest have the label among them."""
+    """The share of rows of `(n, classes)` scores whose label is among the `k` largest."""
     return float((top_k(scores, k) == labels[:, None]).any(axis=1).mean())
 
 
 def pair_distances(vectors: Vectors, labels: NDArray[np.int64], seed: int) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Euclidean distances of as many pairs of one class as of different ones, and which is which."""
+    """Euclidean distances of random pairs, half of them of one class, and which pairs those are."""
     rng = np.random.default_rng(seed)
     first, second = rng.integers(0, len(labels), (2, 50 * _PAIRS))
     same = labels[first] == labels[second]
@@ -40,7 +40,7 @@ def pair_distances(vectors: Vectors, labels: NDArray[np.int64], seed: int) -> tu
 
 
 def best_threshold(distances: NDArray[np.floating], same: NDArray[np.bool_]) -> float:
-    """The distance that most pairs are told apart by: those of one class lie at most so far from each other."""
+    """The distance up to which a pair is best taken for one class."""
     order = np.argsort(distances, kind="stable")
     right = np.cumsum(same[order]) + (~same).sum() - np.cumsum(~same[order])
     best = int(np.argmax(right))
@@ -49,5 +49,5 @@ def best_threshold(distances: NDArray[np.floating], same: NDArray[np.bool_]) -> 
 
 
 def pair_accuracy(distances: NDArray[np.floating], same: NDArray[np.bool_], threshold: float) -> float:
-    """The share of pairs that a distance tells apart."""
+    """The share of pairs that the threshold classifies correctly."""
     return float(((distances <= threshold) == same).mean())

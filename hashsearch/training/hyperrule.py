@@ -1,4 +1,4 @@
-"""BiT's hyper-rule: how to fine-tune, from the size of the images and of the data set. Pure.
+"""BiT's hyper-rule: settings for fine-tuning from the size of the images and of the data set. Pure.
 
 Kolesnikov et al., Big Transfer, ECCV 2020, section 3.3, with the numbers of the authors' published code.
 """
@@ -6,21 +6,21 @@ Kolesnikov et al., Big Transfer, ECCV 2020, section 3.3, with the numbers of the
 from __future__ import annotations
 
 _SMALL, _MEDIUM = 20_000, 500_000  # images of a data set
-_BATCH = 512  # that the learning rate is meant for
+_BATCH = 512  # batch size that the learning rate is for
 
 
 def resolution(height: int, width: int) -> tuple[int, int]:
-    """The side that images are brought to and the side of the crop taken of it, pixels."""
+    """The side that images are resized to and the side of the crop, in pixels."""
     return (160, 128) if height * width < 96 * 96 else (512, 480)
 
 
 def mixup(images: int) -> float:
-    """The alpha of MixUp for a data set of so many images; 0 is none."""
+    """The alpha of MixUp for a data set of that many images; 0 means no MixUp."""
     return 0.0 if images < _SMALL else 0.1
 
 
 def steps(images: int) -> tuple[int, ...]:
-    """The step at which the warm-up ends, those at which the learning rate falls to a tenth, and the last one."""
+    """The last step of the warm-up, the steps at which the learning rate falls to a tenth, and the last step."""
     if images < _SMALL:
         return 100, 200, 300, 400, 500
     if images < _MEDIUM:

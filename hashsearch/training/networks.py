@@ -1,4 +1,4 @@
-"""The networks that learn, as Keras models: a trunk that sees the image, a head that makes the embedding."""
+"""Networks to train, as Keras models: a trunk from image to features, and a head from features to the embedding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hashsearch.embedders import APPLICATIONS, BIT, SAVED, Preprocessing, names,
 from hashsearch.embedders.architectures import Architecture, parameter_shapes
 from hashsearch.embedders.bit import features, read_parameters, standardize
 from hashsearch.errors import ConfigError, TrainingError, WeightsMismatch
-from hashsearch.training.recipes import Model
+from hashsearch.training.recipes import NetworkRecipe, check_name
 
 Tensor = Any
 _layers = tf.keras.layers
@@ -27,17 +27,17 @@ _CLASSES = "classes"  # the layer
 class Trunk:
     """How a trunk is made: `make(input size, weights)` -> a model of images to features `(n, dims)`.
 
-    Where it can be `untaught` the weights may be None.
+    With `from_scratch` the weights may be None.
     """
 
     make: Callable[..., tf.keras.Model]
     preprocessing: Preprocessing = _CENTRED
-    untaught: bool = False
+    from_scratch: bool = False
 
 
 @dataclass(frozen=True)
-class Network:
-    """A model of preprocessed images to embeddings; one that ends in the logits of classes shares its layers."""
+class TrainableNetwork:
+    """A model of preprocessed images to embeddings, and one to the logits of classes that shares its layers."""
 
     embedding: tf.keras.Model
     logits: tf.keras.Model | None
@@ -45,21 +45,30 @@ class Network:
 
     @property
     def learning(self) -> tf.keras.Model:
-        """The one that the loss looks at."""
+        """The model whose output the loss takes."""
         return self.logits or self.embedding
 
     def scores(self, vectors: np.ndarray) -> np.ndarray:
-        """Logits `(n, classes)` of embeddings `(n, dims)`; only where there are logits."""
+        """Logits `(n, classes)` of embeddings `(n, dims)`, for a network with logits."""
         return np.asarray(self.learning.get_layer(_CLASSES)(vectors))
 
 
 class BiTTrunk(tf.keras.layers.Layer):
-    """A BiT network as one layer: `(n, size, size, 3)` in -1..1 to `(n, dims) float32`."""
+    """A BiT network as one layer: `(n, size, size, 3)` in -1..1 to `(n, dims) float32`.
 
-    def __init__(self, net: Architecture, parameters: dict[str, np.ndarray]) -> None:
-        super().__init__(autocast=False, dtype="float32")
+    `activations` is the type of what it computes inside, by default that of Keras's policy.
+    """
+
+    def __init__(
+        self,
+        net: Architecture,
+        parameters: dict[str, np.ndarray],
+        activations: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(autocast=False, dtype="float32", name=name)
         self.net = net
-        self.computed_in = tf.keras.config.dtype_policy().compute_dtype
+        self.activations = activations or tf.keras.config.dtype_policy().compute_dtype
         self.parameters = {
             name: self.add_weight(
                 name=name.replace("/", "."), shape=shape, initializer=tf.constant_initializer(parameters[name])
@@ -68,7 +77,7 @@ class BiTTrunk(tf.keras.layers.Layer):
         }
 
     def call(self, images: Tensor) -> Tensor:
-        return features(standardize(self.parameters), tf.cast(images, self.computed_in), self.net)
+        return features(standardize(self.parameters), tf.cast(images, self.activations), self.net)
 
 
 def _bit(net: Architecture, size: int, weights: Path) -> tf.keras.Model:
@@ -77,7 +86,7 @@ def _bit(net: Architecture, size: int, weights: Path) -> tf.keras.Model:
 
 
 def _saved(name: str, size: int, weights: Path) -> tf.keras.Model:
-    """A network of a `.keras` file, for images of another size where it is convolutional."""
+    """The network in a `.keras` file, for images of another size if it is convolutional."""
     try:
         model = tf.keras.models.load_model(weights, compile=False)
         resized = tf.keras.models.clone_model(model, input_tensors=_layers.Input((size, size, 3)))
@@ -88,9 +97,9 @@ def _saved(name: str, size: int, weights: Path) -> tf.keras.Model:
 
 
 def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (32, 64, 128, 256)) -> tf.keras.Model:
-    """A small network of its own: blocks of two convolutions, the first at half the size, and 512 features."""
+    """A small convolutional network: blocks of two convolutions, the first with stride 2, and 512 features."""
     if weights:
-        raise ConfigError(f"'cnn' begins at random and has no weights, got {weights}")
+        raise ConfigError(f"'cnn' is trained from scratch and takes no weights, got {weights}")
     x = images = _layers.Input((size, size, 3))
     for width in widths:
         for _ in range(2):
@@ -105,21 +114,22 @@ def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (3
 TRUNKS: dict[str, Trunk] = {
     **{name: Trunk(partial(_bit, net)) for name, net in BIT.items()},
     **{name: Trunk(partial(_saved, name), preprocessing) for name, preprocessing in SAVED.items()},
-    **{name: Trunk(partial(zoo.build, net), net.preprocessing, untaught=True) for name, net in APPLICATIONS.items()},
-    "cnn": Trunk(_convolutional, untaught=True),
+    **{
+        name: Trunk(partial(zoo.build, net), net.preprocessing, from_scratch=True) for name, net in APPLICATIONS.items()
+    },
+    "cnn": Trunk(_convolutional, from_scratch=True),
 }
 
 
-def build(recipe: Model, classes: int, unit: bool, weights: Path | None) -> Network:
-    """The network of a recipe; with `unit` its embeddings have length 1, else logits of so many classes follow them.
+def build(recipe: NetworkRecipe, classes: int, unit: bool, weights: Path | None) -> TrainableNetwork:
+    """The network of a recipe; with `unit` its embeddings have length 1, else it ends in the logits of `classes`.
 
     Raises TrainingError for a name not in TRUNKS, WeightsNotFound or WeightsMismatch.
     """
-    if recipe.network not in TRUNKS:
-        raise TrainingError(f"a network to train must be one of {', '.join(TRUNKS)}, got '{recipe.network}'")
-    made = TRUNKS[recipe.network]
-    trunk = made.make(recipe.input_size, _weights(recipe, weights))
-    _follow(trunk)
+    check_name("a network to train", recipe.network, TRUNKS)
+    kind = TRUNKS[recipe.network]
+    trunk = kind.make(recipe.input_size, _weights(recipe, weights))
+    _quicken_normalisation(trunk)
     _freeze(trunk, recipe.trained_layers)
     x = trunk.output
     if recipe.dims:
@@ -131,34 +141,34 @@ def build(recipe: Model, classes: int, unit: bool, weights: Path | None) -> Netw
     if not unit:
         x = _layers.Dropout(recipe.dropout)(embedding)
         logits = tf.keras.Model(trunk.input, _layers.Dense(classes, dtype="float32", name=_CLASSES)(x))
-    preprocessing = replace(made.preprocessing, input_size=recipe.input_size)
-    return Network(tf.keras.Model(trunk.input, embedding), logits, preprocessing)
+    preprocessing = replace(kind.preprocessing, input_size=recipe.input_size)
+    return TrainableNetwork(tf.keras.Model(trunk.input, embedding), logits, preprocessing)
 
 
-def _weights(recipe: Model, named: Path | None) -> Path | None:
-    """What the network begins with: weights named, else its own; none where it begins at random."""
+def _weights(recipe: NetworkRecipe, given: Path | None) -> Path | None:
+    """The weights that training starts from: those given, else the network's own, None to start from scratch."""
     if not recipe.pretrained:
-        if named:
-            raise TrainingError(f"a network that is not pretrained begins at random, got the weights {named}")
-        if not TRUNKS[recipe.network].untaught:
-            raise TrainingError(f"{recipe.network} cannot begin at random: pretrained must be true, got false")
+        if given:
+            raise TrainingError(f"a network that is not pretrained is trained from scratch, got the weights {given}")
+        if not TRUNKS[recipe.network].from_scratch:
+            raise TrainingError(f"{recipe.network} cannot be trained from scratch: pretrained must be true, got false")
         return None
-    if named or recipe.network not in names():
-        return named
+    if given or recipe.network not in names():
+        return given
     if recipe.network in APPLICATIONS:
         zoo.fetch(APPLICATIONS[recipe.network])
     return own_weights(recipe.network)
 
 
-def _follow(trunk: tf.keras.Model) -> None:
-    """Let batch normalisation keep means of some ten batches: small data sets have too few for those of a hundred."""
+def _quicken_normalisation(trunk: tf.keras.Model) -> None:
+    """Let batch normalisation average over some ten batches: small data sets have too few for Keras's hundred."""
     for layer in trunk.layers:
         if isinstance(layer, _layers.BatchNormalization):
             layer.momentum = 0.9
 
 
 def _freeze(trunk: tf.keras.Model, trained_layers: int | None) -> None:
-    """Only the last so many layers that have weights learn."""
+    """Train only the last `trained_layers` layers that have weights."""
     weighted = [layer for layer in trunk.layers if layer.weights]
     if trained_layers is not None and not 0 <= trained_layers <= len(weighted):
         raise TrainingError(f"trained_layers must be 0 to the network's {len(weighted)}, got {trained_layers}")

@@ -1,4 +1,4 @@
-"""Which photos make a batch. Pure: rows of labels in, rows out."""
+"""Which photos make a batch: labels in, indices out. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Rows = NDArray[np.int64]
 
 
 def shuffled(count: int, batch: int, rng: np.random.Generator) -> Iterator[Rows]:
-    """Every row once, in batches, in random order; the last batch may be smaller."""
+    """Batches of all indices below `count` in random order; the last batch may be smaller."""
     order = rng.permutation(count)
     for first in range(0, count, batch):
         yield order[first : first + batch]
@@ -21,8 +21,8 @@ def by_class(labels: NDArray[np.int64], batch: int, per_class: int, rng: np.rand
     """As many batches as `shuffled` makes, each of `batch // per_class` classes with `per_class` photos of each.
 
     Losses over pairs need pairs: FaceNet (Schroff et al., CVPR 2015, 3.2) takes some 40 images of each identity for a
-    batch. A class with fewer photos gives some twice, which augmentation makes different. With fewer classes than asked
-    for, each gives more photos.
+    batch. Photos of a class with fewer are repeated; augmentation makes them different. If there are fewer classes,
+    each has more photos.
     """
     members = {label: np.flatnonzero(labels == label) for label in np.unique(labels)}
     names = np.array(list(members))

@@ -1,10 +1,9 @@
-"""A trained network to the folder that `hashsearch.embedders` loads by name."""
+"""A trained network as the folder that `hashsearch.embedders` loads by name."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import tensorflow as tf
 from hashsearch.embedders import Preprocessing
 from hashsearch.embedders.embedder import digest_files
 from hashsearch.embedders.trained import FORMAT, MANIFEST
+from hashsearch.files import atomic_folder
+from hashsearch.provenance import versions
 
 _NETWORK = "network"
 
@@ -22,16 +23,15 @@ def write_trained(
     folder: Path,
     network: tf.keras.Model,
     preprocessing: Preprocessing,
-    told: Mapping[str, Any],
+    details: Mapping[str, Any],
     beside: Sequence[Path],
 ) -> None:
-    """Save a model of preprocessed images `(n, size, size, 3)` to embeddings `(n, dims)`, named as its new folder.
+    """Save a model of preprocessed images `(n, size, size, 3)` to embeddings `(n, dims)` as a new folder, atomically.
 
-    Its manifest tells what is `told`; files and folders `beside` it are copied. All appears whole or not at all.
+    The embedder is named like the folder. The manifest has the `details` and the versions in use; those of the files
+    and folders `beside` that exist are copied into the folder.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
-        draft = Path(scratch) / folder.name
+    with atomic_folder(folder) as draft:
         network.export(draft / _NETWORK, verbose=False)
         manifest = {
             "format": FORMAT,
@@ -40,9 +40,10 @@ def write_trained(
             "preprocessing": preprocessing.as_dict(),
             "network": _NETWORK,
             "digest": digest_files(draft / _NETWORK),
-            **told,
+            **details,
+            "versions": {**versions(), "tensorflow": tf.__version__},
         }
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         for path in beside:
-            (shutil.copytree if path.is_dir() else shutil.copy)(path, draft / path.name)
-        draft.replace(folder)
+            if path.exists():
+                (shutil.copytree if path.is_dir() else shutil.copy)(path, draft / path.name)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from hashsearch.embedders import import_tensorflow
 from hashsearch.errors import HashsearchError, TrainingError
-from hashsearch.evaluation.compare.plan import Entry, Plan, make_tasks, plan_of
-from hashsearch.evaluation.compare.runner import Runner, Summary
+from hashsearch.evaluation.compare.plan import ComparisonPlan, PlannedMethod, make_tasks, plan_of
+from hashsearch.evaluation.compare.runner import ComparisonSummary, Runner
 from hashsearch.evaluation.data.datasets import DataSet, data_of
-from hashsearch.evaluation.methods.features import Network
+from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.files import safe_name
-from hashsearch.training.learning import is_done, train
+from hashsearch.progress import Progress, no_progress
 from hashsearch.training.recipes import Recipe, read_recipe, read_table
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Say = Callable[[str], object]
 class Study:
     """A comparison's plan, and the recipes of the embedders that are trained on each of its data sets."""
 
-    plan: Plan
+    plan: ComparisonPlan
     recipes: tuple[Recipe, ...]
 
 
@@ -63,7 +63,7 @@ class Studying:
         self.study, self.data_folder, self.weights, self.out = study, data_folder, weights, out
         self._open_scratch = open_scratch
 
-    def run(self, notify: Say) -> Summary:
+    def run(self, notify: Say, progress: Progress = no_progress) -> ComparisonSummary:
         """Train and judge, one data set after the other. What fails is told and the rest goes on.
 
         `say` must be a function of a module, which other processes can import.
@@ -81,24 +81,29 @@ class Studying:
                     notify(f"{data.name}/{recipe.name} failed: {error}")
             plan = replace(self.study.plan, data=(table,), methods=(*self.study.plan.methods, *entries))
             summary = Runner(plan, self.out / "results", self._open_scratch).run(
-                make_tasks(plan, self.data_folder), notify
+                make_tasks(plan, self.data_folder), notify, progress
             )
             made, kept, failed = made + summary.made, kept + summary.kept, failed | dict(summary.failed)
-        return Summary(made, kept, failed)
+        return ComparisonSummary(made, kept, failed)
 
-    def _trained(self, recipe: Recipe, data: DataSet, notify: Say) -> list[Entry]:
+    def _trained(self, recipe: Recipe, data: DataSet, notify: Say) -> list[PlannedMethod]:
         """The embedders of a recipe, one or two, as methods of the comparison."""
         begun = self.weights.get(recipe.model.network)
         notify(f"{data.name}/{recipe.name}")
+        import_tensorflow()
+        from hashsearch.training.learning import is_done
+
         out = self.out / "embedders" / safe_name(data.name)
         folder = out / recipe.name
         if not is_done(recipe, data, out):
             _train_alone(recipe, data, out, Path(begun) if begun else None, notify)
         folders = [folder, *([folder.with_name(f"{folder.name}-classes")] if recipe.loss.probabilities else [])]
-        return [Entry(one.name, "exact", Network(str(one)), {}) for one in folders]
+        return [PlannedMethod(one.name, "exact", NetworkFeatures(str(one)), {}) for one in folders]
 
 
 def _train_alone(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, notify: Say) -> None:
+    from hashsearch.training.learning import train
+
     with ProcessPoolExecutor(1, get_context("spawn"), _begin) as alone:
         try:
             alone.submit(train, recipe, data, out, weights, notify).result()

@@ -15,7 +15,7 @@ def night(day: int, recall: float = 0.98, *, images: int = 1000, p50: float = 10
         "p50 ms": {"value": p50, "low": 0.9 * p50, "high": 1.1 * p50},
         "images": {"value": images, "low": images, "high": images},
     }
-    told: dict[str, Any] = {
+    rest: dict[str, Any] = {
         "drift": None,
         "probes": None,
         "notes": [],
@@ -23,4 +23,4 @@ def night(day: int, recall: float = 0.98, *, images: int = 1000, p50: float = 10
         "summary": "shop: nothing got worse",
     }
     at = (FIRST + timedelta(days=day)).isoformat()
-    return {"at": at, "index": "shop", "figures": figures, "versions": {"encoder": "e1"}, **told, **more}
+    return {"at": at, "index": "shop", "figures": figures, "versions": {"encoder": "e1"}, **rest, **more}

@@ -1,4 +1,4 @@
-"""Fit an encoder on a sample of catalogs: `python -m jobs.fit_encoder CATALOG... --out FOLDER`."""
+"""`hashsearch fit`: fit an encoder on a sample of catalogs."""
 
 from __future__ import annotations
 
@@ -8,37 +8,50 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.cli.options import catalogs_argument, embedder_options, notify, with_settings
+from hashsearch.cli.commands import Command
+from hashsearch.cli.options import OUTPUT_FOLDER, catalogs_argument, embedder_options, with_settings
+from hashsearch.cli.progress import Progress
+from hashsearch.cli.running import notify
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
+    from hashsearch.embedders import Embedder
     from hashsearch.hashing.binarizers import Binarizer
+    from hashsearch.hashing.sub_codes import Blocks, Cells
+    from hashsearch.hashing.vectors import Vectors
 
 
-@click.command()
+@click.command(cls=Command)
 @catalogs_argument
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make; it must not exist.")
+@click.option("--out", required=True, type=OUTPUT_FOLDER, help="New folder for the encoder.")
 @embedder_options
 @click.option(
-    "--binarizer", default="rotation", show_default=True, help="How vectors become bits; head learns from categories."
+    "--binarizer",
+    default="rotation",
+    show_default=True,
+    help="How vectors become bits: rotation, itq, hyperplanes, median, mean, or head, which learns from categories.",
 )
 @click.option("--bits", default=1024, show_default=True, help="Length of a code, a multiple of 8.")
-@click.option("--sub-codes", default="cells", show_default=True, help="Terms of the inverted index: cells or blocks.")
+@click.option(
+    "--sub-codes", default="cells", show_default=True, help="Terms in the inverted index: cells or blocks of the code."
+)
 @click.option(
     "--cells",
     type=int,
-    help="How many cells, with --sub-codes cells.  [default: one for 16 images learned from, 16 to 4096]",
+    help="Number of cells, with --sub-codes cells.  [default: one for 16 images of the sample, from 16 to 4096]",
 )
-@click.option("--rerank-dims", type=int, help="PCA of the vector that is stored to re-rank by.  [default: all dims]")
-@click.option("--rerank-dtype", default="float32", show_default=True, help="Of its numbers: float32 or int8.")
+@click.option("--rerank-dims", type=int, help="PCA dimensions of the stored vector.  [default: no PCA]")
+@click.option(
+    "--rerank-dtype", default="float32", show_default=True, help="Numbers of the stored vector: float32 or int8."
+)
 @click.option(
     "--sample",
     default=20_000,
     show_default=True,
     type=click.IntRange(2),
-    help="Images to learn from; for an index of millions 65536 are worth their time.",
+    help="Images to learn from; 65536 are recommended for an index of millions.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the sample and of all that is random in the fitting.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the fitting.")
 @with_settings("home")
 def main(
     settings: Settings,
@@ -55,51 +68,72 @@ def main(
     sample: int,
     seed: int,
 ) -> None:
-    """Learn binarizer, sub-codes and re-rank vectors from images of the CATALOGs and save them as one folder.
+    """Fit an encoder on images of the CATALOGs.
 
-    The network goes into it too. A CATALOG is what `jobs.index_catalog` takes. The index made with the encoder can be
-    used with no other.
+    Binarizer, sub-codes and re-rank vectors are learned and saved as one folder, with the network in it. A CATALOG is
+    what `hashsearch index` takes. An index made with an encoder works with no other.
     """
-    import numpy as np
-    from tqdm import tqdm
-
     from hashsearch import embedders
     from hashsearch.catalog.reading import Catalog
     from hashsearch.catalog.sampling import sample_labelled
-    from hashsearch.embedders.bulk import embed_sources
-    from hashsearch.encoder import EmbedderSpec, Encoder
-    from hashsearch.hashing.binarizers import make_binarizer
+    from hashsearch.encoder import EmbedderSpec, Encoder, check_new
     from hashsearch.hashing.rerank_vectors import RerankVectors
-    from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
+    from hashsearch.training.hash_head import make_binarizer
 
-    hashes = make_binarizer(binarizer, bits=bits, seed=seed)
-    stored = RerankVectors(rerank_dims, rerank_dtype, seed)
-    sampled = sample_labelled([Catalog(path) for path in catalogs], sample, seed)
-    category = dict(sampled)
-    tell_untaught(hashes, [category for _, category in sampled])
-    asked = {"cells": cells_for(len(sampled)) if cells is None else cells, "seed": seed}
-    terms = make_sub_codes(sub_codes, **(asked if sub_codes == "cells" else {}))
+    check_new(out)
+    hashes, vectors = make_binarizer(binarizer, bits=bits, seed=seed), RerankVectors(rerank_dims, rerank_dtype, seed)
+    _sub_codes(sub_codes, cells, 0, seed)
+    if dims := embedders.check(embedder, weights, settings.embedders):
+        vectors.check_dims(dims)
+    sources = [Catalog(path) for path in catalogs]
+    for source in sources:
+        source.check()
+    sampled = sample_labelled(sources, sample, seed)
+    report_unlabelled(hashes, [category for _, category in sampled])
+    terms = _sub_codes(sub_codes, cells, len(sampled), seed)
     network = embedders.load(embedder, weights, trained=settings.embedders)
-    stored.check_dims(network.dims)  # before the work, not after it
-    vectors, labels = [], []
-    with tqdm(total=len(sampled), unit=" images") as bar:
-        for batch in embed_sources(network, (source for source, _ in sampled)):
-            vectors.append(batch.vectors)
-            labels += [category[source] for source in batch.sources]
-            for source, error in batch.errors.items():
-                notify(f"left out {source}: {error}")
-            bar.update(len(batch.sources) + len(batch.errors))
-    encoder = Encoder.fit(EmbedderSpec.of(network), np.concatenate(vectors), hashes, terms, stored, labels)
+    vectors.check_dims(network.dims)
+    embeddings, labels = _embed(network, sampled)
+    encoder = Encoder.fit(EmbedderSpec.of(network), embeddings, hashes, terms, vectors, labels)
     encoder.save(out)
     click.echo(
         f"{out}: encoder {encoder.fingerprint}, {encoder.bits} bits of {encoder.dims} dims, "
-        f"re-rank vectors of {encoder.rerank_dims} {stored.dtype}"
+        f"re-rank vectors of {encoder.rerank_dims} {vectors.dtype}"
     )
 
 
-def tell_untaught(binarizer: Binarizer, categories: Sequence[str | None]) -> None:
-    """Say how many images a binarizer will not learn from; HashingError when it would learn from too few classes."""
+def _sub_codes(name: str, cells: int | None, images: int, seed: int) -> Blocks | Cells:
+    """New sub-codes of that name; cells are as many as asked for, else as suit the images to learn from."""
+    from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
+
+    if name == "cells":
+        return make_sub_codes(name, cells=cells_for(images) if cells is None else cells, seed=seed)
+    if cells is not None:
+        raise click.UsageError(f"--cells goes with --sub-codes cells, got --sub-codes {name}")
+    return make_sub_codes(name)
+
+
+def _embed(network: Embedder, sampled: Sequence[tuple[str, str | None]]) -> tuple[Vectors, list[str | None]]:
+    """Vectors `(n, dims)` and categories of the sources that are images."""
+    import numpy as np
+
+    from hashsearch.embedders.bulk import embed_sources
+
+    vectors, labels = [], []
+    categories = dict(sampled)
+    with Progress("embed", "images", len(sampled)) as progress:
+        for batch in embed_sources(network, (source for source, _ in sampled)):
+            vectors.append(batch.vectors)
+            labels += [categories[source] for source in batch.sources]
+            for source, error in batch.errors.items():
+                notify(f"left out {source}: {error}")
+            progress.update(len(batch.sources) + len(batch.errors))
+    return np.concatenate(vectors), labels
+
+
+def report_unlabelled(binarizer: Binarizer, categories: Sequence[str | None]) -> None:
+    """Report how many images a binarizer cannot learn from; HashingError when too few classes are left."""
     if left_out := int((~binarizer.learns_from(categories)).sum()):
         unknown = categories.count(None)
-        alone = left_out - unknown
-        notify(f"no labels for {binarizer.name}: {unknown} images have no category, {alone} the only of theirs")
+        single = left_out - unknown
+        notify(f"no labels for {binarizer.name}: {unknown} images have no category, {single} the only of theirs")

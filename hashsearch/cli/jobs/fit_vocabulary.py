@@ -1,4 +1,4 @@
-"""Learn visual words from a sample of catalogs: `python -m jobs.fit_vocabulary CATALOG... --out FILE`."""
+"""`hashsearch fit-vocabulary`: learn visual words from a sample of catalogs."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from pathlib import Path
 
 import click
 
-from hashsearch.cli.options import catalogs_argument, notify
+from hashsearch.cli.commands import Command
+from hashsearch.cli.options import OUTPUT_FILE, catalogs_argument, keypoint_options
+from hashsearch.cli.progress import Progress
+from hashsearch.cli.running import notify
 
 
-@click.command()
+@click.command(cls=Command)
 @catalogs_argument
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="An .npz file to write.")
-@click.option("--features", default="sift", show_default=True, help="What is seen: sift, orb or akaze.")
-@click.option("--keypoints", default=256, show_default=True, help="Of an image at most, the strongest.")
-@click.option("--side", default=320, show_default=True, help="Pixels of the longer side, to which images are reduced.")
-@click.option("--words", default=4096, show_default=True, help="How many to learn.")
+@click.option("--out", required=True, type=OUTPUT_FILE, help="New .npz file to write.")
+@keypoint_options
+@click.option("--words", default=4096, show_default=True, help="Number of words to learn.")
 @click.option("--sample", default=2000, show_default=True, type=click.IntRange(1), help="Images to learn from.")
-@click.option("--seed", default=0, show_default=True, help="Of the sample and of the learning.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the learning.")
 def main(
     catalogs: tuple[Path, ...], out: Path, features: str, keypoints: int, side: int, words: int, sample: int, seed: int
 ) -> None:
-    """Learn visual words from images of the CATALOGs, for `jobs.index_catalog --vocabulary`.
+    """Learn visual words from images of the CATALOGs.
 
-    A CATALOG is what `jobs.index_catalog` takes. The index made with the vocabulary can be used with no other.
+    They are for `hashsearch index --vocabulary`. A CATALOG is what `hashsearch index` takes. An index made with a
+    vocabulary works with no other.
     """
-    from tqdm import tqdm
-
     from hashsearch.catalog.reading import Catalog
     from hashsearch.catalog.sampling import sample_sources
     from hashsearch.descriptors.keypoints import LocalExtractor, LocalFeatures
@@ -38,14 +38,14 @@ def main(
     if out.exists():  # before the work, not after it
         raise VocabularyError(f"a vocabulary is never overwritten, and {out} exists")
     sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
-    seen = []
-    for source, found in tqdm(
-        zip(sources, features_of_sources(vocabulary.extractor, sources)), total=len(sources), unit=" images"
-    ):
-        if isinstance(found, LocalFeatures):
-            seen.append(found)
-        else:
-            notify(f"left out {source}: {found}")
-    notify(f"learning {words} words from {sum(map(len, seen))} keypoints")
-    vocabulary.fit(seen).save(out)
+    learned = []
+    with Progress("extract", "images", len(sources)) as progress:
+        for source, extracted in zip(sources, features_of_sources(vocabulary.extractor, sources)):
+            if isinstance(extracted, LocalFeatures):
+                learned.append(extracted)
+            else:
+                notify(f"left out {source}: {extracted}")
+            progress.update()
+    notify(f"learning {words} words from {sum(map(len, learned))} keypoints")
+    vocabulary.fit(learned).save(out)
     click.echo(f"{out}: vocabulary {vocabulary.fingerprint}, {words} words of {features}")

@@ -1,4 +1,4 @@
-"""Name the clusters of a catalog: `python -m jobs.label_clusters export CATALOG... --out TABLE.parquet`."""
+"""`hashsearch label`: name clusters of a catalog's images instead of single images."""
 
 from __future__ import annotations
 
@@ -8,42 +8,40 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.cli.options import (
-    EXIT_REJECTS,
-    catalogs_argument,
-    embedder_options,
-    notify,
-    with_settings,
-)
+from hashsearch.cli.commands import Group
+from hashsearch.cli.options import EXISTING_FILE, OUTPUT_FILE, catalogs_argument, embedder_options, with_settings
+from hashsearch.cli.progress import Progress
+from hashsearch.cli.running import EXIT_REJECTS, notify
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-
-@click.group()
+@click.group(cls=Group)
 def main() -> None:
-    """Ground truth that gets better: clusters of pictures to be named by a person, and the labels that come of it."""
+    """Name clusters of images, and turn the names into labels."""
 
 
 @main.command()
 @catalogs_argument
-@click.option("--out", required=True, type=FILE, help="A new .parquet file; its .names.csv goes beside it.")
+@click.option("--out", required=True, type=OUTPUT_FILE, help="New .parquet file; its .names.csv goes beside it.")
 @embedder_options
-@click.option("--clusters", default="kmeans", show_default=True, help="How they are found: kmeans or hdbscan.")
-@click.option("--count", type=int, help="How many, with kmeans.  [default: the root of half the pictures, at most 100]")
-@click.option("--smallest", type=int, help="Pictures of the smallest cluster, with hdbscan.  [default: 5]")
-@click.option("--sample", type=click.IntRange(4), help="Pictures to take at most.  [default: all]")
+@click.option("--clusters", default="kmeans", show_default=True, help="Clustering method: kmeans or hdbscan.")
+@click.option(
+    "--count",
+    type=int,
+    help="Number of clusters, with kmeans.  [default: the square root of half the images, at most 100]",
+)
+@click.option("--smallest", type=int, help="Images of the smallest cluster, with hdbscan.  [default: 5]")
+@click.option("--sample", type=click.IntRange(4), help="Images to take at most.  [default: all]")
 @click.option(
     "--tsne",
     default=5000,
     show_default=True,
     type=click.IntRange(4),
-    help="Pictures that get coordinates by t-SNE at most; the others have those by PCA.",
+    help="Images mapped by t-SNE at most; the others are mapped by PCA only.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the samples, the clusters and the coordinates.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the samples, the clusters and the maps.")
 @with_settings("home")
 def export(
     settings: Settings,
@@ -58,14 +56,13 @@ def export(
     tsne: int,
     seed: int,
 ) -> None:
-    """Write the pictures of the CATALOGs with embeddings, maps and clusters, for `spotlight TABLE.parquet`.
+    """Write a table of images with clusters to be named.
 
-    A CATALOG is what `jobs.index_catalog` takes; its categories are the labels so far.
+    It has embeddings and maps too, for `spotlight TABLE.parquet`. A CATALOG is what `hashsearch index` takes; its
+    categories are the labels so far.
 
-    Exit code: 0 all pictures are there, 3 some were left out and are told, 1 the run failed, 2 wrong options.
+    Exit code: 0 all images are in the table, 3 some were left out and are listed, 1 the run failed, 2 wrong options.
     """
-    from tqdm import tqdm
-
     from hashsearch import embedders
     from hashsearch.catalog.reading import Catalog
     from hashsearch.evaluation.labelling import export as labelling
@@ -74,34 +71,41 @@ def export(
     given = {name: value for name, value in (("count", count), ("smallest", smallest)) if value is not None}
     clustering = make_clustering(clusters, given)
     labelling.check_free(out)
+    embedders.check(embedder, weights, settings.embedders)
+    sources = [Catalog(path) for path in catalogs]
+    for source in sources:
+        source.check()
     network = embedders.load(embedder, weights, trained=settings.embedders)
-    with tqdm(unit=" images") as bar:
-        done = labelling.export(
-            [Catalog(path) for path in catalogs],
+    with Progress("embed", "images") as progress:
+        exported = labelling.export(
+            sources,
             network,
             clustering,
             out,
             sample=sample,
             most_placed=tsne,
             seed=seed,
-            progress=bar.update,
+            progress=progress.update,
         )
-    for problem in done.problems:
+    for problem in exported.problems:
         notify(f"left out {problem}")
-    click.echo(done)
-    sys.exit(EXIT_REJECTS if done.problems else 0)
+    click.echo(exported)
+    sys.exit(EXIT_REJECTS if exported.problems else 0)
 
 
 @main.command("import")
-@click.argument("table", type=THERE)
-@click.option("--names", type=THERE, help="A .csv that names clusters (cluster, label) or moves pictures (id, label).")
-@click.option("--out", required=True, type=FILE, help="A new .csv: a catalog with the labels as categories.")
+@click.argument("table", type=EXISTING_FILE)
+@click.option(
+    "--names", type=EXISTING_FILE, help="A .csv that names clusters (cluster, label) or moves images (id, label)."
+)
+@click.option("--out", required=True, type=OUTPUT_FILE, help="New .csv: a catalog with the labels as categories.")
 def import_(table: Path, names: Path | None, out: Path) -> None:
-    """Read labels back from TABLE, a .parquet or .csv with the columns id, source and label.
+    """Read labels back from TABLE.
 
-    A picture's label is what the names say of its id, else its label in the TABLE, else the name of its cluster.
+    TABLE is a .parquet or .csv with the columns id, source and label. An image's label is its id's in the names, else
+    its label in TABLE, else the name of its cluster.
 
-    Exit code: 0 all names are used, 3 some fit no picture or cluster and are told, 1 the run failed, 2 wrong options.
+    Exit code: 0 all names are used, 3 some fit no image or cluster and are listed, 1 the run failed, 2 wrong options.
     """
     from hashsearch.evaluation.labelling import naming
 
@@ -119,13 +123,14 @@ def import_(table: Path, names: Path | None, out: Path) -> None:
 
 
 @main.command()
-@click.argument("before", type=THERE)
-@click.argument("after", type=THERE)
-@click.option("--out", required=True, type=FILE, help="An .svg file to write.")
+@click.argument("before", type=EXISTING_FILE)
+@click.argument("after", type=EXISTING_FILE)
+@click.option("--out", required=True, type=OUTPUT_FILE, help="The .svg file to write.")
 def plot(before: Path, after: Path, out: Path) -> None:
-    """Draw the t-SNE maps of two exported tables side by side, coloured by the labels of AFTER.
+    """Draw the t-SNE maps of two tables side by side.
 
-    Pictures are those with a label that are on both maps; the figures are of searches among them.
+    They are coloured by the labels of AFTER. Only labelled images on both maps are drawn; the figures are of searches
+    among them.
     """
     from hashsearch.evaluation.labelling.pair import draw_pair, read_pair
 

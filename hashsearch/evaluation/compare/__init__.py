@@ -1,1 +1,1 @@
-"""A comparison of methods: plan, run, measure, judge, results."""
+"""Comparing methods: a plan, its run, and the measured and judged results."""

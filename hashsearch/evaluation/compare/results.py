@@ -1,4 +1,4 @@
-"""Where results are: one JSON file for each data set, task and method."""
+"""The folder of results: one JSON file for each data set, task and method."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _TASK = "task"
 
 
 def task_folder(results: Path, data: str, task: str) -> Path:
-    """Where a task's files are: `RESULTS/grocery/same_class`."""
+    """The folder of a task's files: `RESULTS/grocery/same_class`."""
     return results / safe_name(data) / safe_name(task)
 
 
 def task_path(results: Path, data: str, task: str) -> Path:
-    """The task's own file."""
+    """The file that describes the task."""
     return task_folder(results, data, task) / f"{_TASK}.json"
 
 
 def result_path(results: Path, data: str, task: str, method: str) -> Path:
-    """Where a method's result is; never the task's own file."""
+    """The file of a method's result; never the file that describes the task."""
     name = safe_name(method)
     return task_folder(results, data, task) / f"{f'{name}_' if name == _TASK else name}.json"
 
 
 @contextmanager
 def locked_results(results: Path) -> Iterator[Path]:
-    """The folder of results for one run alone; ConfigError while another one has it."""
+    """Lock a folder of results for one run; ConfigError while another run has it."""
     results.mkdir(parents=True, exist_ok=True)
     busy = ConfigError(f"one run at a time may write results, and another one writes to {results}")
     with exclusive_lock(results / "lock", busy):

@@ -1,4 +1,4 @@
-"""What is drawn on or around a picture: text, a logo, a border, a screen. Drawn here, with Pillow's own font."""
+"""Things drawn on or around a picture with Pillow and its own font: text, a logo, a border, a screenshot."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 Colour = tuple[int, int, int]
 
 _WORDS = "SALE new only today free shipping best price 20% off order now sample shop.example offer limited".split()
-_LINE = 10  # % of the height: a line of text is no higher
-_LONGEST = 1600  # pixels of a screen's longer side: a larger picture is shown smaller
-_LIGHT = "#ffffff", "#b8b8b8", "#dee1e6", "#ffffff"  # the page, its lines, the bar, the address's field
+_LINE = 10  # % of the height: the largest height of a line of text
+_LONGEST = 1600  # pixels of a screen's longer side at most: a larger picture is scaled down
+_LIGHT = "#ffffff", "#b8b8b8", "#dee1e6", "#ffffff"  # the page, its lines, the window bar, the address field
 _DARK = "#1f1f1f", "#5f6368", "#3c3c3c", "#282828"
-_SQUARE = 256  # pixels of the side at which a logo is drawn, to be scaled to its place
+_SQUARE = 256  # pixels of the side at which a logo is drawn before it is scaled
 
 
 def edge_colour(picture: Image.Image) -> Colour:
@@ -31,7 +31,7 @@ def _colour(levels: np.ndarray) -> Colour:
 
 
 def text(picture: Image.Image, percent: float, rng: np.random.Generator) -> Image.Image:
-    """The picture with lines of words across its whole width, white in a black outline, on `percent` of its height."""
+    """The picture with lines of text across its width on `percent` of its height, white with a black outline."""
     marked = picture.copy()
     width, height = picture.size
     lines = max(1, math.ceil(percent / _LINE))
@@ -39,7 +39,7 @@ def text(picture: Image.Image, percent: float, rng: np.random.Generator) -> Imag
     top = rng.random() * (height - lines * line)
     draw = ImageDraw.Draw(marked)
     for number in range(lines):
-        words = " ".join(rng.choice(_WORDS, min(50, 2 + int(width / (line + 1)))))  # what is too long is cut off
+        words = " ".join(rng.choice(_WORDS, min(50, 2 + int(width / (line + 1)))))  # longer lines are cut off
         middle = (width / 2, top + (number + 0.5) * line)
         draw.text(middle, words, "white", _font(line * 0.8), "mm", stroke_width=round(line / 15), stroke_fill="black")
     return marked
@@ -51,20 +51,20 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def logo(picture: Image.Image, percent: float, rng: np.random.Generator) -> Image.Image:
-    """The picture under an opaque round emblem of `percent` of its area (no wider than the picture), anywhere on it."""
+    """The picture with an opaque round emblem on `percent` of its area, at a random position."""
     width, height = picture.size
     emblem = _emblem(rng)
-    across = math.sqrt(percent / 100 * width * height * 4 / math.pi)
-    side = max(1, round(min(across, width, height)))
-    place = round(rng.random() * (width - side)), round(rng.random() * (height - side))
+    diameter = math.sqrt(percent / 100 * width * height * 4 / math.pi)
+    side = max(1, round(min(diameter, width, height)))
+    position = round(rng.random() * (width - side)), round(rng.random() * (height - side))
     emblem = emblem.resize((side, side), Image.Resampling.LANCZOS)
     marked = picture.copy()
-    marked.paste(emblem, place, emblem)
+    marked.paste(emblem, position, emblem)
     return marked
 
 
 def _emblem(rng: np.random.Generator) -> Image.Image:
-    """A star in a ring on a disc of any colour, RGBA."""
+    """A star in a ring on a disc of a random colour, RGBA."""
     emblem = Image.new("RGBA", (_SQUARE, _SQUARE))
     draw, middle = ImageDraw.Draw(emblem), _SQUARE / 2
     disc = _vivid(rng)
@@ -79,7 +79,7 @@ def _emblem(rng: np.random.Generator) -> Image.Image:
 
 
 def _round(x: float, y: float, radius: float) -> tuple[float, float, float, float]:
-    """The box of a circle."""
+    """The bounding box of a circle."""
     return x - radius, y - radius, x + radius, y + radius
 
 
@@ -88,22 +88,22 @@ def _vivid(rng: np.random.Generator) -> Colour:
 
 
 def border(picture: Image.Image, percent: float, rng: np.random.Generator) -> Image.Image:
-    """The picture in a frame, white, black or of another colour, `percent` of its shorter side wide on each side."""
+    """The picture in a white, black or coloured frame, `percent` of its shorter side wide on each side."""
     colour = ((255, 255, 255), (0, 0, 0), _vivid(rng))[int(rng.integers(3))]
     return ImageOps.expand(picture, max(1, round(min(picture.size) * percent / 100)), colour)
 
 
 def screenshot(picture: Image.Image, percent: float, rng: np.random.Generator) -> Image.Image:
-    """A browser's window that shows the picture on a page, light or dark; `percent` of the screen is not the picture.
+    """A browser window with the picture on a light or dark page; the rest takes up `percent` of the screen.
 
-    The screen has the picture's shape and at most 1,600 pixels on its longer side: a larger picture is shown smaller.
+    It has the picture's aspect ratio and a longer side of at most 1,600 pixels: a larger picture is scaled down.
     """
     growth = 1 / math.sqrt(1 - percent / 100)
     scale = min(1.0, _LONGEST / (max(picture.size) * growth))
     width, height = (max(1, round(side * scale * growth)) for side in picture.size)
     shown = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
     screen = Image.new("RGB", (width, height))
-    bar = min(height / 10, (height - shown.height) * 0.7)  # the window's bar is above the picture
+    bar = min(height / 10, (height - shown.height) * 0.7)  # the window bar is above the picture
     _draw_page(screen, bar, rng)
     left = (0.25 + rng.random() / 2) * (width - shown.width)
     top = bar + (0.25 + rng.random() / 2) * (height - shown.height - bar)
@@ -112,16 +112,16 @@ def screenshot(picture: Image.Image, percent: float, rng: np.random.Generator) -
 
 
 def _draw_page(screen: Image.Image, bar: float, rng: np.random.Generator) -> None:
-    """A page full of lines under a bar with three buttons and an address."""
+    """A page full of lines under a window bar with three buttons and an address."""
     width, height = screen.size
     page, ink, chrome, field = _LIGHT if rng.random() < 0.5 else _DARK
     draw = ImageDraw.Draw(screen)
     draw.rectangle((0, 0, width, height), page)
-    for place, top in enumerate(np.arange(bar * 1.5, height, max(height / 24, 4))):
-        right = width * rng.uniform(0.5, 0.95) if place % 5 == 4 else width * 0.97
+    for line, top in enumerate(np.arange(bar * 1.5, height, max(height / 24, 4))):
+        right = width * rng.uniform(0.5, 0.95) if line % 5 == 4 else width * 0.97
         draw.rectangle((width * 0.03, top, right, top + height / 60), ink)
     draw.rectangle((0, 0, width, bar), chrome)
-    for place, colour in enumerate(("#ff5f57", "#febc2e", "#28c840")):
-        draw.ellipse(_round(bar * (0.5 + 0.6 * place), bar / 2, bar * 0.2), colour)
+    for button, colour in enumerate(("#ff5f57", "#febc2e", "#28c840")):
+        draw.ellipse(_round(bar * (0.5 + 0.6 * button), bar / 2, bar * 0.2), colour)
     draw.rounded_rectangle((bar * 2.4, bar * 0.2, max(width - bar * 0.5, bar * 2.4), bar * 0.8), bar * 0.3, field)
     draw.text((bar * 2.8, bar / 2), "https://shop.example/item", ink, _font(bar * 0.4), "lm")

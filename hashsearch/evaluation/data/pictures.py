@@ -1,4 +1,4 @@
-"""A picture of a comparison: a file, what it shows, and what is done to it before anyone sees it."""
+"""A picture of a comparison: a file, its label, and a distortion to apply when it is read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hashsearch.images.sources import DEFAULT_READER
 
 @dataclass(frozen=True)
 class Picture:
-    """A file with what it shows, perhaps distorted. The file is opened by `read` only.
+    """An image file with its label and perhaps a distortion. Only `read` opens the file.
 
-    `id` is unique in a task: the path within the data set's folder, or the catalog's id, with "@jpeg=30" for a
-    distorted one. `label` is the class, or the product where a task is about those; "" for a distractor, and where it
-    is not known.
+    `id` is unique in a task: the path within the data set's folder, or the catalog's id, followed by "@jpeg=30" where
+    the picture is distorted. `label` is the class, or the product in tasks about products; "" for distractors and where
+    it is unknown.
     """
 
     id: str
@@ -28,14 +28,14 @@ class Picture:
     product: str = ""
 
     def read(self) -> NDArray[np.uint8]:
-        """`(height, width, 3) uint8` RGB, distorted if it is to be; raises Unreadable and the errors of `decode`."""
+        """`(height, width, 3) uint8` RGB, distorted if it has a distortion; Unreadable and the errors of `decode`."""
         image = DEFAULT_READER.pixels(str(self.path))
         return image if self.distortion is None else self.distortion.apply(image)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What is left out of a task, and why: `picture` is its id, or a class or a line of a list."""
+class LeftOut:
+    """Something left out of a task, and why: `picture` is the picture's id, or names a class or a line of a list."""
 
     picture: str
     reason: str

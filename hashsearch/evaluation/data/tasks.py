@@ -1,6 +1,6 @@
-"""Data sets to tasks: what is learnt from, what is searched, with what, and which answers are right.
+"""Tasks made from data sets: what methods learn from, what is searched, the queries, and which answers are right.
 
-No picture is opened to make a task: unreadable ones show when they are read.
+No picture is opened to make a task: unreadable ones are found when they are read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.data.datasets import DataSet, spread
 from hashsearch.evaluation.data.distortions import DISTORTIONS, Distortion
-from hashsearch.evaluation.data.pictures import Picture, Problem
+from hashsearch.evaluation.data.pictures import LeftOut, Picture
 
 Rows = NDArray[np.int64]
 
@@ -38,14 +38,14 @@ class Task:
     base: tuple[Picture, ...]  # what is searched
     queries: tuple[Picture, ...]
     relevant: tuple[Rows, ...] = field(repr=False)  # for each query the rows of base, at least one
-    groups: tuple[str, ...]  # for each query its slice: its class, or the distortion: "jpeg 30"
-    problems: tuple[Problem, ...] = ()
+    groups: tuple[str, ...]  # for each query its group in the report: its class, or its distortion: "jpeg 30"
+    problems: tuple[LeftOut, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of all but the problems: ids, labels, distortions and sizes of files, and what is relevant.
+        """16 hex digits over all but the problems: ids, labels, distortions, file sizes and relevant rows.
 
-        The same wherever the data lie, for their folder does not count.
+        It does not depend on where the data are stored: only paths within the data set's folder count.
         """
         digest = hashlib.sha256(json.dumps([self.data, self.name, self.groups]).encode())
         for pictures in (self.learn, self.base, self.queries):
@@ -57,12 +57,12 @@ class Task:
 
 def _described(pictures: Iterable[Picture]) -> Iterator[list[object]]:
     for picture in pictures:
-        made = picture.distortion and [str(picture.distortion), picture.distortion.seed]
-        yield [picture.id, picture.label, made, _size(picture)]
+        distortion = picture.distortion and [str(picture.distortion), picture.distortion.seed]
+        yield [picture.id, picture.label, distortion, _size(picture)]
 
 
 def _size(picture: Picture) -> int:
-    """Bytes of the file; -1 for one that has gone since the data were read."""
+    """Bytes of the file; -1 if it has disappeared since the data set was read."""
     try:
         return picture.path.stat().st_size
     except OSError:
@@ -70,7 +70,7 @@ def _size(picture: Picture) -> int:
 
 
 def make_task(name: str, data: DataSet, *, seed: int = 0, **options: Any) -> Task:
-    """The task of TASKS with that name on the data, with that task's options; EvaluationError if it cannot be made."""
+    """The task of TASKS with that name and its options on a data set; EvaluationError if it cannot be made."""
     if name not in TASKS:
         raise EvaluationError(f"a task must be one of {', '.join(TASKS)}, got '{name}'")
     known = [option for option in signature(TASKS[name]).parameters if option not in ("data", "seed")]
@@ -80,30 +80,32 @@ def make_task(name: str, data: DataSet, *, seed: int = 0, **options: Any) -> Tas
 
 
 def same_class(data: DataSet, *, seed: int = 0, queries: int | None = None) -> Task:
-    """Pictures of the query's class are right answers. At most so many queries, spread over the classes."""
+    """Pictures of the query's class are right answers; at most `queries` queries, spread over the classes."""
     return _of_labels("same_class", data, seed, queries)
 
 
 def same_instance(data: DataSet, *, seed: int = 0, queries: int | None = None) -> Task:
-    """Other photos of the query's product are right answers. The data must name products; these become the labels."""
+    """Other photos of the query's product are right answers. The data set must have products; they become labels."""
     parts = [tuple(replace(picture, label=picture.product) for picture in part) for part in (data.base, data.queries)]
     if not any(picture.label for picture in parts[0]):
-        raise EvaluationError(f"same_instance must have products, the data '{data.name}' names none: set 'product'")
+        raise EvaluationError(f"same_instance needs products, but data set '{data.name}' has none: set 'product'")
     return _of_labels("same_instance", replace(data, base=parts[0], queries=parts[1]), seed, queries)
 
 
 def _of_labels(name: str, data: DataSet, seed: int, count: int | None) -> Task:
     """The task in which pictures with the query's label are relevant; those without a label are left out."""
-    nameless = [Problem(picture.id, "a label must be known, this picture has none") for picture in _unlabelled(data)]
+    unlabelled = [
+        LeftOut(picture.id, "a picture must have a label, this one has none") for picture in _unlabelled(data)
+    ]
     base = tuple(picture for picture in data.base if picture.label)
     rows = _rows_by([picture.label for picture in base])
-    queries, lonely = [], []
+    queries, unanswerable = [], []
     for query in data.queries:
         if query.label in rows:
             queries.append(query)
         elif query.label:
-            reason = f"a query must have a relevant picture, none of '{query.label}' is searched"
-            lonely.append(Problem(query.id, reason))
+            reason = f"a query must have a relevant picture, but no picture of '{query.label}' is searched"
+            unanswerable.append(LeftOut(query.id, reason))
     queries = spread(queries, count, seed)
     return _checked(
         Task(
@@ -114,7 +116,7 @@ def _of_labels(name: str, data: DataSet, seed: int, count: int | None) -> Task:
             queries=tuple(queries),
             relevant=tuple(rows[query.label] for query in queries),
             groups=tuple(query.label for query in queries),
-            problems=(*data.problems, *nameless, *lonely),
+            problems=(*data.problems, *unlabelled, *unanswerable),
         )
     )
 
@@ -124,11 +126,11 @@ def _unlabelled(data: DataSet) -> Iterator[Picture]:
 
 
 def _rows_by(labels: Sequence[str]) -> dict[str, Rows]:
-    """For each label its rows. One array each, shared by all queries of the label: it is read-only."""
+    """The rows of each label, as one read-only array that all queries of the label share."""
     rows = defaultdict(list)
     for row, label in enumerate(labels):
         rows[label].append(row)
-    arrays = {label: np.array(found, np.int64) for label, found in rows.items()}
+    arrays = {label: np.array(of_label, np.int64) for label, of_label in rows.items()}
     for array in arrays.values():
         array.flags.writeable = False
     return arrays
@@ -136,8 +138,10 @@ def _rows_by(labels: Sequence[str]) -> dict[str, Rows]:
 
 def _checked(task: Task) -> Task:
     if not task.queries:
-        told = f"; the first of {len(task.problems)} problems: {task.problems[0]}" if task.problems else ""
-        raise EvaluationError(f"{task.name} on '{task.data}' must have a query with a relevant picture, has none{told}")
+        reason = f"; first of {len(task.problems)} problems: {task.problems[0]}" if task.problems else ""
+        raise EvaluationError(
+            f"{task.name} on '{task.data}' must have a query with a relevant picture, has none{reason}"
+        )
     return task
 
 
@@ -148,10 +152,10 @@ def near_duplicate(
     queries: int | None = 50,
     distortions: Sequence[str] | Mapping[str, Sequence[float]] | None = None,
 ) -> Task:
-    """Distorted pictures are to be found again: each of `queries` pictures searched, in every distortion and strength.
+    """Distorted pictures must be found again: `queries` of the searched pictures, in every distortion and strength.
 
-    `distortions` are names, for the strengths of DISTORTIONS, or a table of names with strengths; all if None. Relevant
-    are the picture itself and files of the same bytes. Of two photos of one scene only one is: the other is a miss.
+    `distortions` are names (with the strengths of DISTORTIONS) or a table of names and strengths; all if None. Relevant
+    are the picture itself and files with the same bytes; another photo of the same scene counts as a miss.
     """
     chosen = spread(data.base, queries, seed)
     relevant = _same_bytes(data.base, chosen)
@@ -173,41 +177,41 @@ def near_duplicate(
 
 
 def _strengths(distortions: Sequence[str] | Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    """Strengths by name, each once; EvaluationError for an unknown name or what are no strengths."""
-    found = {}
+    """Strengths by name, without repeats; EvaluationError for an unknown name or strengths that are not a list."""
+    by_name = {}
     for name in [distortions] if isinstance(distortions, str) else distortions:
         if name not in DISTORTIONS:
             raise EvaluationError(f"a distortion must be one of {', '.join(DISTORTIONS)}, got '{name}'")
         strengths = distortions[name] if isinstance(distortions, Mapping) else DISTORTIONS[name]
         if not isinstance(strengths, (list, tuple)):
             raise EvaluationError(f"the strengths of {name} must be a list of numbers, got {strengths!r}")
-        found[name] = list(dict.fromkeys(strengths))
-    return found
+        by_name[name] = list(dict.fromkeys(strengths))
+    return by_name
 
 
 def _distorted(source: Picture, name: str, strength: float, seed: int) -> Picture:
-    own = zlib.crc32(f"{seed} {source.id}".encode("utf-8", "surrogatepass"))
-    distortion = Distortion(name, strength, own)
+    picture_seed = zlib.crc32(f"{seed} {source.id}".encode("utf-8", "surrogatepass"))
+    distortion = Distortion(name, strength, picture_seed)
     return replace(source, id=f"{source.id}@{str(distortion).replace(' ', '=')}", distortion=distortion)
 
 
 def _same_bytes(base: Sequence[Picture], sources: Sequence[Picture]) -> dict[str, Rows]:
-    """For the id of each source the rows of base whose files hold the same bytes, its own among them."""
+    """For each source's id the rows of base whose files have the same bytes, its own row included."""
     sizes = [str(_size(picture)) for picture in base]
     of_size = _rows_by(sizes)
     content = lru_cache(maxsize=None)(lambda row: _content(base[row].path))
-    own = {picture.id: row for row, picture in enumerate(base)}
+    row_of = {picture.id: row for row, picture in enumerate(base)}
     same = {}
     for source in sources:
-        row = own[source.id]
-        alike = of_size[sizes[row]].tolist()
-        rows = [other for other in alike if other == row or content(other) == content(row)]
+        row = row_of[source.id]
+        candidates = of_size[sizes[row]].tolist()
+        rows = [other for other in candidates if other == row or content(other) == content(row)]
         same[source.id] = np.array(rows, np.int64)
     return same
 
 
 def _content(path: Path) -> bytes:
-    """A digest of the file's bytes; of its path where it cannot be read, which is told when it is to be measured."""
+    """A digest of the file's bytes; the path itself where it cannot be read, which is reported when it is measured."""
     try:
         return hashlib.sha256(path.read_bytes()).digest()
     except OSError:
@@ -215,24 +219,26 @@ def _content(path: Path) -> bytes:
 
 
 def with_distractors(task: Task, others: Sequence[DataSet], count: int | None = None, *, seed: int = 0) -> Task:
-    """The task with pictures of other data sets added to what is searched, at most `count`; what is relevant stays.
+    """The task with at most `count` pictures of other data sets added to what is searched; relevant rows stay the same.
 
-    They count as wrong whatever they show. So take data that share neither classes nor pictures with the task's own:
-    a daisy in another set of flowers is a right answer that is counted as a wrong one. Files that the task has already
-    are not added.
+    Distractors always count as wrong, so take data sets that share neither classes nor pictures with the task's own: a
+    daisy from another set of flowers would be a right answer counted as wrong. Files that the task already has are not
+    added.
     """
     if task.data in (names := [other.name for other in others]):
-        raise EvaluationError(f"distractors must come from other data than the task's own '{task.data}', got {names}")
-    own = {picture.path for picture in task.base + task.queries}
-    there = [
+        raise EvaluationError(
+            f"distractors must come from data sets other than the task's own '{task.data}', got {names}"
+        )
+    known = {picture.path for picture in task.base + task.queries}
+    distractors = [
         Picture(f"{other.name}:{picture.id}", picture.path, f"{other.name}:{picture.product or picture.label}")
         for other in others
         for picture in other.base + other.queries
-        if picture.path not in own
+        if picture.path not in known
     ]
-    if not there:
-        raise EvaluationError(f"there must be a picture to distract with, there is none in {names}")
-    added = tuple(replace(picture, label="") for picture in spread(there, count, seed))
+    if not distractors:
+        raise EvaluationError(f"distractors must be files that the task does not have, found none in {names}")
+    added = tuple(replace(picture, label="") for picture in spread(distractors, count, seed))
     return replace(task, name=f"{task.name}+{len(added)}", base=task.base + added)
 
 

@@ -1,1 +1,1 @@
-"""Ground truth from clusters of pictures that a person names."""
+"""Labels for images: clusters that a person names become the categories of a catalog."""

@@ -1,4 +1,4 @@
-"""Points to clusters that a person can name: k-means and HDBSCAN, in a name table."""
+"""Clusters of points that a person can name: k-means and HDBSCAN."""
 
 from __future__ import annotations
 
@@ -13,38 +13,41 @@ from threadpoolctl import threadpool_limits
 
 from hashsearch.errors import EvaluationError
 
-ALONE = -1  # the number of what is in no cluster
-_STARTS = 4  # of k-means: one alone now and then leaves two clusters as one
-_MOST_PAIRED = 20_000  # points that HDBSCAN compares with each other
-_MOST_BY_DEFAULT = 100  # clusters: as many as a person may name, and Spotlight tell apart by colour
+ALONE = -1  # the number of points in no cluster
+_STARTS = 4  # of k-means: a single one sometimes merges two clusters
+_MOST_PAIRED = 20_000  # points for HDBSCAN, which compares all pairs
+_MOST_BY_DEFAULT = 100  # clusters: more are tedious to name, and Spotlight has no more colours
 
 Points = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """`numbers (n,) int64`: 0 is the largest cluster, ALONE what is in none; `certainty (n,) float64`, 1 the surest."""
+    """The cluster of each point.
+
+    `numbers (n,) int64`: 0 is the largest cluster, ALONE means none. `certainty (n,) float64`: 1 is the most certain.
+    """
 
     numbers: NDArray[np.int64]
     certainty: NDArray[np.float64]
 
     @property
     def count(self) -> int:
-        """How many clusters there are."""
+        """The number of clusters."""
         return int(self.numbers.max(initial=ALONE)) + 1
 
 
 class Clustering(Protocol):
-    """One way to cluster."""
+    """A clustering method."""
 
     def find(self, points: Points, seed: int) -> Clusters:
-        """The clusters of points `(n, dims)`; EvaluationError for points that it cannot cluster."""
+        """The clusters of points `(n, dims)`; EvaluationError if they cannot be clustered this way."""
         ...
 
 
 @dataclass(frozen=True)
 class KMeans:
-    """`count` clusters; without it the square root of half the points (Mardia et al. 1979, section 13.1), at most 100.
+    """`count` clusters; by default the square root of half the points (Mardia et al. 1979, section 13.1), at most 100.
 
     Certainty is the simplified silhouette (Hruschka et al. 2004): how much nearer the own centre is than the next.
     """
@@ -52,60 +55,58 @@ class KMeans:
     count: int | None = None
 
     def find(self, points: Points, seed: int) -> Clusters:
-        from sklearn.cluster import KMeans as Model
+        from sklearn.cluster import KMeans as Estimator
 
         count = min(max(round(math.sqrt(len(points) / 2)), 2), _MOST_BY_DEFAULT) if self.count is None else self.count
         if not 2 <= count <= len(points):
-            raise EvaluationError(f"k-means finds 2 clusters or more, as many as pictures at most, got {count}")
-        with threadpool_limits(1):  # or sums differ between runs by their order
-            model = Model(count, n_init=_STARTS, random_state=seed).fit(points)
-            nearest = np.partition(model.transform(points), 1, axis=1)
+            raise EvaluationError(f"count must be 2 to the number of images, {len(points)}, got {count}")
+        with threadpool_limits(1):  # with more, sums differ between runs by their order
+            estimator = Estimator(count, n_init=_STARTS, random_state=seed).fit(points)
+            nearest = np.partition(estimator.transform(points), 1, axis=1)
         own, next_best = nearest[:, 0], nearest[:, 1]
-        return by_size(model.labels_, 1 - own / np.maximum(next_best, np.finfo(np.float64).tiny))
+        return by_size(estimator.labels_, 1 - own / np.maximum(next_best, np.finfo(np.float64).tiny))
 
 
 @dataclass(frozen=True)
 class HDBSCAN:
-    """As many clusters as are denser than what is around them, of `smallest` points or more (Campello et al. 2013).
+    """Clusters of at least `smallest` points that are denser than their surroundings (Campello et al. 2013).
 
-    Points between them are in none. Certainty is the strength with which a point belongs to its cluster.
+    Points between them are in no cluster. Certainty is the strength of a point's membership.
     """
 
     smallest: int = 5
 
     def find(self, points: Points, seed: int) -> Clusters:
-        from sklearn.cluster import HDBSCAN as Model
+        from sklearn.cluster import HDBSCAN as Estimator
 
         if len(points) > _MOST_PAIRED:
             raise EvaluationError(
-                f"hdbscan compares all pairs, of {_MOST_PAIRED} pictures at most, got {len(points)}: take a sample"
+                f"hdbscan compares all pairs, at most {_MOST_PAIRED} images, got {len(points)}: use --sample"
             )
         if not 2 <= self.smallest <= len(points):
-            raise EvaluationError(
-                f"hdbscan finds clusters of 2 pictures or more, of all at most, got smallest {self.smallest}"
-            )
-        model = Model(min_cluster_size=self.smallest, copy=True).fit(points)
-        return by_size(model.labels_, model.probabilities_)
+            raise EvaluationError(f"smallest must be 2 to the number of images, {len(points)}, got {self.smallest}")
+        estimator = Estimator(min_cluster_size=self.smallest, copy=True).fit(points)
+        return by_size(estimator.labels_, estimator.probabilities_)
 
 
 CLUSTERINGS: dict[str, type[KMeans] | type[HDBSCAN]] = {"kmeans": KMeans, "hdbscan": HDBSCAN}
 
 
 def make_clustering(name: str, options: Mapping[str, int]) -> Clustering:
-    """The clustering of that name; EvaluationError for a name or option that it has not."""
+    """The clustering method of that name; EvaluationError for an unknown name or option."""
     if name not in CLUSTERINGS:
-        raise EvaluationError(f"clusters must be found by one of {', '.join(CLUSTERINGS)}, got '{name}'")
+        raise EvaluationError(f"the clustering method must be one of {', '.join(CLUSTERINGS)}, got '{name}'")
     known = [field.name for field in fields(CLUSTERINGS[name])]
     if unknown := options.keys() - set(known):
-        raise EvaluationError(f"{name} has the option {', '.join(known)}, got '{', '.join(sorted(unknown))}'")
+        raise EvaluationError(f"{name} has only the option {', '.join(known)}, got '{', '.join(sorted(unknown))}'")
     return CLUSTERINGS[name](**options)
 
 
 def by_size(numbers: NDArray[np.integer], certainty: NDArray[np.floating]) -> Clusters:
-    """Clusters numbered anew, the largest first, of two as large the one that comes first; ALONE stays."""
-    found, first, inverse, sizes = np.unique(numbers, return_index=True, return_inverse=True, return_counts=True)
-    order = np.lexsort((first, -sizes, found == ALONE))
-    new = np.empty(len(found), np.int64)
-    new[order] = np.arange(len(found))
-    new[found == ALONE] = ALONE
+    """Clusters renumbered, the largest first and of equal ones the one with the first point; ALONE stays."""
+    old, first, inverse, sizes = np.unique(numbers, return_index=True, return_inverse=True, return_counts=True)
+    order = np.lexsort((first, -sizes, old == ALONE))
+    new = np.empty(len(old), np.int64)
+    new[order] = np.arange(len(old))
+    new[old == ALONE] = ALONE
     return Clusters(new[inverse.ravel()], np.asarray(certainty, np.float64))

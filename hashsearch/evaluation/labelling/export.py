@@ -1,6 +1,6 @@
-"""Catalogs to what a person labels: their pictures, embedded, mapped and clustered, as a table for Spotlight.
+"""The images of catalogs, embedded, mapped and clustered, as a table for Spotlight in which a person labels them.
 
-Beside it lies a CSV file with a row for each cluster, to write the names into. The module `naming` reads both back.
+Beside it is a CSV file with a row for each cluster, to write the names into. The module `naming` reads both back.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from hashsearch.catalog.reading import BadEntry, Catalog, Entry
 from hashsearch.embedders.bulk import embed_sources
 from hashsearch.errors import EvaluationError, HashsearchError
-from hashsearch.evaluation.data.pictures import Problem
+from hashsearch.evaluation.data.pictures import LeftOut
 from hashsearch.evaluation.labelling.clusters import ALONE, Clustering, Clusters
 from hashsearch.evaluation.labelling.tables import write_table
 from hashsearch.evaluation.metrics.projection import components, placed, sampled
+from hashsearch.files import atomic_file
 from hashsearch.hashing.vectors import Vectors, is_normalizable
 from hashsearch.images.decoding import thumbnail
 from hashsearch.images.sources import DEFAULT_READER
@@ -34,27 +35,27 @@ if TYPE_CHECKING:
 
 SIDE = 128  # pixels of a thumbnail
 _WORKERS = 4
-_AHEAD = 64  # thumbnails begun before they are written
-_TOLD = 3  # known labels of a cluster
+_AHEAD = 64  # thumbnails made before they are written
+_LISTED = 3  # known labels listed for a cluster
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote, and what it left out. `alone` pictures are in no cluster, `placed` ones on the map."""
+    """What an export wrote and left out: `alone` images are in no cluster, `placed` ones have t-SNE coordinates."""
 
     table: Path
     names: Path
-    pictures: int
+    images: int
     clusters: int
     alone: int
     placed: int
-    problems: list[Problem]
+    problems: list[LeftOut]
 
     def __str__(self) -> str:
         alone = f" and {self.alone} in none" if self.alone else ""
         return (
-            f"{self.table}: {self.pictures} pictures in {self.clusters} clusters{alone}, "
-            f"{self.placed} mapped by t-SNE, {len(self.problems)} left out; to be named in {self.names}"
+            f"{self.table}: {self.images} images in {self.clusters} clusters{alone}, "
+            f"{self.placed} mapped by t-SNE, {len(self.problems)} left out; write names to {self.names}"
         )
 
 
@@ -69,67 +70,64 @@ def export(
     seed: int = 0,
     progress: Callable[[int], object],
 ) -> Exported:
-    """Write the table of the catalogs' pictures to `out`, and the list of clusters beside it.
+    """Write the table of the catalogs' images to `out`, and the list of clusters beside it.
 
-    At most `sample` entries are taken, all if None, and at most `most_placed` of them get coordinates by t-SNE, which
-    takes long: both are drawn by the seed. `progress` hears how many more entries were seen. EvaluationError where
-    `out` is no `.parquet`, where a file would be overwritten, and where there is nothing to cluster.
+    At most `sample` random entries are exported (None: all), and at most `most_placed` of them get coordinates by
+    t-SNE, which is slow. `progress` is called with the number of entries just embedded. EvaluationError if `out` is not
+    a `.parquet` file, if a file would be overwritten, or if there is nothing to cluster.
     """
     check_free(out)
-    entries, vectors, problems = _seen(*_chosen(catalogs, sample, seed), embedder, progress)
-    found = components(vectors, seed)
-    if found is None:
-        raise EvaluationError(f"clusters are found among four pictures that differ, or more, got {len(entries)}")
-    clusters = clustering.find(found, seed)
-    rows = sampled(len(found), seed, most_placed)
-    tsne = np.full((len(found), 2), np.nan)
-    tsne[rows] = placed(found[rows], seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    entries, vectors, problems = _embed(*_sample(catalogs, sample, seed), embedder, progress)
+    points = components(vectors, seed)
+    if points is None:
+        raise EvaluationError(f"clustering needs at least four images, not all the same, got {len(entries)}")
+    clusters = clustering.find(points, seed)
+    rows = sampled(len(points), seed, most_placed)
+    tsne = np.full((len(points), 2), np.nan)
+    tsne[rows] = placed(points[rows], seed)
     about = {"embedder": embedder.name, "weights": embedder.digest, "clusters": repr(clustering), "seed": seed}
-    write_table(out, _rows(entries, vectors, clusters, found[:, :2], tsne), about)
+    write_table(out, _rows(entries, vectors, clusters, points[:, :2], tsne), about)
     _write_names(names_of(out), entries, clusters)
     alone = int((clusters.numbers == ALONE).sum())
-    return Exported(out, names_of(out), len(found), clusters.count, alone, len(rows), problems)
+    return Exported(out, names_of(out), len(points), clusters.count, alone, len(rows), problems)
 
 
 def names_of(table: Path) -> Path:
-    """Where the list of clusters of a table lies."""
+    """The path of a table's list of clusters."""
     return table.with_suffix(".names.csv")
 
 
 def check_free(out: Path) -> None:
-    """Raises EvaluationError unless the table and the list of clusters can be written: before the work, not after."""
+    """EvaluationError unless the table and the list of clusters can be written; to be called before the work."""
     if out.suffix != ".parquet":
-        raise EvaluationError(f"the table must be a .parquet file, by which Spotlight knows it, got '{out.name}'")
+        raise EvaluationError(f"the table must be a .parquet file, got '{out.name}'")
     for path in (out, names_of(out)):
         if path.exists():
-            raise EvaluationError(f"what a person labelled is never overwritten, and {path} exists")
+            raise EvaluationError(f"{path} exists, and labels are never overwritten: choose another --out")
 
 
-def _chosen(catalogs: Sequence[Catalog], count: int | None, seed: int) -> tuple[list[Entry], list[Problem]]:
-    """At most `count` entries of all the catalogs, each as likely as the other, in order; and what is no entry."""
+def _sample(catalogs: Sequence[Catalog], count: int | None, seed: int) -> tuple[list[Entry], list[LeftOut]]:
+    """At most `count` random entries of all the catalogs, in order, and the rows that are not entries."""
     entries: dict[str, Entry] = {}
     problems = []
     for catalog in catalogs:
         for entry in catalog:
             if isinstance(entry, BadEntry):
-                problems.append(Problem(entry.id or str(catalog.path), entry.reason))
+                problems.append(LeftOut(entry.id or str(catalog.path), entry.reason))
             elif entry.id in entries:
-                problems.append(
-                    Problem(entry.id, f"an id may come once, this one is that of {entries[entry.id].source}")
-                )
+                problems.append(LeftOut(entry.id, f"the id is also that of {entries[entry.id].source}"))
             else:
                 entries[entry.id] = entry
-    found = list(entries.values())
-    if count is not None and count < len(found):
-        found = [found[place] for place in sorted(random.Random(seed).sample(range(len(found)), count))]
-    return found, problems
+    chosen = list(entries.values())
+    if count is not None and count < len(chosen):
+        chosen = [chosen[row] for row in sorted(random.Random(seed).sample(range(len(chosen)), count))]
+    return chosen, problems
 
 
-def _seen(
-    entries: Sequence[Entry], problems: list[Problem], embedder: Embedder, progress: Callable[[int], object]
-) -> tuple[list[Entry], Vectors, list[Problem]]:
-    """The entries that are pictures, their vectors `(n, dims)`, and the problems with those of the others."""
+def _embed(
+    entries: Sequence[Entry], problems: list[LeftOut], embedder: Embedder, progress: Callable[[int], object]
+) -> tuple[list[Entry], Vectors, list[LeftOut]]:
+    """The entries that could be embedded, their vectors `(n, dims)`, and `problems` with those of the others."""
     vectors: dict[str, NDArray[np.float32]] = {}
     reasons: dict[str, str] = {}
     for batch in embed_sources(embedder, dict.fromkeys(entry.source for entry in entries)):
@@ -138,9 +136,9 @@ def _seen(
         progress(len(batch.sources) + len(batch.errors))
     for source, vector in vectors.items():
         if not is_normalizable(vector[np.newaxis])[0]:
-            reasons[source] = "a vector must be finite numbers, not all zero, but the network gave others"
+            reasons[source] = "unusable embedding: zero, NaN or infinite"
     kept = [entry for entry in entries if entry.source not in reasons]
-    left_out = [Problem(entry.id, reasons[entry.source]) for entry in entries if entry.source in reasons]
+    left_out = [LeftOut(entry.id, reasons[entry.source]) for entry in entries if entry.source in reasons]
     stacked = np.stack([vectors[entry.source] for entry in kept]) if kept else np.empty((0, embedder.dims), np.float32)
     return kept, stacked, [*problems, *left_out]
 
@@ -152,7 +150,7 @@ def _rows(
     pca: NDArray[np.floating],
     tsne: NDArray[np.floating],
 ) -> Iterator[dict[str, Any]]:
-    """What `write_table` takes, a row for each entry; a label that is known already stands there to be changed."""
+    """A row for each entry, as `write_table` takes it; the label starts as the known category."""
     for row, (entry, small) in enumerate(zip(entries, _thumbnails(entries), strict=True)):
         numbers = (float(clusters.certainty[row]), *map(float, pca[row]), *map(float, tsne[row]))
         named = zip(("certainty", "pca_x", "pca_y", "tsne_x", "tsne_y"), numbers, strict=True)
@@ -170,7 +168,7 @@ def _rows(
 
 
 def _thumbnails(entries: Iterable[Entry]) -> Iterator[bytes | None]:
-    """A JPEG of each picture, in order; they are made ahead, and only so many are in memory."""
+    """A JPEG of each image, in order, a limited number made ahead."""
     with ThreadPoolExecutor(_WORKERS, "thumbnail") as pool:
         for future in prefetch(entries, lambda entry: pool.submit(_thumbnail, entry.source), _AHEAD):
             yield future.result()
@@ -180,17 +178,17 @@ def _thumbnail(source: str) -> bytes | None:
     try:
         return thumbnail(DEFAULT_READER.pixels(source), SIDE)
     except HashsearchError:
-        return None  # it was there when it was embedded: its row can be labelled without
+        return None  # it was deleted since it was embedded; its row can still be labelled
 
 
 def _write_names(path: Path, entries: Sequence[Entry], clusters: Clusters) -> None:
-    """A row for each cluster: how many pictures, which known labels; the label is left for a person to write."""
+    """Write a row for each cluster: its size and most frequent categories, with the label left empty."""
     known: dict[int, Counter[str]] = defaultdict(Counter)
     for entry, number in zip(entries, clusters.numbers.tolist(), strict=True):
         known[number][entry.category or ""] += 1
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["cluster", "id", "label", "pictures", "known"])
         for number in range(clusters.count):
-            labels = [f"{label} {count}" for label, count in known[number].most_common() if label][:_TOLD]
+            labels = [f"{label} {count}" for label, count in known[number].most_common() if label][:_LISTED]
             writer.writerow([number, "", "", known[number].total(), ", ".join(labels)])

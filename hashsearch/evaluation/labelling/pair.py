@@ -1,4 +1,4 @@
-"""The same pictures as two networks see them: their maps side by side, as one SVG file, and a figure for each."""
+"""Two exported tables of the same images: their maps side by side in one SVG file, and the figures of both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FEWEST = 4
 
 @dataclass(frozen=True, eq=False)
 class Mapped:
-    """Labelled pictures as one network sees them: `points (n, 2)` by t-SNE, `vectors (n, dims)`."""
+    """Labelled images as embedded by one network: `points (n, 2)` by t-SNE, `vectors (n, dims)`."""
 
     network: str
     labels: NDArray[np.str_]
@@ -33,16 +33,16 @@ class Mapped:
 
     @cached_property
     def average_precision(self) -> float:
-        """Mean average precision at 10: each picture of two or more with its label searches among all the others."""
+        """Mean average precision at 10: every image that shares its label searches among all others."""
         counts = np.array([self._sizes[label] for label in self.labels.tolist()]) - 1
-        asked = counts > 0
-        return float(metrics.average_precision(self._hits[asked], _K, counts[asked]).mean())
+        queries = counts > 0
+        return float(metrics.average_precision(self._hits[queries], _K, counts[queries]).mean())
 
     @cached_property
     def first_right(self) -> float:
         """The share of the same searches whose first hit has the label."""
-        asked = [self._sizes[label] > 1 for label in self.labels.tolist()]
-        return float(metrics.hit_rate(self._hits[asked], 1).mean())
+        queries = [self._sizes[label] > 1 for label in self.labels.tolist()]
+        return float(metrics.hit_rate(self._hits[queries], 1).mean())
 
     @cached_property
     def _sizes(self) -> Counter[str]:
@@ -53,22 +53,27 @@ class Mapped:
         directions = normalised(self.vectors)
         return metrics.rank_same_class(directions, self.labels, min(_K, len(directions) - 1))
 
+    @property
+    def figures(self) -> str:
+        """Both figures in words."""
+        return f"mAP@10 {self.average_precision:.3f}, first hit right {self.first_right:.1%}"
+
     def __str__(self) -> str:
-        return f"{self.network}: mAP@10 {self.average_precision:.3f}, first hit right {self.first_right:.1%}"
+        return f"{self.network}: {self.figures}"
 
 
 def read_pair(before: Path, after: Path) -> tuple[Mapped, Mapped]:
-    """The pictures that have coordinates by t-SNE in both tables, with the labels of the second.
+    """The images with t-SNE coordinates in both tables, with the labels of the second.
 
-    EvaluationError for tables that are none of ours, and where there are fewer than four, or no two with one label.
+    EvaluationError for files that `export` did not write, for fewer than four such images, and if no two share a label.
     """
     first, second = _read(before), _read(after)
     ids = [name for name in first if name in second and second[name][0]]
     labels = np.array([second[name][0] for name in ids])
     if len(ids) < _FEWEST or len(set(labels.tolist())) == len(ids):
         raise EvaluationError(
-            f"two tables are compared by four labelled pictures or more that are on the maps of both, two of them with "
-            f"one label, but '{before}' and '{after}' have {len(ids)} labelled pictures in common"
+            f"two tables must share at least four labelled images with t-SNE coordinates, two of them with one label, "
+            f"but '{before}' and '{after}' share {len(ids)}"
         )
     sides = ((before, first), (after, second))
     mapped = (
@@ -84,7 +89,7 @@ def read_pair(before: Path, after: Path) -> tuple[Mapped, Mapped]:
 
 
 def _read(path: Path) -> dict[str, tuple[str, tuple[float, float], NDArray[np.float32]]]:
-    """Label, coordinates and vector of each picture on the map, by its id."""
+    """Label, coordinates and vector by id, of each image on the map."""
     return {
         row["id"]: (row["label"] or "", (row["tsne_x"], row["tsne_y"]), np.asarray(row["embedding"], np.float32))
         for row in read_table(path, ("id", "label", "tsne_x", "tsne_y", "embedding"))
@@ -93,14 +98,13 @@ def _read(path: Path) -> dict[str, tuple[str, tuple[float, float], NDArray[np.fl
 
 
 def draw_pair(before: Mapped, after: Mapped) -> str:
-    """Both maps as an SVG file, the most frequent labels in the same colours, light or dark as the reader's page."""
+    """Both maps as an SVG file; the most frequent labels have the same colours in both."""
     parts = []
     for at, mapped in enumerate((before, after)):
         left = _GAP + at * (MAP_SIDE + _GAP)
-        figures = f"mAP@10 {mapped.average_precision:.3f}, first hit right {mapped.first_right:.1%}"
         parts.append(text(left, 24, mapped.network, class_="heading"))
-        parts.append(text(left, 42, figures, class_="subheading"))
+        parts.append(text(left, 42, mapped.figures, class_="subheading"))
         dots = class_map(mapped.points, mapped.labels.tolist())
         parts.append(element("g", dots, transform=f"translate({left} {_HEAD})"))
-    label = f"t-SNE of {len(before.labels)} pictures, {before.network} beside {after.network}"
+    label = f"t-SNE of {len(before.labels)} images, {before.network} beside {after.network}"
     return drawing_file(2 * MAP_SIDE + 3 * _GAP, MAP_SIDE + _HEAD + _GAP, "".join(parts), label)

@@ -1,8 +1,8 @@
-"""The table that Renumics Spotlight shows: a Parquet file with a row for each picture.
+"""The table that Renumics Spotlight shows: a Parquet file with a row for each image.
 
-Spotlight (1.8) goes by the values: a list of numbers as long in every row is an embedding, bytes that begin as a JPEG
-are a picture, and so is a path where there is one. Strings are plain, not dictionaries, for what a person writes into
-`label` need not have been there before.
+Spotlight (1.8) infers types from values: lists of numbers of equal length are embeddings, bytes that start like a JPEG
+are images, and so are paths of existing files. Strings are not dictionary-encoded, because a person may write new ones
+into `label`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from typing import Any
 
 from hashsearch.catalog.rows import RowFile
 from hashsearch.errors import ConfigError, EvaluationError
+from hashsearch.files import atomic_file
 from hashsearch.overlap import batched
 
-_ROWS = 1000  # of a row group: what is in memory at a time
+_ROWS = 1000  # of a row group; so many are in memory at a time
 _ABOUT = b"hashsearch"
 _STRINGS = ("id", "source", "title", "category", "label")
 _NUMBERS = ("certainty", "pca_x", "pca_y", "tsne_x", "tsne_y")
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """Write rows to a Parquet file, as they come; `about` is kept as JSON in its head. It is there when it is whole.
+    """Write rows to a Parquet file, atomically; `about` is stored as JSON in its metadata.
 
-    A row has `id`, `source`, `title`, `category`, `label` (strings), `cluster` (a whole number), `certainty`, `pca_x`,
-    `pca_y`, `tsne_x`, `tsne_y` (numbers), `embedding (dims,) float32` and `thumbnail` (bytes). None is no value.
+    A row has `id`, `source`, `title`, `category`, `label` (strings), `cluster` (an integer), `certainty`, `pca_x`,
+    `pca_y`, `tsne_x`, `tsne_y` (numbers), `embedding (dims,) float32` and `thumbnail` (bytes). A value may be None.
     """
     arrow = _arrow()
     schema = arrow.schema(
@@ -39,39 +40,36 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]], about: Mapping[st
         ],
         metadata={_ABOUT: json.dumps(about).encode()},
     )
-    draft = path.with_suffix(".new")
-    with arrow.parquet.ParquetWriter(draft, schema) as writer:
+    with atomic_file(path) as file, arrow.parquet.ParquetWriter(file, schema) as writer:
         for batch in batched(rows, _ROWS):
             writer.write_table(arrow.Table.from_pylist(batch, schema))
-    draft.replace(path)
 
 
 def read_table(path: Path, needed: Sequence[str], wanted: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-    """The rows of a `.parquet` or `.csv` table with these columns; `wanted` ones need not be there.
+    """The rows of a `.parquet` or `.csv` table, with the `needed` columns and those of the `wanted` ones that it has.
 
-    EvaluationError for a file that is no such table, or lacks a column that is needed.
+    EvaluationError for another file, or one that lacks a needed column.
     """
     if path.suffix.lower() not in (".parquet", ".csv"):
-        raise EvaluationError(f"a table is a .parquet or .csv file, got '{path.name}'")
+        raise EvaluationError(f"the table must be a .parquet or .csv file, got '{path.name}'")
     file = RowFile(path, "the table", EvaluationError)
     for row in file.valid_rows(_columns(path, file.columns(), needed, wanted)):
         yield row.values
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """What `write_table` was told about a Parquet file, {} where another program wrote it without."""
+    """The `about` that `write_table` stored in a Parquet file, {} if another program wrote the file."""
     with _opened(path) as file:
-        found = json.loads((file.schema_arrow.metadata or {}).get(_ABOUT, b"{}"))
-    return dict(found)
+        return dict(json.loads((file.schema_arrow.metadata or {}).get(_ABOUT, b"{}")))
 
 
-def _columns(path: Path, there: Sequence[str], needed: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Those asked for that are there; EvaluationError where a needed one is not."""
-    if missing := [name for name in needed if name not in there]:
+def _columns(path: Path, present: Sequence[str], needed: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """All needed columns and the wanted ones that are present; EvaluationError if a needed one is missing."""
+    if missing := [name for name in needed if name not in present]:
         raise EvaluationError(
             f"the table '{path}' must have the columns {', '.join(needed)}, and lacks {', '.join(missing)}"
         )
-    return [*needed, *(name for name in wanted if name in there)]
+    return [*needed, *(name for name in wanted if name in present)]
 
 
 def _opened(path: Path) -> Any:

@@ -1,1 +1,1 @@
-"""What is measured of an index in use."""
+"""Measuring an index in use: its quality night by night, and which search settings reach a recall."""

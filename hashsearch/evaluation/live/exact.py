@@ -1,4 +1,4 @@
-"""The vectors that an index stores, and the nearest of them by exact cosine: what searches are measured by."""
+"""The vectors stored in an index, and the nearest of them by exact cosine: the reference that recall is measured by."""
 
 from __future__ import annotations
 
@@ -6,49 +6,54 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from hashsearch.elastic.document import StoredVectors
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors, normalised
+from hashsearch.progress import Progress, no_progress
 
 PAGE = 500
 _ROUNDING = 1e-6
 
 
-def nearest(index: ImageIndex, queries: Mapping[str, StoredVectors], k: int) -> NDArray[np.float32]:
-    """Cosines `(queries, k)` of the images nearest to each indexed image, itself left out, best first."""
-    return nearest_to(index, directions(queries), k, [*queries])
+def nearest(
+    index: ImageIndex, queries: Mapping[str, StoredVectors], k: int, progress: Progress = no_progress
+) -> NDArray[np.float32]:
+    """Cosines `(queries, k)` of the images nearest to each indexed image, without itself, best first."""
+    return nearest_to(index, directions(queries), k, [*queries], progress)
 
 
-def nearest_to(index: ImageIndex, asked: Vectors, k: int, own: Sequence[str] = ()) -> NDArray[np.float32]:
+def nearest_to(
+    index: ImageIndex, queries: Vectors, k: int, own: Sequence[str] = (), progress: Progress = no_progress
+) -> NDArray[np.float32]:
     """Cosines `(n, k)` of the images nearest to each re-rank vector `(n, dims)` of length 1, best first.
 
-    Minus infinity where the index holds fewer. `own` are the ids of the images that the vectors are of, each left out
-    of its own row. All stored re-rank vectors are read once, in pages: Elasticsearch's own exact search needs scripts,
-    which some clusters do not allow, or an index without a graph.
+    Minus infinity where the index holds fewer. `own` are the ids of the vectors' images, each excluded from its own
+    row. All stored re-rank vectors are read once, in pages: Elasticsearch's own exact search needs scripts, which some
+    clusters do not allow, or an index without a graph.
     """
-    best = np.full((len(asked), k), -np.inf, np.float32)
-    with tqdm(total=index.count(), desc="exact", unit=" images") as bar:
-        for ids, vectors in index.rerank_vectors([]):
-            best = _better(best, asked @ normalised(vectors).T, own, ids)
-            bar.update(len(ids))
+    best = np.full((len(queries), k), -np.inf, np.float32)
+    done, total = 0, index.count()
+    for ids, vectors in index.rerank_vectors([]):
+        best = _better(best, queries @ normalised(vectors).T, own, ids)
+        done += len(ids)
+        progress("exact neighbours", done, total)
     return best
 
 
-def share_found(cosines: Sequence[float], exact: NDArray[np.float32]) -> float:
-    """The share of the exact nearest, given by their cosines, that an answer reaches; equal pictures are no misses."""
-    wanted = exact[np.isfinite(exact)]
-    near = sum(cosine >= wanted[-1] - _ROUNDING for cosine in cosines)
-    return min(1.0, near / len(wanted))
+def share_found(hits: Sequence[float], exact: NDArray[np.float32]) -> float:
+    """The share of the exact nearest (their cosines) that the hits reach; a hit equally near is not a miss."""
+    cosines = exact[np.isfinite(exact)]
+    near = sum(bool(cosine >= cosines[-1] - _ROUNDING) for cosine in hits)
+    return min(1.0, near / len(cosines))
 
 
 def _better(
     best: NDArray[np.float32], cosines: NDArray[np.float32], own: Sequence[str], page: Sequence[str]
 ) -> NDArray[np.float32]:
-    """The best cosines so far and of a page `(queries, page)`, best first."""
-    column = {image_id: place for place, image_id in enumerate(page)}
+    """The best of the cosines so far and of a page `(queries, page)`, best first, without each query's own image."""
+    column = {image_id: number for number, image_id in enumerate(page)}
     for row, image_id in enumerate(own):
         if image_id in column:
             cosines[row, column[image_id]] = -np.inf
@@ -57,13 +62,13 @@ def _better(
 
 
 def stored_vectors(index: ImageIndex, image_ids: Sequence[str]) -> dict[str, StoredVectors]:
-    """What is searched of images, in their order; those that went away meanwhile are left out."""
-    found: dict[str, StoredVectors] = {}
+    """The stored vectors of images, in their order, without images that have been deleted since."""
+    stored: dict[str, StoredVectors] = {}
     for start in range(0, len(image_ids), PAGE):
-        found |= index.vectors(image_ids[start : start + PAGE])
-    return {image_id: found[image_id] for image_id in image_ids if image_id in found}
+        stored |= index.vectors(image_ids[start : start + PAGE])
+    return {image_id: stored[image_id] for image_id in image_ids if image_id in stored}
 
 
 def directions(stored: Mapping[str, StoredVectors]) -> Vectors:
-    """Their re-rank vectors `(n, dims) float32`, of length 1."""
-    return normalised(np.stack([one.rerank_vector for one in stored.values()]))
+    """The images' re-rank vectors `(n, dims) float32`, scaled to length 1."""
+    return normalised(np.stack([image.rerank_vector for image in stored.values()]))

@@ -1,4 +1,4 @@
-"""What tuning measured, as a table for a terminal and as a drawing: recall against time, a line for each strategy."""
+"""The trials of a tuning, as a table for a terminal and as a chart of recall against time."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from hashsearch.reporting.svg import Point, drawing_file, element, kind_class, m
 # Shapes and colours of the comparisons' charts.
 _KINDS = {"scan": "exact", "sub_codes": "codes", "graph": "local"}
 _WIDTH, _HEIGHT = 640, 360
-_MEASURED = ("recall", "surely", "p50 ms", "p95 ms")
+_MEASURED = ("recall", "lower", "p50 ms", "p95 ms")
 
 
 def table(tuning: Tuning) -> str:
-    """Lines of what was tried, by strategy and recall; `*` is the choice, `now` how the index is searched so far."""
+    """The trials as lines, by strategy and recall; `*` marks the choice, `now` the current setting."""
     head = ["     strategy  ", f"{'limit':>16}{'candidates':>12}", *(f"{name:>9}" for name in _MEASURED)]
-    tried = sorted(tuning.trials, key=lambda one: (one.strategy, one.recall["value"], one.p50_ms["value"]))
-    chosen = [_line("*" if trial is tuning.choice else "", trial) for trial in tried]
-    return "\n".join(["".join(head), _line("now", tuning.now), *chosen])
+    ordered = sorted(tuning.trials, key=lambda trial: (trial.strategy, trial.recall["value"], trial.p50_ms["value"]))
+    lines = [_line("*" if trial is tuning.choice else "", trial) for trial in ordered]
+    return "\n".join(["".join(head), _line("now", tuning.now), *lines])
 
 
 def _line(sign: str, trial: Trial) -> str:
-    told = f"{sign:>4} {trial.strategy:<10}{_limit(trial):>16}{trial.candidates:>12,}"
-    told += f"{trial.recall['value']:>9.4f}{trial.recall['low']:>9.4f}"
-    return told + f"{trial.p50_ms['value']:>9.1f}{trial.p95_ms['value']:>9.1f}"
+    setting = f"{sign:>4} {trial.strategy:<10}{_limit(trial):>16}{trial.candidates:>12,}"
+    recall = f"{trial.recall['value']:>9.4f}{trial.recall['low']:>9.4f}"
+    return setting + recall + f"{trial.p50_ms['value']:>9.1f}{trial.p95_ms['value']:>9.1f}"
 
 
 def _limit(trial: Trial) -> str:
@@ -36,7 +36,7 @@ def _limit(trial: Trial) -> str:
 
 
 def draw(tuning: Tuning) -> str:
-    """An SVG file: each strategy's trials by median time (logarithmic) and recall, the target, a ring at the choice."""
+    """An SVG file: trials by median time (logarithmic) and recall, a line for each strategy, a ring at the choice."""
     trials = [*tuning.trials, tuning.now]
     times = [trial.p50_ms["value"] for trial in trials]
     low, high = widened(min(*(trial.recall["value"] for trial in trials), tuning.target), 1.0)
@@ -44,7 +44,7 @@ def draw(tuning: Tuning) -> str:
     y = Scale(low - 0.03 * (high - low), high, _HEIGHT - 42, 26)
     target, now = y(tuning.target), _place(tuning.now, x, y)
     parts = [
-        axes(x, y, "median time of a query, ms (logarithmic)", f"recall@{tuning.k}"),
+        axes(x, y, "median latency of a query, ms (logarithmic)", f"recall@{tuning.k}"),
         element("path", d=path([(x.start, target), (x.end, target)]), class_="target"),
         text(x.end + 6, target + 4, f"target {tuning.target:g}"),
         *(_strategy(tuning.trials, strategy, x, y) for strategy in _KINDS),
@@ -54,11 +54,11 @@ def draw(tuning: Tuning) -> str:
     if tuning.choice is not None:
         across, up = _place(tuning.choice, x, y)
         parts.append(element("circle", cx=across, cy=up, r=9, class_="ring"))
-    return drawing_file(_WIDTH, _HEIGHT, "".join(parts), f"recall against time of settings of {tuning.index}")
+    return drawing_file(_WIDTH, _HEIGHT, "".join(parts), f"recall and latency of settings of {tuning.index}")
 
 
 def _strategy(trials: Sequence[Trial], strategy: str, x: Scale, y: Scale) -> str:
-    """A strategy's points, and a line with its name through those that no other of them beats in both."""
+    """A strategy's trials, with a line through its Pareto front that carries its name."""
     own = [trial for trial in trials if trial.strategy == strategy]
     if not own:
         return ""

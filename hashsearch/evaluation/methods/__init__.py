@@ -1,4 +1,4 @@
-"""Ways to search, one table of kinds; `fusion` is made of the others' answers."""
+"""Ways to search: a table of kinds by name. The kind `fusion` is made of other methods' rankings instead."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from hashsearch.evaluation.methods.hashes import Hashes
 from hashsearch.evaluation.methods.local import Local
 from hashsearch.evaluation.methods.method import Method, RunContext
 
-__all__ = ["FUSION", "KINDS", "Kind", "Method", "Place", "kind_of"]
+__all__ = ["FUSION", "KINDS", "Method", "MethodKind", "RunContext", "kind_of"]
 
 FUSION = "fusion"
 
 
 @dataclass(frozen=True)
-class Kind:
+class MethodKind:
     """A kind of method: its class, and the sort of features that it takes."""
 
     method: type[Any]
     takes: str
 
-    def options(self) -> set[str]:
-        """The names of its options."""
-        return {option.name for option in fields(self.method)} - {"place"}
+    def options(self) -> dict[str, Any]:
+        """The defaults of its options by name."""
+        return {option.name: option.default for option in fields(self.method) if option.name != "context"}
 
-    def make(self, place: RunContext, options: Mapping[str, Any]) -> Method:
-        """A new method, which has learned nothing yet. ConfigError or SearchError for an option outside its range."""
-        made: Method = self.method(place, **options)
-        return made
+    def make(self, context: RunContext, options: Mapping[str, Any]) -> Method:
+        """A new method that has learned nothing yet. ConfigError or SearchError for an option outside its range."""
+        method: Method = self.method(context, **options)
+        return method
 
 
-KINDS: dict[str, Kind] = {
-    "codes": Kind(Codes, "vector"),
-    "exact": Kind(Exact, "vector"),
-    "classes": Kind(Classes, "vector"),
-    "histogram": Kind(Exact, "histogram"),
-    "hash": Kind(Hashes, "hash"),
-    "local": Kind(Local, "local"),
+KINDS: dict[str, MethodKind] = {
+    "codes": MethodKind(Codes, "vector"),
+    "exact": MethodKind(Exact, "vector"),
+    "classes": MethodKind(Classes, "vector"),
+    "histogram": MethodKind(Exact, "histogram"),
+    "hash": MethodKind(Hashes, "hash"),
+    "local": MethodKind(Local, "local"),
 }
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> MethodKind:
     """A kind by its name; ConfigError lists the known ones."""
     if name not in KINDS:
         raise ConfigError(f"a kind must be one of {', '.join([*KINDS, FUSION])}, got '{name}'")

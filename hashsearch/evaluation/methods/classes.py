@@ -1,4 +1,4 @@
-"""A classifier's opinion as similarity: pictures are alike that it takes for the same classes."""
+"""Similarity by a classifier: pictures are similar when it gives them similar class scores."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ CLASSIFIERS: dict[str, Callable[[int], Any]] = {"softmax": _softmax, "svm": _svm
 class Classes:
     """The cosine of two pictures' class scores, learned on labelled pictures by one of scikit-learn's classifiers.
 
-    The scores of a picture are the softmax of what the classifier says of each class: probabilities, with "softmax".
-    Their plain product would put what the classifier is surest of before the copy of a picture that it doubts.
+    A picture's scores are the softmax of the classifier's decision values; with "softmax" these are probabilities. They
+    are compared by cosine: a dot product would rank the most certain pictures above a copy of an uncertain one.
     """
 
-    place: RunContext
+    context: RunContext
     classifier: str = "softmax"
 
     def __post_init__(self) -> None:
@@ -47,11 +47,11 @@ class Classes:
             raise ConfigError(f"a classifier must be one of {', '.join(CLASSIFIERS)}, got '{self.classifier}'")
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None:
-        known = np.flatnonzero(labels != "").tolist()
-        if len(set(labels[known].tolist())) < 2:
-            raise EvaluationError("a classifier must be learned from pictures of two classes or more, got fewer")
-        self._fitted = CLASSIFIERS[self.classifier](self.place.seed)
-        self._fitted.fit(normalised(np.stack([features[row] for row in known])), labels[known])
+        labelled = np.flatnonzero(labels != "").tolist()
+        if len(set(labels[labelled].tolist())) < 2:
+            raise EvaluationError("a classifier must learn from pictures of two classes or more, got fewer")
+        self._fitted = CLASSIFIERS[self.classifier](self.context.seed)
+        self._fitted.fit(normalised(np.stack([features[row] for row in labelled])), labels[labelled])
 
     def index(self, features: Sequence[Feature]) -> None:
         self._scores = self._score(np.stack(features))
@@ -60,14 +60,14 @@ class Classes:
         return best(self._scores @ self._score(feature[np.newaxis])[0], k)
 
     def classify(self, features: Sequence[Feature]) -> Labels:
-        """The class of each picture, as a classifier is plainly used."""
+        """The predicted class of each picture."""
         classes: Labels = self._fitted.predict(normalised(np.stack(features)))
         return classes
 
     def _score(self, vectors: Vectors) -> Vectors:
         """Class scores `(n, classes)`, of length 1."""
         margins = self._fitted.decision_function(normalised(vectors))
-        if margins.ndim == 1:  # of two classes scikit-learn tells one margin
+        if margins.ndim == 1:  # for two classes scikit-learn returns one margin
             margins = np.stack([-margins, margins], axis=1)
         powers = np.exp(margins - margins.max(axis=1, keepdims=True))
         return normalised(powers)

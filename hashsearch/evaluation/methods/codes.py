@@ -1,4 +1,4 @@
-"""hashsearch itself: an encoder fitted on the pictures to learn from, an index in Elasticsearch, its searcher."""
+"""hashsearch itself: an encoder fitted on the pictures to learn from, an index in Elasticsearch and its searcher."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import EvaluationError
 from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, ScratchIndex
-from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
 from hashsearch.hashing.vectors import Vectors
 
@@ -21,9 +20,9 @@ _BATCH = 500
 
 @dataclass
 class Codes:
-    """Recall by codes of `bits` bits, re-ranked by cosine; `candidates` and `strategy` are those of a search."""
+    """Candidates by codes of `bits` bits, re-ranked by cosine; `candidates` and `strategy` are search options."""
 
-    place: RunContext
+    context: RunContext
     bits: int = 1024
     binarizer: str = "rotation"
     sub_codes: str = "cells"
@@ -31,18 +30,18 @@ class Codes:
     strategy: str | None = None
 
     def __post_init__(self) -> None:
-        from hashsearch.search.searcher import SearchOptions
+        from hashsearch.search.planner import SearchOptions
 
-        SearchOptions(candidates=self.candidates, strategy=self.strategy)  # refused before the work, not after it
-        self._shelf = ScratchIndex(self.place)
+        SearchOptions(candidates=self.candidates, strategy=self.strategy)  # refuses wrong options before the work
+        self._scratch_index = ScratchIndex(self.context)
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None:
         if not features:
             raise EvaluationError("codes must be learned from pictures, got none to learn from")
-        vectors, seed = np.stack(features), self.place.seed
+        vectors, seed = np.stack(features), self.context.seed
         cells = {"cells": cells_for(len(vectors)), "seed": seed} if self.sub_codes == "cells" else {}
         spec = EmbedderSpec("features", vectors.shape[1], 1, "0" * 64, {})
-        binarizer = make_binarizer(self.binarizer, bits=self.bits, seed=seed)
+        binarizer = self.context.make_binarizer(self.binarizer, bits=self.bits, seed=seed)
         self._encoder = Encoder.fit(spec, vectors, binarizer, make_sub_codes(self.sub_codes, **cells), labels=labels)
 
     def index(self, features: Sequence[Feature]) -> None:
@@ -51,10 +50,10 @@ class Codes:
         from hashsearch.elastic.writing import BulkWriter
         from hashsearch.search.searcher import Searcher
 
-        index = ImageIndex.create(self._shelf.scratch.client, self._shelf.name, self._encoder)
-        refused = BulkWriter(index.client, index.alias).write(self._documents(np.stack(features)))
-        if refused:
-            raise EvaluationError(f"an index must take every vector, but refused {len(refused)}: {refused[0].reason}")
+        index = ImageIndex.create(self._scratch_index.scratch.client, self._scratch_index.name, self._encoder)
+        rejected = BulkWriter(index.client, index.alias).write(self._documents(np.stack(features)))
+        if rejected:
+            raise EvaluationError(f"every vector must be indexed, but {len(rejected)} failed: {rejected[0].reason}")
         if self.strategy == "graph":
             index = add_graph(index)
         else:
@@ -71,14 +70,14 @@ class Codes:
                 yield str(start + row), StoredVectors.from_encoded(encoded, row).fields()
 
     def search(self, feature: Feature, k: int) -> Ranking:
-        from hashsearch.search.searcher import SearchOptions
+        from hashsearch.search.planner import SearchOptions
 
         options = SearchOptions(k, max(k, self.candidates), self.strategy, explain=False)
         hits = self._searcher.by_vector(feature, options)
         return np.array([int(hit.id) for hit in hits], np.int64), np.array([hit.cosine for hit in hits], np.float32)
 
     def bytes_per_image(self) -> float:
-        return self._shelf.bytes() / self._images
+        return self._scratch_index.bytes() / self._images
 
     def close(self) -> None:
-        self._shelf.close()
+        self._scratch_index.close()

@@ -1,4 +1,4 @@
-"""Exact cosine of whole, uncompressed vectors: k nearest neighbours without an index, what a user would do first."""
+"""Exact cosine of uncompressed vectors: k nearest neighbours without an index, the obvious baseline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hashsearch.hashing.vectors import normalised
 class Exact:
     """Cosine of the query to every vector."""
 
-    place: RunContext
+    context: RunContext
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
 

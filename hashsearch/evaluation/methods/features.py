@@ -1,7 +1,7 @@
-"""Pictures to what a method compares: vectors, hashes, histograms, pixels, keypoints; one table of names.
+"""Features that methods compare pictures by: vectors, hashes, histograms, pixels and keypoints, in a table of names.
 
-A feature is one array: a vector `(dims,) float32`, a hash `(bits // 8,) uint8` (or one for each variant of a query),
-keypoints as bytes.
+A feature is one array: a vector `(dims,) float32`, a hash `(bits // 8,) uint8` (or one row for each variant of a
+query), keypoints as bytes.
 """
 
 from __future__ import annotations
@@ -33,38 +33,38 @@ Feature = NDArray[Any]
 
 
 class Features(Protocol):
-    """One way to see pictures."""
+    """One way to describe pictures."""
 
     @property
     def name(self) -> str:
-        """What it is called: "mobilenet-v2", "phash-64"."""
+        """Its name: "mobilenet-v2", "phash-64"."""
         ...
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """All that changes a feature, as JSON."""
+        """Everything that changes a feature, as JSON."""
         ...
 
     @property
     def of_queries(self) -> Features:
-        """How queries are seen: the same for most."""
+        """The features of queries, for most the same."""
         ...
 
     def warm(self) -> None:
-        """Load what it needs, before many threads ask for it."""
+        """Load what it needs, before threads use it."""
         ...
 
     def prepare(self, image: Image) -> Any:
-        """What can be done with one picture alone, from many threads; a HashsearchError fails this picture."""
+        """The part that needs only one picture, called from many threads; a HashsearchError fails this picture."""
         ...
 
     def finish(self, prepared: Sequence[Any]) -> Sequence[Feature]:
-        """The features of what was prepared, a batch at a time."""
+        """The features of a batch of prepared pictures."""
         ...
 
 
 class PerImageFeatures:
-    """Of features that are made of each picture alone, for queries as for others."""
+    """Base of features that need only one picture at a time, and are the same for queries."""
 
     @property
     def of_queries(self) -> Any:
@@ -77,10 +77,10 @@ class PerImageFeatures:
 
 
 @dataclass(frozen=True)
-class Network(PerImageFeatures):
-    """Vectors of an embedder; with `crop` "sift" it sees only the box that holds the mass of the keypoints.
+class NetworkFeatures(PerImageFeatures):
+    """Vectors of an embedder; with `crop` "sift" of the box around most of the keypoints only.
 
-    `network` is what `embedders.load` takes without a folder of trained ones: those go by their path.
+    `network` is a name known to `embedders.load`, a .json file, or the path of a trained embedder.
     """
 
     network: str
@@ -91,7 +91,7 @@ class Network(PerImageFeatures):
         if self.crop not in (None, "sift"):
             raise ConfigError(f"crop must be 'sift' or left out, got '{self.crop}'")
         if self.weights and self._trained:
-            raise ConfigError(f"a trained embedder has its own weights, for {self.network} got {self.weights}")
+            raise ConfigError(f"a trained embedder has its own weights, but {self.network} was given {self.weights}")
 
     @property
     def name(self) -> str:
@@ -109,7 +109,7 @@ class Network(PerImageFeatures):
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """With the digest of the weights instead of their place: they may lie elsewhere tomorrow."""
+        """With the digest of the weights instead of their path, which may change."""
         return {"network": self._stem, "weights": self._digest(), "crop": self.crop}
 
     def _digest(self) -> str:
@@ -123,13 +123,13 @@ class Network(PerImageFeatures):
             return source
         if not Path(source).exists():
             raise ConfigError(
-                f"the weights of {self.network} must be a file, a folder or an address, found no {source}"
+                f"the weights of {self.network} must be a file, a folder or a URL, but {source} does not exist"
             )
         return digest_files(Path(source))
 
     @cached_property
     def embedder(self) -> Embedder:
-        """Loaded when there is a picture to see."""
+        """Loaded when first used."""
         return embedders.load(self.network, self.weights)
 
     def warm(self) -> None:
@@ -149,7 +149,7 @@ class Network(PerImageFeatures):
 
 @dataclass(frozen=True)
 class Pixels(PerImageFeatures):
-    """The picture itself, `side` pixels wide and high, values 0..1 in a row."""
+    """The picture scaled to `side` x `side` pixels and flattened, values 0 to 1."""
 
     side: int = 32
 
@@ -162,12 +162,13 @@ class Pixels(PerImageFeatures):
         return asdict(self)
 
     def prepare(self, image: Image) -> Feature:
-        return resize_square(image, self.side).astype(np.float32).ravel() / 255
+        levels: Feature = resize_square(image, self.side).astype(np.float32).ravel() / 255
+        return levels
 
 
 @dataclass(frozen=True)
 class Colours(PerImageFeatures):
-    """How much of a picture has which colour: a vector whose cosine is the Bhattacharyya coefficient."""
+    """Colour histogram of a picture; the cosine of two is the Bhattacharyya coefficient."""
 
     @property
     def name(self) -> str:
@@ -178,12 +179,13 @@ class Colours(PerImageFeatures):
         return {}
 
     def prepare(self, image: Image) -> Feature:
-        return colour_histograms([image])[0]
+        histogram: Feature = colour_histograms([image])[0]
+        return histogram
 
 
 @dataclass(frozen=True)
 class Hash(PerImageFeatures):
-    """A perceptual hash by its name; with `turned` a query's are those of its eight turned and mirrored variants."""
+    """A perceptual hash by its name; with `turned` a query has the hashes of its eight orientations."""
 
     hash: str
     turned: bool = False
@@ -201,12 +203,13 @@ class Hash(PerImageFeatures):
         return Variants(self.hash) if self.turned else self
 
     def prepare(self, image: Image) -> Feature:
-        return make_hash(self.hash).hash([image])[0]
+        code: Feature = make_hash(self.hash).hash([image])[0]
+        return code
 
 
 @dataclass(frozen=True)
 class Variants(PerImageFeatures):
-    """The hashes of a picture in all eight ways that it can be turned and mirrored, in steps of 90 degrees."""
+    """The hashes of a picture in all eight orientations: rotated by multiples of 90 degrees, and mirrored."""
 
     hash: str
 
@@ -250,10 +253,9 @@ class Keypoints(PerImageFeatures):
         return LocalExtractor(**asdict(self))
 
 
-# By what a method takes: the names of features, and the class that makes them; its first field is the name where the
-# class has several.
+# By the sort of features that a method takes: names, and what makes these features.
 FEATURES: dict[str, dict[str, Callable[..., Features]]] = {
-    "vector": {**{name: partial(Network, name) for name in embedders.names()}, "pixels": Pixels},
+    "vector": {**{name: partial(NetworkFeatures, name) for name in embedders.names()}, "pixels": Pixels},
     "histogram": {"colour": Colours},
     "hash": {name: partial(Hash, name) for name in HASHES},
     "local": {name: partial(Keypoints, name) for name in ("sift", "orb", "akaze")},
@@ -265,18 +267,18 @@ def _maker(takes: str, name: object) -> Callable[..., Features]:
     if isinstance(name, str) and name in known:
         return known[name]
     if takes == "vector" and isinstance(name, str) and (name.endswith(".json") or is_trained(Path(name))):
-        return partial(Network, name)
+        return partial(NetworkFeatures, name)
     also = ", a trained embedder or a .json file" if takes == "vector" else ""
-    raise ConfigError(f"features here must be one of {', '.join(known)}{also}, got {name!r}")
+    raise ConfigError(f"features of this kind must be one of {', '.join(known)}{also}, got {name!r}")
 
 
 def options_of(takes: str, name: object) -> set[str]:
-    """The names of the options of features; ConfigError for a name not in the table lists the known ones."""
+    """The names of the options of features; ConfigError lists the known features for an unknown name."""
     maker = _maker(takes, name)
-    of, given = (maker.func, len(maker.args)) if isinstance(maker, partial) else (maker, 0)
-    return set(list(inspect.signature(of).parameters)[given:])
+    function, bound = (maker.func, len(maker.args)) if isinstance(maker, partial) else (maker, 0)
+    return set(list(inspect.signature(function).parameters)[bound:])
 
 
 def features_of(takes: str, name: object, options: Mapping[str, Any]) -> Features:
-    """Features by name, of those that a kind of method takes. ConfigError for a name or option that is not."""
+    """Features by name, of the sort that a kind of method takes. ConfigError for an unknown name or a wrong option."""
     return _maker(takes, name)(**options)

@@ -1,4 +1,4 @@
-"""Several rankings as one."""
+"""Several rankings merged into one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RANK_CONSTANT = 60
 def fused(rankings: Sequence[ArrayLike], k: int, constant: int = RANK_CONSTANT) -> Ranking:
     """The `k` best rows by reciprocal-rank fusion: the sum over the rankings of 1 / (constant + rank), rank 1 first.
 
-    Cormack, Clarke and Büttcher, SIGIR 2009, who found 60 to serve. Rows of one score come in their own order.
+    Cormack, Clarke and Büttcher, SIGIR 2009, who recommend 60. Rows with equal scores come in ascending order.
     """
     scores: dict[int, float] = {}
     for ranking in rankings:

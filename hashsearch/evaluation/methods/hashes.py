@@ -1,4 +1,4 @@
-"""Perceptual hashes as a bit field of Elasticsearch, compared by Hamming distance."""
+"""Perceptual hashes in a bit vector field of Elasticsearch, compared by Hamming distance."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hashsearch.evaluation.methods.method import Labels, Ranking, RunContext, Sc
 
 @dataclass
 class Hashes:
-    """The share of bits that are the same; of a query with variants that of the variant nearest to each picture.
+    """The share of equal bits; for a query with variants, that of the variant nearest to each picture.
 
-    With a `radius` hits differ in at most so many bits, and none that do are missing among the first k.
+    With a `radius` all hits differ in at most `radius` bits, and the nearest of these are complete up to rank k.
     """
 
-    place: RunContext
+    context: RunContext
     radius: int | None = None
 
     def __post_init__(self) -> None:
         if self.radius is not None and not (isinstance(self.radius, int) and self.radius >= 0):
-            raise ConfigError(f"a radius must be a number of bits from 0 on, got {self.radius!r}")
-        self._shelf = ScratchIndex(self.place)
+            raise ConfigError(f"a radius must be a number of bits, at least 0, got {self.radius!r}")
+        self._scratch_index = ScratchIndex(self.context)
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
 
@@ -41,12 +41,12 @@ class Hashes:
             "index_options": flat,
         }
         self._images = len(features)
-        self._shelf.fill({"code": code}, ({"code": feature.tobytes().hex()} for feature in features))
+        self._scratch_index.fill({"code": code}, ({"code": feature.tobytes().hex()} for feature in features))
 
     def search(self, feature: Feature, k: int) -> Ranking:
         nearest = [self._nearest(code, k) for code in np.atleast_2d(feature)]
         query = nearest[0] if len(nearest) == 1 else {"dis_max": {"queries": nearest}}
-        return self._shelf.search(query, k)
+        return self._scratch_index.search(query, k)
 
     def _nearest(self, code: Feature, k: int) -> dict[str, Any]:
         from hashsearch.elastic import queries
@@ -56,7 +56,7 @@ class Hashes:
         return queries.within(code.tobytes().hex(), self.radius, k, [])
 
     def bytes_per_image(self) -> float:
-        return self._shelf.bytes() / self._images
+        return self._scratch_index.bytes() / self._images
 
     def close(self) -> None:
-        self._shelf.close()
+        self._scratch_index.close()

@@ -1,4 +1,4 @@
-"""Local features: recalled by visual words, or each picture in turn, and verified by geometry."""
+"""Local features: candidates by visual words, or every picture, verified by geometry."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ RECALLS = ("words", "brute")
 
 @dataclass
 class Local:
-    """Similarity is 1 and the score of the match where one is verified, else what the words make of it, below 1.
+    """Similarity is 1 plus the match score where a match is verified, else a score from the words, below 1.
 
-    `recall` "words": BM25 in Elasticsearch over `words` words, learned from the pictures to learn from; the best
-    `verified` of them are matched. "brute": all pictures are, and those that do not match are no hits.
+    `recall` "words": BM25 in Elasticsearch over `words` visual words, fitted on the pictures to learn from; the best
+    `verified` candidates are matched. "brute": every picture is matched, and those that do not match are not hits.
     """
 
-    place: RunContext
+    context: RunContext
     recall: str = "words"
     words: int = 4096
     verified: int = 50
@@ -35,8 +35,8 @@ class Local:
         if self.recall not in RECALLS:
             raise ConfigError(f"the recall of local features must be one of {', '.join(RECALLS)}, got '{self.recall}'")
         if not isinstance(self.verified, int) or not 0 <= self.verified <= 1000:
-            raise ConfigError(f"from 0 to 1000 pictures can be verified, got {self.verified!r}")
-        self._shelf = ScratchIndex(self.place)
+            raise ConfigError(f"'verified' must be 0 to 1000 pictures, got {self.verified!r}")
+        self._scratch_index = ScratchIndex(self.context)
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None:
         if self.recall == "brute":
@@ -44,10 +44,11 @@ class Local:
         from hashsearch.descriptors.keypoints import LocalExtractor
         from hashsearch.descriptors.words import Vocabulary
 
-        read = [_read(feature) for feature in features]
-        if not read:
+        local_features = [_read(feature) for feature in features]
+        if not local_features:
             raise EvaluationError("visual words must be learned from pictures, got none to learn from")
-        self._vocabulary = Vocabulary(LocalExtractor(read[0].kind), self.words, self.place.seed).fit(read)
+        extractor = LocalExtractor(local_features[0].kind)
+        self._vocabulary = Vocabulary(extractor, self.words, self.context.seed).fit(local_features)
 
     def index(self, features: Sequence[Feature]) -> None:
         self._features = [_read(feature) for feature in features]
@@ -56,35 +57,35 @@ class Local:
             return
         text = {"type": "text", "analyzer": "whitespace", "index_options": "freqs"}
         documents = ({"words": self._vocabulary.terms(features)} for features in self._features)
-        self._shelf.fill({"words": text}, documents)
+        self._scratch_index.fill({"words": text}, documents)
 
     def search(self, feature: Feature, k: int) -> Ranking:
         query = _read(feature)
         if not len(query):
-            raise EvaluationError("a picture must have keypoints to be searched by, found none")
+            raise EvaluationError("a query picture must have keypoints, found none")
         if self.recall == "brute":
             return _best(self._matched(query, range(len(self._features))), k)
         from hashsearch.elastic import queries
 
-        most = max(k, self.verified)
-        asked = queries.by_words(self._vocabulary.query_terms(query), most, [])
-        rows, scores = self._shelf.search(asked["query"], most)
+        size = max(k, self.verified)
+        body = queries.by_words(self._vocabulary.query_terms(query), size, [])
+        rows, scores = self._scratch_index.search(body["query"], size)
         by_words = dict(zip(rows.tolist(), (scores / (1 + scores)).tolist()))
         return _best(by_words | self._matched(query, rows[: self.verified].tolist()), k)
 
     def _matched(self, query: LocalFeatures, rows: Sequence[int]) -> dict[int, float]:
-        """One and the score of each picture that matches."""
+        """1 plus the match score of each picture that matches, by row."""
         from hashsearch.descriptors.matching import verify
 
         matches = ((row, verify(query, self._features[row])) for row in rows)
         return {row: 1 + match.score for row, match in matches if match.verified}
 
     def bytes_per_image(self) -> float:
-        indexed = self._shelf.bytes() if self.recall == "words" else 0
+        indexed = self._scratch_index.bytes() if self.recall == "words" else 0
         return (self._bytes + indexed) / len(self._features)
 
     def close(self) -> None:
-        self._shelf.close()
+        self._scratch_index.close()
 
 
 def _read(feature: Feature) -> LocalFeatures:

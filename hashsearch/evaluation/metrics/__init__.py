@@ -1,1 +1,1 @@
-"""Retrieval metrics and their statistics: pure numpy."""
+"""Retrieval metrics, their statistics and maps of vectors."""

@@ -1,4 +1,4 @@
-"""High-dimensional vectors as points of a plane, to be looked at: PCA and t-SNE."""
+"""Maps of high-dimensional vectors, for people to look at: PCA and t-SNE."""
 
 from __future__ import annotations
 
@@ -8,38 +8,51 @@ from threadpoolctl import threadpool_limits
 
 from hashsearch.hashing.vectors import Vectors, normalised
 
-MOST = 1000  # pictures on one map
-_NEIGHBOURS = 30  # t-SNE's perplexity: how many neighbours a point keeps near
-_SAME = 1e-5  # less than that between any two vectors of length 1 is none
-_DIMS = 50  # that t-SNE starts from: the rest is noise to it, and time
+MOST = 1000  # points on one map
+_NEIGHBOURS = 30  # t-SNE's perplexity: about how many neighbours a point keeps close
+_SAME = 1e-5  # vectors of length 1 that differ by less count as equal
+_DIMS = 50  # principal components that t-SNE starts from; more add noise and time
 
 
 def projected(vectors: Vectors, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Vectors `(n, dims)`, seen by their direction, as `(n, 2)` by PCA and by t-SNE; None where there is no map."""
-    found = components(vectors, seed)
-    return None if found is None else (found[:, :2].astype(np.float64), placed(found, seed))
+    """Vectors as points on two maps, one by PCA and one by t-SNE.
+
+    Parameters
+    ----------
+    vectors : (n, dims) float32
+        Only their directions count.
+    seed : int
+        Seed of both methods.
+
+    Returns
+    -------
+    tuple of two (n, 2) float64, or None
+        The points by PCA and by t-SNE; None where `components` has none.
+    """
+    axes = components(vectors, seed)
+    return None if axes is None else (axes[:, :2].astype(np.float64), placed(axes, seed))
 
 
 def components(vectors: Vectors, seed: int) -> NDArray[np.floating] | None:
-    """Vectors `(n, dims)`, seen by their direction, as their first principal components `(n, 2..50)`.
+    """The first principal components `(n, 2 to 50)` of the directions of vectors `(n, dims)`.
 
-    None for fewer than four, and for vectors that all point the same way: of these t-SNE crashes.
+    None for fewer than four vectors, and for vectors that all have the same direction: t-SNE crashes on these.
     """
     directions = normalised(vectors, zero="keep")
     if len(vectors) < 4 or vectors.shape[1] < 2 or np.ptp(directions, axis=0).max() < _SAME:
         return None
     from sklearn.decomposition import PCA
 
-    # Its threads wait for each other a thousand times: on a busy machine two take many times as long as one.
+    # Its threads wait for each other thousands of times: on a busy machine two take many times as long as one.
     with threadpool_limits(1):
-        found: NDArray[np.floating] = PCA(min(_DIMS, *directions.shape), random_state=seed).fit_transform(directions)
-    return found
+        fitted: NDArray[np.floating] = PCA(min(_DIMS, *directions.shape), random_state=seed).fit_transform(directions)
+    return fitted
 
 
 def placed(components: NDArray[np.floating], seed: int) -> NDArray[np.float64]:
-    """Principal components of four points or more as `(n, 2)` by t-SNE.
+    """Principal components of at least four points as points `(n, 2)` by t-SNE.
 
-    Van der Maaten and Hinton 2008, begun from the principal components as Kobak and Berens 2019 advise.
+    Van der Maaten and Hinton 2008, initialised with the principal components as Kobak and Berens 2019 advise.
     """
     from sklearn.manifold import TSNE
 
@@ -50,5 +63,5 @@ def placed(components: NDArray[np.floating], seed: int) -> NDArray[np.float64]:
 
 
 def sampled(count: int, seed: int, most: int = MOST) -> NDArray[np.int64]:
-    """At most `most` of `count` rows, ascending."""
+    """At most `most` random rows out of `count`, in ascending order."""
     return np.sort(np.random.default_rng(seed).choice(count, min(most, count), replace=False)).astype(np.int64)

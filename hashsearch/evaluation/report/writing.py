@@ -11,7 +11,7 @@ from hashsearch.evaluation.report.comparing import judge
 from hashsearch.evaluation.report.model import report_model
 from hashsearch.evaluation.report.page import write_page
 from hashsearch.evaluation.report.sections import Section, read_sections
-from hashsearch.files import atomic_file
+from hashsearch.files import atomic_files
 from hashsearch.provenance import now
 
 
@@ -42,7 +42,8 @@ def write_report(
         "report.csv": formats.as_csv(report),
         "report.json": formats.as_json(report),
     }
-    for name, content in written.items():
-        with atomic_file(out / name, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    paths = [out / name for name in written]
+    with atomic_files(paths, "w", encoding="utf-8", errors="backslashreplace", newline="") as files:
+        for file, content in zip(files, written.values()):
             file.write(content)
-    return [out / name for name in written]
+    return paths

@@ -1,79 +1,151 @@
-"""The whole way from a recipe to shipped weights: photos, views, fitting, and what the result is worth."""
+"""Distillation from recipe to embedder: photos, views, training, and the quality of teacher and student."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from hashsearch.embedders import BIT, Embedder, load
+from hashsearch.embedders import BIT, Embedder, load_embedder
+from hashsearch.embedders.architectures import Architecture
+from hashsearch.embedders.bit import load_bit
+from hashsearch.encoder import EmbedderSpec
 from hashsearch.errors import TrainingError
 from hashsearch.evaluation.metrics.ranking import average_precision_at, precision_at, rank_same_class
-from hashsearch.images.decoding import decode
-from hashsearch.training.distillation.fitting import FitRecipe, Phase, fit
-from hashsearch.training.distillation.views import PhotoSet, ViewRecipe, cut_views, read_photo_set
-from hashsearch.training.recipes import read_table
+from hashsearch.files import atomic_file
+from hashsearch.training.curves import draw_log
+from hashsearch.training.distillation import student
+from hashsearch.training.distillation.views import PhotoSet, Views, make_views, read_image, read_photo_set
+from hashsearch.training.log import Row, TrainingLog
+from hashsearch.training.networks import build
+from hashsearch.training.photos import fingerprint
+from hashsearch.training.recipes import DistillationRecipe, FitRecipe, NetworkRecipe, Schedule
+from hashsearch.training.runs import Identity, is_trained_with, work_folder
+from hashsearch.training.saving import write_trained
+from hashsearch.training.trainer import Stage, averaged, fit
+
+Notify = Callable[[str], object]
+Measure = Callable[[Path], Row]  # figures of the network in a checkpoint
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe file: which network, taught by which, from which photos, how."""
+def distil(recipe: DistillationRecipe, data: Path, teacher_weights: Path, out: Path, notify: Notify) -> Path:
+    """Train the recipe's network and save it as the folder `out/NAME`, which is returned.
 
-    seed: int
-    network: str
-    teacher: str
-    views: ViewRecipe
-    fit: FitRecipe
-    train: list[dict[str, Any]]
-    held_out: list[dict[str, Any]]
-
-
-def read_recipe(path: Path) -> Recipe:
-    """The recipe in a TOML file. Raises TrainingError for one that is not complete or has names of its own."""
-    try:
-        found = read_table(path)
-        phases = [Phase(**phase) for phase in found["fit"].pop("phases")]
-        return Recipe(**found | {"views": ViewRecipe(**found["views"]), "fit": FitRecipe(phases, **found["fit"])})
-    except (KeyError, TypeError) as error:
-        raise TrainingError(f"{path} must be a training recipe: {error!r}") from error
-
-
-def distil(recipe: Recipe, data: Path, teacher_weights: Path, out: Path) -> dict[str, dict[str, float]]:
-    """Train the recipe's network and save it as `out/<network>.npz`; returns `measure` of teacher and student.
-
-    The held-out photos are looked at now and then while it learns, for the log; nothing is chosen by them.
+    The folder is an embedder, and has the network as a checkpoint `NETWORK.npz` too. Its manifest has `measure` of
+    teacher and student among the metrics. Held-out photos are measured during the training, for the log only. A run
+    that was killed resumes after its last epoch when it is started again with the same `out`; a finished one is not
+    repeated. TrainingError for photos that cannot be used, and for an `out` with the results of another recipe,
+    teacher or other photos; ConfigError while another process trains the same.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    teacher = load(recipe.teacher, teacher_weights)
-    weights = out / f"{recipe.network}.npz"
+    teacher = load_embedder(recipe.teacher, teacher_weights)
     train, held_out = (
         [read_photo_set(data, source) for source in sources] for sources in (recipe.train, recipe.held_out)
     )
-    views = cut_views(train, teacher, recipe.views, recipe.seed, out / "views")
+    folder, work = out / recipe.name, out / f"{recipe.name}.work"
+    identity = _identity(recipe, [*train, *held_out], teacher)
+    if is_trained_with(folder, identity) and not work.exists():
+        return folder
+    with work_folder(work, identity):
+        if not is_trained_with(folder, identity):
+            views = make_views(train, teacher, recipe.views, recipe.seed, work / "views", notify)
+            net = BIT[recipe.network]
 
-    def look(parameters: dict[str, np.ndarray]) -> dict[str, float]:
-        save_weights(weights, parameters)
-        found = measure(load(recipe.network, weights), held_out)
-        return {name: value for name, value in found.items() if name.endswith("AP@10")}
+            def measure_checkpoint(path: Path) -> Row:
+                return measure(load_bit(recipe.network, net, path), held_out)
 
-    save_weights(weights, fit(BIT[recipe.network], recipe.fit, views, out, recipe.seed, look))
-    embedders = {"teacher": teacher, "student": load(recipe.network, weights)}
-    return {role: measure(embedder, held_out) for role, embedder in embedders.items()}
+            checkpoint = work / f"{recipe.network}.npz"
+            run = DistillationRun(net, recipe.fit, views, checkpoint, recipe.seed, measure_checkpoint, notify)
+            run.fit()
+            metrics = {"teacher": measure(teacher, held_out), "student": measure_checkpoint(checkpoint)}
+            _write(folder, recipe, run, {**identity, "metrics": {**run.metrics(), **metrics}})
+    return folder
 
 
-def save_weights(path: Path, parameters: dict[str, np.ndarray]) -> None:
+def _identity(recipe: DistillationRecipe, photo_sets: Sequence[PhotoSet], teacher: Embedder) -> Identity:
+    pictures = [picture for photos in photo_sets for picture in photos.pictures]
+    data = {"photos": len(pictures), "fingerprint": fingerprint(pictures)}
+    return {"recipe": recipe.as_dict(), "data": data, "teacher": EmbedderSpec.of(teacher).identity()}
+
+
+def _write(folder: Path, recipe: DistillationRecipe, run: DistillationRun, details: Mapping[str, Any]) -> None:
+    size = run.net.input_size
+    network = build(NetworkRecipe(recipe.network, size), classes=0, unit=True, weights=run.checkpoint)
+    work = run.checkpoint.parent
+    draw_log(work / "log.csv", work / "curves.svg", recipe.name)
+    beside = [run.checkpoint, *(work / name for name in ("log.csv", "curves.svg", "tensorboard"))]
+    write_trained(folder, network.embedding, network.preprocessing, details, beside)
+
+
+class DistillationRun:
+    """The training of a student on views; all that is needed to resume it is in the folder of `checkpoint`.
+
+    Once an epoch is logged, `checkpoint` has the moving averages of the network's parameters after it.
+    """
+
+    def __init__(
+        self,
+        net: Architecture,
+        recipe: FitRecipe,
+        views: Views,
+        checkpoint: Path,
+        seed: int,
+        measure: Measure,
+        notify: Notify,
+    ) -> None:
+        photos, (_, teacher_dims) = len(views.labels), views.teacher[0].shape
+        if photos < recipe.batch:
+            raise TrainingError(f"batch must be at most the number of photos, {photos}, got {recipe.batch}")
+        tf.keras.utils.set_random_seed(seed)
+        self.net, self.recipe, self.views, self.checkpoint, self.seed = net, recipe, views, checkpoint, seed
+        self._measure = measure
+        classes = int(views.labels.max()) + 1
+        start = student.first_parameters(net, teacher_dims, classes, np.random.default_rng(seed))
+        self.student = student.build_student(net, start, recipe)
+        steps = recipe.epochs * (photos // recipe.batch)
+        self._optimiser, rate = student.make_optimiser(self.student, recipe, steps)
+        # The last epoch is kept: nothing is chosen by the held-out photos.
+        schedule = Schedule(recipe.epochs, recipe.batch, patience=recipe.epochs, monitor=None)
+        self.log = TrainingLog(schedule, checkpoint.parent, rate, self._after_epoch, notify)
+
+    def fit(self) -> None:
+        """Train for all epochs that are left."""
+        fit(self.student, self._optimiser, self._stages(), self.log)
+
+    def metrics(self) -> dict[str, Any]:
+        """The number of epochs and the figures of the last one."""
+        return {"epochs": len(self.log.rows), "best": self.log.rows[self.log.best]}
+
+    def _stages(self) -> list[Stage]:
+        stages, end = [], 0
+        for phase in self.recipe.phases:
+            end += phase.epochs
+            batches = student.batches(self.views, phase, self.recipe, self.seed)
+            stages.append(Stage(end, student.losses(self.recipe), batches, phase.weights))
+        return stages
+
+    def _after_epoch(self, epoch: int) -> Row:
+        with averaged(self.student):
+            save_weights(self.checkpoint, student.trunk_parameters(self.student))
+        if epoch % self.recipe.measure_every and epoch < self.recipe.epochs:
+            return {}
+        return {name: value for name, value in self._measure(self.checkpoint).items() if name.endswith("AP@10")}
+
+
+def save_weights(path: Path, parameters: Mapping[str, np.ndarray]) -> None:
     """Write a checkpoint in half precision: half the size, and no figure changes in its third digit."""
-    np.savez(path, **{name: value.astype(np.float16) for name, value in parameters.items()})  # type: ignore[arg-type]
+    with atomic_file(path) as file:
+        np.savez(file, **{name: value.astype(np.float16) for name, value in parameters.items()})  # type: ignore[arg-type]
 
 
-def measure(embedder: Embedder, photo_sets: list[PhotoSet]) -> dict[str, float]:
+def measure(embedder: Embedder, photo_sets: Sequence[PhotoSet]) -> Row:
     """Precision at 1 and average precision at 10, each photo of a set a query against all others of that set."""
-    found = {}
+    figures = {}
     for photos in photo_sets:
-        images = [embedder.prepare(decode(path.read_bytes())) for path in photos.paths]
+        images = [embedder.prepare(read_image(picture)) for picture in photos.pictures]
         relevant = rank_same_class(embedder.embed(images), photos.labels, 10)
-        found[f"{photos.name} P@1"] = precision_at(relevant, 1)
-        found[f"{photos.name} AP@10"] = average_precision_at(relevant, 10)
-    return found
+        figures[f"{photos.name} P@1"] = precision_at(relevant, 1)
+        figures[f"{photos.name} AP@10"] = average_precision_at(relevant, 10)
+    return figures

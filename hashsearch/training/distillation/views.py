@@ -1,8 +1,8 @@
-"""Labelled photos of a recipe, and the views (crops) of them that teacher and student both see."""
+"""Photos of a distillation recipe, and views (crops) of them that both the teacher and the student see."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from hashsearch.embedders import Embedder
-from hashsearch.errors import TrainingError
-from hashsearch.images.decoding import decode
+from hashsearch.errors import ImageError, TrainingError
+from hashsearch.evaluation.data.pictures import Picture
+from hashsearch.files import atomic_folder
 from hashsearch.overlap import batched, prefetch
+from hashsearch.training.recipes import ViewRecipe
 
 BATCH = 128
 WORKERS = 2
@@ -22,32 +24,23 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photos of one data set: `paths`, and `labels` `(n,) int64` counted from 0."""
+    """Photos of one data set: pictures, and their `labels (n,) int64`, counted from 0."""
 
     name: str
-    paths: list[Path]
+    pictures: Sequence[Picture]
     labels: np.ndarray
 
 
 @dataclass(frozen=True)
-class ViewRecipe:
-    """How many views of each photo, the side of the student's, and the least share of the photo a crop shows."""
-
-    count: int
-    size: int
-    min_area: float
-
-
-@dataclass(frozen=True)
 class Views:
-    """What the student learns from, aligned by photo.
+    """What the student learns from; all arrays have the photos in the same order.
 
-    `pixels` holds a `(n, side, side, 3) uint8` array for each view, `teacher` its `(n, teacher dims) float16` features;
+    `pixels` has a `(n, side, side, 3) uint8` array for each view, `teacher` its `(n, teacher dims) float16` features;
     `labels` is `(n,) int64`.
     """
 
-    pixels: list[np.ndarray]
-    teacher: list[np.ndarray]
+    pixels: Sequence[np.ndarray]
+    teacher: Sequence[np.ndarray]
     labels: np.ndarray
 
 
@@ -64,8 +57,9 @@ def read_photo_set(root: Path, source: Mapping[str, Any]) -> PhotoSet:
     else:
         raise TrainingError(f"training data must be a folder of class folders or a .txt list, found no {path}")
     if not paths:
-        raise TrainingError(f"training data must hold at least one .jpg photo, found none in {path}")
-    return PhotoSet(str(source["path"]), paths, np.unique(classes, return_inverse=True)[1])
+        raise TrainingError(f"training data must have at least one .jpg photo, found none in {path}")
+    pictures = [Picture(str(photo.relative_to(root)), photo, label) for photo, label in zip(paths, classes)]
+    return PhotoSet(str(source["path"]), pictures, np.unique(classes, return_inverse=True)[1])
 
 
 def join_labels(photo_sets: Sequence[PhotoSet]) -> np.ndarray:
@@ -75,37 +69,61 @@ def join_labels(photo_sets: Sequence[PhotoSet]) -> np.ndarray:
     return np.concatenate([photos.labels + first for photos, first in zip(photo_sets, firsts, strict=True)])
 
 
-def cut_views(photo_sets: Sequence[PhotoSet], teacher: Embedder, recipe: ViewRecipe, seed: int, folder: Path) -> Views:
-    """All views of all photos, and the teacher's features of them; what `folder` already holds is not made again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [path for photos in photo_sets for path in photos.paths]
-    pixels, features = [], []
+def read_image(picture: Picture) -> np.ndarray:
+    """The pixels of a photo. TrainingError with its path when it cannot be read: no photo is left out here."""
+    try:
+        return picture.read()
+    except ImageError as error:
+        raise TrainingError(f"cannot read {picture.path}: {error}") from error
+
+
+def make_views(
+    photo_sets: Sequence[PhotoSet],
+    teacher: Embedder,
+    recipe: ViewRecipe,
+    seed: int,
+    folder: Path,
+    notify: Callable[[str], object],
+) -> Views:
+    """All views of all photos and the teacher's features of them, in `folder/NUMBER`; existing views are kept."""
+    pictures = [picture for photos in photo_sets for picture in photos.pictures]
     for view in range(recipe.count):
-        files = folder / f"pixels-{view}.npy", folder / f"teacher-{view}.npy"
-        if not files[1].exists():
-            batches = list(_iterate_view(paths, view, teacher, recipe, seed))
-            for file, arrays in zip(files, zip(*batches, strict=True), strict=True):
-                np.save(file, np.concatenate(arrays))
-            print(f"view {view + 1} of {recipe.count}: {len(paths)} photos", flush=True)
-        pixels.append(np.load(files[0], mmap_mode="r"))
-        features.append(np.load(files[1]))
-    return Views(pixels, features, join_labels(photo_sets))
+        if not (folder / str(view)).exists():
+            with atomic_folder(folder / str(view)) as draft:
+                _write_view(pictures, view, teacher, recipe, seed, draft)
+            notify(f"view {view + 1} of {recipe.count}: {len(pictures)} photos")
+    folders = [folder / str(view) for view in range(recipe.count)]
+    pixels = [np.load(view / "pixels.npy", mmap_mode="r") for view in folders]
+    return Views(pixels, [np.load(view / "teacher.npy") for view in folders], join_labels(photo_sets))
+
+
+def _write_view(
+    pictures: Sequence[Picture], view: int, teacher: Embedder, recipe: ViewRecipe, seed: int, folder: Path
+) -> None:
+    shape = (len(pictures), recipe.size, recipe.size, 3)
+    pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
+    features = np.empty((len(pictures), teacher.dims), np.float16)
+    first = 0
+    for small, vectors in _iterate_view(pictures, view, teacher, recipe, seed):
+        rows = slice(first, first + len(small))
+        pixels[rows], features[rows] = small, vectors
+        first += len(small)
+    pixels.flush()
+    np.save(folder / "teacher.npy", features)
 
 
 def _iterate_view(
-    paths: Sequence[Path], view: int, teacher: Embedder, recipe: ViewRecipe, seed: int
+    pictures: Sequence[Picture], view: int, teacher: Embedder, recipe: ViewRecipe, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of the student's pixels and the teacher's features of one view, in the order of `paths`."""
+    """Batches of the student's pixels and the teacher's features of one view, in the order of the pictures."""
     sides = (recipe.size, teacher.input_size)
+    least = recipe.min_area if view else 1.0  # the first view is the whole photo
 
     def cut(number: int) -> list[np.ndarray]:
-        image = decode(paths[number].read_bytes())
-        # The first view is the whole photo.
-        least = recipe.min_area if view else 1.0
-        return cut_view(image, sides, least, np.random.default_rng([seed, number, view]))
+        return cut_view(read_image(pictures[number]), sides, least, np.random.default_rng([seed, number, view]))
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        numbers = batched(range(len(paths)), BATCH)
+        numbers = batched(range(len(pictures)), BATCH)
         for futures in prefetch(numbers, lambda batch: [pool.submit(cut, number) for number in batch], ahead=1):
             small, large = zip(*(future.result() for future in futures), strict=True)
             yield np.stack(small), teacher.forward(np.stack(large)).astype(np.float16)
