@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hashsearch.provenance import VERSION
+
 if TYPE_CHECKING:
     from hashsearch.catalog.reading import Catalog
     from hashsearch.config import Settings
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from hashsearch.search.searcher import Hit, Searcher
     from hashsearch.services import connect_cluster, load_encoder, open_index, open_indexer, open_searcher
 
-__version__ = "0.2.0"
+__version__ = VERSION
 
 __all__ = [
     "Catalog",

@@ -1,4 +1,4 @@
-"""The time, machine and versions that a report records."""
+"""The version of this package, and the time, machine and versions that a report records."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import os
 import platform
 import re
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import hashsearch
-
+VERSION = "0.2.0"
 _LIBRARIES = "elasticsearch imagehash keras numpy opencv-python-headless pillow scikit-learn tensorflow-cpu tensorflow"
 
 
@@ -36,7 +34,9 @@ def _cpu() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of this package, of Python and of the installed libraries that affect results."""
-    installed = {"hashsearch": hashsearch.__version__, "python": platform.python_version()}
+    from importlib.metadata import PackageNotFoundError, version
+
+    installed = {"hashsearch": VERSION, "python": platform.python_version()}
     for library in _LIBRARIES.split():
         try:
             installed[library] = version(library)

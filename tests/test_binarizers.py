@@ -271,7 +271,7 @@ class TestHashHead(BinarizerContract):
         restored = make_binarizer("head", **fitted.parameters()).restore(fitted.arrays())
         assert type(restored) is HashHead and type(hash_head.make_binarizer("head")) is TrainableHashHead
         assert (restored.transform(vectors) == fitted.transform(vectors)).all()
-        with pytest.raises(HashingError, match="'head' is fitted with TensorFlow: make it with hashsearch.training"):
+        with pytest.raises(HashingError, match=r"'head' is fitted with TensorFlow: make it with hashsearch\.training"):
             restored.fit(vectors, LABELS)
 
     def test_it_needs_labels(self, vectors: Vectors) -> None:

@@ -58,17 +58,17 @@ class TestSketches:
     @pytest.mark.parametrize("dims", [3, 64, 65, 300])
     def test_no_dot_product_of_sketches_is_below_the_cosine(self, dims: int) -> None:
         learned, others = clustered(500, dims), np.random.default_rng(1).standard_normal((400, dims))
-        seen = np.concatenate([learned, others, others + 1e-3]).astype(np.float32)
-        seen /= np.linalg.norm(seen, axis=1, keepdims=True)
-        sketches = Sketches().fit(seen[:500])
-        made = sketches.transform(seen)
-        assert made.shape == (len(seen), min(64, dims + 1))
-        assert (made @ made.T - seen @ seen.T).min() >= -ROUNDING
+        vectors = np.concatenate([learned, others, others + 1e-3]).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        sketches = Sketches().fit(vectors[:500])
+        made = sketches.transform(vectors)
+        assert made.shape == (len(vectors), min(64, dims + 1))
+        assert (made @ made.T - vectors @ vectors.T).min() >= -ROUNDING
 
     def test_sketches_of_distant_vectors_rule_out_most_pairs(self) -> None:
-        seen = clustered(2000, 300, spread=0.2)  # twenty clusters: a twentieth of the pairs is near
-        seen /= np.linalg.norm(seen, axis=1, keepdims=True)
-        made = Sketches().fit(seen).transform(seen)
+        vectors = clustered(2000, 300, spread=0.2)  # twenty clusters: a twentieth of the pairs is near
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        made = Sketches().fit(vectors).transform(vectors)
         assert (made @ made.T >= 0.99).mean() < 0.06
 
 
@@ -114,7 +114,7 @@ class TestPairs:
 
 
 class TestComponents:
-    def told(self, count: int, pairs: np.ndarray, batches: int = 1) -> list[list[int]]:
+    def groups_of(self, count: int, pairs: np.ndarray, batches: int = 1) -> list[list[int]]:
         together = Components(count)
         for batch in np.array_split(pairs, batches):
             together.join(batch[:, 0], batch[:, 1])
@@ -131,15 +131,15 @@ class TestComponents:
                 for row in groups[second]:
                     groups[row] = groups[first]
         expected = sorted({tuple(sorted(group)) for group in groups if len(group) > 1})
-        assert self.told(500, linked, batches) == list(map(list, expected))
+        assert self.groups_of(500, linked, batches) == list(map(list, expected))
 
     def test_a_long_chain_in_any_order_is_one_component(self) -> None:
         links = np.stack([np.arange(5000), np.arange(1, 5001)], axis=1)
         np.random.default_rng(0).shuffle(links)
-        assert self.told(5001, links) == [list(range(5001))]
+        assert self.groups_of(5001, links) == [list(range(5001))]
 
     def test_no_rows_have_no_groups(self) -> None:
-        assert self.told(0, np.empty((0, 2), int)) == []
+        assert self.groups_of(0, np.empty((0, 2), int)) == []
 
 
 class TestKeeping:

@@ -20,9 +20,9 @@ LAYOUT = Path(__file__).parents[1] / "recipes" / "spotlight.json"
 
 def row(number: int, **more: Any) -> dict[str, Any]:
     """A picture's row, as an export writes it."""
-    told = {"id": f"{number}", "source": f"/shelf/{number}.jpg", "title": None, "category": "tea", "label": "tea"}
+    values = {"id": f"{number}", "source": f"/shelf/{number}.jpg", "title": None, "category": "tea", "label": "tea"}
     numbers = {"cluster": 1, "certainty": 0.5, "pca_x": 0.1, "pca_y": 0.2, "tsne_x": 3.0, "tsne_y": -4.0}
-    return told | numbers | {"embedding": np.full(3, number, np.float32), "thumbnail": b"\xff\xd8\xff"} | more
+    return values | numbers | {"embedding": np.full(3, number, np.float32), "thumbnail": b"\xff\xd8\xff"} | more
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_columns_have_the_types_that_spotlight_goes_by(table: Path) -> None:
     assert types == strings | numbers | others
 
 
-def test_rows_come_back_with_the_columns_asked_for(table: Path) -> None:
+def test_rows_come_back_with_the_requested_columns(table: Path) -> None:
     assert list(read_table(table, ("id", "tsne_x"), ("label", "shelf"))) == [
         {"id": "0", "tsne_x": 3.0, "label": "tea"},
         {"id": "1", "tsne_x": None, "label": ""},
@@ -62,7 +62,7 @@ def test_many_rows_are_written_in_groups(tmp_path: Path) -> None:
     write_table(path, (row(number) for number in range(2500)), {})
     file = pyarrow.parquet.ParquetFile(path)
     assert (file.metadata.num_rows, file.num_row_groups) == (2500, 3)
-    assert [told["id"] for told in read_table(path, ("id",))] == [str(number) for number in range(2500)]
+    assert [values["id"] for values in read_table(path, ("id",))] == [str(number) for number in range(2500)]
 
 
 def test_a_failed_write_leaves_no_table(tmp_path: Path) -> None:

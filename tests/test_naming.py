@@ -70,7 +70,7 @@ def test_an_edited_table_is_read(tmp_path: Path) -> None:
         ("id,source,label\n", "has no rows"),
     ],
 )
-def test_a_table_with_missing_columns_values_or_repeated_ids_is_refused(tmp_path: Path, content: str, said: str) -> None:
+def test_a_table_with_missing_values_or_repeated_ids_is_refused(tmp_path: Path, content: str, said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
         read_labelled(written(tmp_path, content))
 

@@ -22,11 +22,15 @@ from hashsearch.errors import ConfigError
 from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.report.comparing import SectionComparison, judge
 from hashsearch.evaluation.report.curves import most_telling
+from hashsearch.evaluation.report.examples import different_queries
+from hashsearch.evaluation.report.page import KINDS
 from hashsearch.evaluation.report.robustness import breaking_point, series_of
 from hashsearch.evaluation.report.sections import read_sections
 from hashsearch.evaluation.report.summary import summarise, summarise_all
 from hashsearch.evaluation.report.writing import write_report
 from hashsearch.reporting.axes import Scale, spread
+from hashsearch.reporting.svg import key_mark
+from hashsearch.reporting.tables import escaped_markdown, safe_cell
 from hashsearch.reporting.words import amount, chance, gain, listed, share
 
 EMPTY_ELEMENTS = ("meta", "img", "br")
@@ -49,12 +53,12 @@ def pets(results: Path, data: str = "pets") -> TaskFiles:
     return files
 
 
-def standing(results: Path, baseline: str | None = None) -> SectionComparison:
+def compared(results: Path, baseline: str | None = None) -> SectionComparison:
     (section,) = read_sections(results)
     return judge(section, baseline)
 
 
-def told(found: SectionComparison) -> dict[str, str]:
+def statements(found: SectionComparison) -> dict[str, str]:
     return {line.about: line.says for line in summarise(found)}
 
 
@@ -83,32 +87,32 @@ class Reader(HTMLParser):
 
 
 class TestJudging:
-    def test_the_best_of_a_column_and_those_not_told_from_it_are_marked(self, tmp_path: Path) -> None:
+    def test_the_best_of_a_column_and_those_not_significantly_worse_are_marked(self, tmp_path: Path) -> None:
         pets(tmp_path)
-        found = standing(tmp_path)
+        found = compared(tmp_path)
         assert [result.method for result in found.section.working] == ["all right", "one wrong", "all wrong"]
         marks = {result.method: found.value(result, "precision@1").mark for result in found.section.working}
         # one query of twenty differs: both signs of it are as extreme, so p is 1
         assert marks == {"all right": "best", "one wrong": "same", "all wrong": ""}
 
-    def test_all_that_share_the_highest_value_are_best(self, tmp_path: Path) -> None:
+    def test_all_methods_with_the_highest_value_are_best(self, tmp_path: Path) -> None:
         pets(tmp_path).method("as right", RIGHT, "classes")
-        found = standing(tmp_path)
+        found = compared(tmp_path)
         assert [one.method for one in found.section.working if found.value(one, "mrr").mark == "best"] == [
             "all right",
             "as right",
         ]
-        assert told(found)["Best"].endswith("It is not significantly better than as right and one wrong.")
+        assert statements(found)["Best"].endswith("It is not significantly better than as right and one wrong.")
 
     def test_costs_have_a_winner_too(self, tmp_path: Path) -> None:
         pets(tmp_path)
-        found = standing(tmp_path)
+        found = compared(tmp_path)
         marks = {result.method: found.value(result, "p50").mark for result in found.section.working}
         assert marks == {"all right": "", "one wrong": "best", "all wrong": ""}
 
     def test_methods_are_tested_against_the_best_exact_one(self, tmp_path: Path) -> None:
         pets(tmp_path)
-        found = standing(tmp_path)
+        found = compared(tmp_path)
         assert found.baseline is not None
         assert found.baseline.method == "all right"
         assert found.against["all wrong"].difference == -1
@@ -118,14 +122,14 @@ class TestJudging:
 
     def test_p_values_of_many_are_corrected_by_holm(self, tmp_path: Path) -> None:
         pets(tmp_path)
-        p_values = {name: found.p_value for name, found in standing(tmp_path).against.items()}
+        p_values = {name: found.p_value for name, found in compared(tmp_path).against.items()}
         # of 2,000 random signs of 20 equal differences hardly any is as extreme; times two, for there are two tests
         assert p_values["all wrong"] == pytest.approx(2 / 2001, abs=2 / 2001)
         assert p_values["one wrong"] == 1
 
     def test_another_baseline_can_be_named(self, tmp_path: Path) -> None:
         pets(tmp_path)
-        assert standing(tmp_path, "all wrong").against["all right"].difference == 1
+        assert compared(tmp_path, "all wrong").against["all right"].difference == 1
 
     def test_a_baseline_that_no_task_has_is_refused(self, tmp_path: Path) -> None:
         pets(tmp_path / "results")
@@ -136,41 +140,41 @@ class TestJudging:
 
 
 class TestSummary:
-    def test_it_says_who_wins_and_who_is_as_good(self, tmp_path: Path) -> None:
+    def test_the_summary_names_the_best_and_those_not_significantly_worse(self, tmp_path: Path) -> None:
         pets(tmp_path)
-        assert told(standing(tmp_path))["Best"] == (
-            "all right: mAP@10 1.000 (1.000-1.000), the first hit right for 100.0% of queries. "
+        assert statements(compared(tmp_path))["Best"] == (
+            "all right: mAP@10 1.000 (1.000-1.000), first hit right for 100.0% of queries. "
             "It is not significantly better than one wrong."
         )
 
-    def test_it_says_what_stands_how_against_the_baseline(self, tmp_path: Path) -> None:
+    def test_the_summary_counts_methods_better_and_worse_than_the_baseline(self, tmp_path: Path) -> None:
         pets(tmp_path)
-        says = told(standing(tmp_path, "all wrong"))["Against all wrong (mAP@10 .000)"]
+        says = statements(compared(tmp_path, "all wrong"))["Against all wrong (mAP@10 .000)"]
         assert says.startswith(
-            "2 methods are significantly better (all right and one wrong), 0 worse, 0 not told apart."
+            "2 methods are significantly better (all right and one wrong), 0 worse, 0 not significantly different."
         )
 
-    def test_it_says_which_is_fastest_within_a_point(self, tmp_path: Path) -> None:
+    def test_the_summary_names_the_fastest_of_those_near_the_best(self, tmp_path: Path) -> None:
         files = pets(tmp_path)
-        assert told(standing(tmp_path))["Fastest within a point of the best"].startswith("all right, 8 ms")
+        assert statements(compared(tmp_path))["Fastest within .01 of the best"].startswith("all right, median 8 ms")
         files.method("as good", RIGHT, "codes", latency_ms={"p50": 0.5})
-        says = told(standing(tmp_path))["Fastest within a point of the best"]
-        assert says == "as good, .5 ms in the median (1.000); the best takes 8 ms."
+        says = statements(compared(tmp_path))["Fastest within .01 of the best"]
+        assert says == "as good, median .5 ms, mAP@10 1.000; the best takes 8 ms."
 
-    def test_a_failed_method_is_told_and_no_zero(self, tmp_path: Path) -> None:
+    def test_a_failed_method_is_named_and_not_counted_as_zero(self, tmp_path: Path) -> None:
         pets(tmp_path)
-        found = standing(tmp_path)
-        assert told(found)["Failed"] == "broken: k-means needs 100 descriptors, got 3"
+        found = compared(tmp_path)
+        assert statements(found)["Failed"] == "broken: k-means needs 100 descriptors, got 3"
         assert "broken on pets, same class" in {line.about: line.says for line in summarise_all([found])}["Failed"]
 
-    def test_over_several_tasks_it_says_who_is_in_front_most_often(self, tmp_path: Path) -> None:
+    def test_over_several_tasks_the_summary_names_the_best_most_often(self, tmp_path: Path) -> None:
         for data in ("pets", "birds"):
             pets(tmp_path, data)
         lines = {line.about: line.says for line in summarise_all([judge(one) for one in read_sections(tmp_path)])}
-        assert lines["Most often in front"].startswith("all right and one wrong: best, or not significantly worse")
+        assert lines["Best most often"].startswith("all right and one wrong: best, or not significantly worse")
         assert lines["Best on average"].endswith("over 2 tasks: all right 1.000, one wrong .950, all wrong .000.")
 
-    def test_it_says_whether_a_fusion_adds_to_its_parts(self, tmp_path: Path) -> None:
+    def test_the_summary_compares_a_fusion_with_its_best_member(self, tmp_path: Path) -> None:
         files = TaskFiles(tmp_path, "pets", "same_class", LABELS, QUERIES)
         half = [right if at % 4 < 2 else wrong for at, (right, wrong) in enumerate(zip(RIGHT, WRONG))]
         files.method("half", half, "exact")
@@ -178,22 +182,22 @@ class TestSummary:
         files.method("alone", RIGHT, "codes")
         files.method("both", RIGHT, "fusion", settings={"of": ["half", "none"]})
         files.method("neither", half, "fusion", settings={"of": ["half", "none"]})
-        fusions = [line.says for line in summarise(standing(tmp_path)) if line.about == "Fusion"]
-        assert fusions[0].startswith("both adds to its best part, half: +.500 (")
-        assert fusions[1].startswith("neither adds nothing that can be told to its best part, half: +.000 (")
+        fusions = [line.says for line in summarise(compared(tmp_path)) if line.about == "Fusion"]
+        assert fusions[0].startswith("both is better than its best member, half: +.500 (")
+        assert fusions[1].startswith("neither is not significantly different from its best member, half: +.000 (")
 
-    def test_queries_without_any_hit_are_told_beside_their_zeros(self, tmp_path: Path) -> None:
+    def test_the_summary_counts_queries_without_any_hit(self, tmp_path: Path) -> None:
         pets(tmp_path).method("radius 8", [*[[]] * 15, *RIGHT[15:]], "hash")
-        assert told(standing(tmp_path))["No hit at all"] == "radius 8 for 15 of 20 queries."
+        assert statements(compared(tmp_path))["No hits"] == "radius 8 for 15 of 20 queries."
 
-    def test_the_hardest_classes_are_named(self, tmp_path: Path) -> None:
+    def test_the_summary_names_the_hardest_classes(self, tmp_path: Path) -> None:
         files = TaskFiles(tmp_path, "pets", "same_class", LABELS, QUERIES)
         files.method("one", [CATS if at % 2 == 0 or at < 10 else DOGS for at in range(20)])
-        assert told(standing(tmp_path))["Hardest classes"] == "for one dog (.500)."
+        assert statements(compared(tmp_path))["Hardest classes"] == "for one: dog (.500)."
 
-    def test_without_any_result_it_says_so(self, tmp_path: Path) -> None:
+    def test_without_any_result_the_summary_says_so(self, tmp_path: Path) -> None:
         TaskFiles(tmp_path, "pets", "same_class", LABELS, QUERIES).failed("broken", "no luck")
-        assert [line.about for line in summarise(standing(tmp_path))] == ["No result", "Failed"]
+        assert [line.about for line in summarise(compared(tmp_path))] == ["No result", "Failed"]
 
 
 class TestRobustness:
@@ -211,7 +215,7 @@ class TestRobustness:
 
     def test_a_method_breaks_where_half_of_the_first_hits_are_wrong(self, tmp_path: Path) -> None:
         self.near_duplicates(tmp_path).method("turned", [[at // 4] for at in range(20)], "hash")
-        found = standing(tmp_path)
+        found = compared(tmp_path)
         some = found.section.find("some")
         turned = found.section.find("turned")
         assert some is not None
@@ -231,14 +235,12 @@ class TestRobustness:
     def test_the_summary_names_what_is_hard_and_who_is_better_at_it(self, tmp_path: Path) -> None:
         files = self.near_duplicates(tmp_path)
         files.method("mirrors", [[at // 4] if at % 4 == 3 else [(at // 4 + 1) % 5] for at in range(20)], "local")
-        says = told(standing(tmp_path))
+        says = statements(compared(tmp_path))
         assert says["Hardest distortions"] == (
-            "for some mirror (0% right) and jpeg (60% right), over all strengths. "
+            "for some: mirror (0% right) and jpeg (60% right), over all strengths. "
             "Fewer than half of its first hits are right from mirror 1 and jpeg 50 on."
         )
-        assert (
-            says["Where others are better"] == "first hits right more often than the best's: mirror (mirrors, +1.000)."
-        )
+        assert says["Where others are better"] == "more first hits right than the best: mirror (mirrors, +1.000)."
 
 
 class TestFiles:
@@ -327,7 +329,7 @@ class TestParts:
     def test_missing_parts_are_left_out(self, tmp_path: Path) -> None:
         pets(tmp_path / "results")
         page = self.page(tmp_path / "results")
-        for part in ("confuses", "PCA", "Similarities", "Examples", "Worst failures", "What a picture may go through"):
+        for part in ("confuses", "PCA", "Similarities", "Examples", "Worst failures", "Robustness to distortions"):
             assert part not in page
         assert "precision against recall of" in page
 
@@ -357,7 +359,7 @@ class TestParts:
         assert '<th scope="row">dog/empty</th><td>a class must have pictures</td><td>the task</td>' in page
         assert '<th scope="row">q0.jpg</th><td>damaged</td><td>all methods</td>' in page
 
-    def test_a_result_of_another_version_of_the_task_is_left_out_and_told(self, tmp_path: Path) -> None:
+    def test_a_result_of_another_version_of_the_task_is_left_out_and_noted(self, tmp_path: Path) -> None:
         files = pets(tmp_path / "results")
         files.method("old", RIGHT, fingerprint="another")
         (section,) = read_sections(tmp_path / "results")
@@ -393,12 +395,26 @@ class TestPictures:
         assert "average precision .000; solved by all right" in failures
         assert failures.count('<article class="failure">') == 3  # two of "all wrong", the only one of "one wrong"
 
-    def test_a_picture_that_is_gone_leaves_a_gap(self, results: Path) -> None:
+    def test_a_deleted_image_is_counted_and_not_shown(self, results: Path) -> None:
         (results.parent / "0.png").unlink()
-        assert "Pictures whose file was not found or not readable are not shown" in self.page(results)
+        assert "Images whose file is missing or unreadable are not shown" in self.page(results)
 
     def test_without_pictures_there_are_no_examples(self, results: Path) -> None:
         assert "data:image" not in self.page(results, pictures=False)
+
+    def test_examples_are_of_different_images(self, results: Path) -> None:
+        task = next(results.rglob("task.json"))
+        content = json.loads(task.read_text())
+        for at, query in enumerate(content["queries"]):  # four distortions of each of five images, one after the other
+            name = ("jpeg", "mirror", "blur", "crop")[at % 4]
+            query["path"] = content["base"][at // 4]["path"]
+            query |= {"distortion": {"name": name, "strength": 10.0, "seed": 0}, "group": f"{name} 10"}
+        task.write_text(json.dumps(content))
+        (section,) = read_sections(results)
+        chosen = [section.queries[at] for at in different_queries(section, range(20), 4)]
+        assert len({query["path"] for query in chosen}) == 4
+        assert len({query["distortion"]["name"] for query in chosen}) == 4
+        assert different_queries(section, [0, 1, 2], 2) == [0, 1]  # of one image, if there is no other
 
     def test_distorted_queries_are_shown_distorted(self, results: Path) -> None:
         task = next(results.rglob("task.json"))
@@ -424,7 +440,7 @@ def test_many_methods_and_pictures_stay_below_ten_megabytes(tmp_path: Path) -> N
             files.method(f"method {at}", rows, ("exact", "codes", "hash")[at % 3])
     page, *_ = write_report(tmp_path / "results", tmp_path / "out")
     assert 3_000_000 < page.stat().st_size < 10_000_000
-    assert "Left out so that the page stays small" in page.read_text()
+    assert "Left out to keep the page small" in page.read_text()
 
 
 def test_of_many_methods_each_kind_and_the_baseline_are_drawn(tmp_path: Path) -> None:
@@ -433,7 +449,7 @@ def test_of_many_methods_each_kind_and_the_baseline_are_drawn(tmp_path: Path) ->
         files.method(f"codes {at}", [*RIGHT[: 20 - at], *WRONG[20 - at :]], "codes")
     files.method("plain", WRONG, "exact")
     files.method("pHash", WRONG, "hash")
-    found = standing(tmp_path, "codes 11")
+    found = compared(tmp_path, "codes 11")
     drawn = [result.method for result in most_telling(found.section, found.baseline, 5)]
     assert drawn == ["codes 0", "codes 1", "codes 11", "plain", "pHash"]
 
@@ -448,6 +464,38 @@ class TestReading:
         (files.folder / "x.json").write_text("{}")
         with pytest.raises(ConfigError, match="lacks method"):
             read_sections(tmp_path)
+
+
+def test_every_kind_of_method_has_a_marker_of_its_own_and_none_is_the_star_of_the_best() -> None:
+    outlines = {kind: re.findall(r' d="([^"]+)"', key_mark(kind))[0] for kind in KINDS}
+    assert len(set(outlines.values())) == len(KINDS)
+    assert all(outline.count("L") < 9 for kind, outline in outlines.items() if kind != "classes")  # a star has ten
+    assert outlines["classes"].count("L") == 11  # a cross
+
+
+def test_the_legend_says_what_the_small_figures_of_each_table_are(tmp_path: Path) -> None:
+    pets(tmp_path / "results")
+    write_report(tmp_path / "results", tmp_path / "out")
+    overview, task = (tmp_path / "out" / "report.html").read_text().split('<section class="task"', 1)
+    assert "below it the share of right first hits" in overview
+    assert "95 % interval" not in overview
+    assert "Failed methods have no figures; they are not counted as zero." in overview
+    assert "Below a figure: its 95 % interval" in task
+    document = (tmp_path / "out" / "report.md").read_text()
+    assert document.index("## Overview") < document.index("parentheses hold 95 % intervals") < document.index("## pets")
+
+
+def test_cells_of_markdown_and_csv_cannot_do_harm() -> None:
+    assert escaped_markdown("a|b\n<i>[x](y) *z*") == "a\\|b &lt;i>\\[x](y) \\*z\\*"
+    assert [safe_cell(value) for value in ("=1", "+1", "-x", "@x", "x=1", "", -1)] == [
+        "'=1",
+        "'+1",
+        "'-x",
+        "'@x",
+        "x=1",
+        "",
+        -1,
+    ]
 
 
 class TestWords:
@@ -490,7 +538,7 @@ def test_the_configuration_in_the_docs_is_one(tmp_path: Path) -> None:
 
 
 class TestJob:
-    def test_it_writes_four_files_and_names_them(self, tmp_path: Path) -> None:
+    def test_the_command_writes_four_files_and_prints_their_paths(self, tmp_path: Path) -> None:
         pets(tmp_path / "results")
         answer = CliRunner().invoke(main, ["report", str(tmp_path / "results"), "--out", str(tmp_path / "out")])
         assert answer.exit_code == 0, answer.output
@@ -503,9 +551,9 @@ class TestJob:
         assert f"{tmp_path / 'out' / 'report.html'}  0." in answer.output
 
     def test_every_option_has_a_help_line(self) -> None:
-        told = CliRunner().invoke(main, ["report", "--help"]).output
+        output = CliRunner().invoke(main, ["report", "--help"]).output
         for option in ("--out", "--baseline", "--no-pictures"):
-            assert re.search(rf"{option} ?\w*\s+\w+", told)
+            assert re.search(rf"{option} ?\w*\s+\w+", output)
 
 
 class TestInABrowser:

@@ -60,8 +60,8 @@ def test_every_chart_says_in_words_what_it_shows() -> None:
 
 
 def test_names_cannot_break_the_page() -> None:
-    told = {"queries": 5, "precision@1": 1.0, "precision@10": 0.5}
-    page = draw([night(0, notes=["<script>"], summary="<b>", by_category={"<i>&": told})])
+    category = {"queries": 5, "precision@1": 1.0, "precision@10": 0.5}
+    page = draw([night(0, notes=["<script>"], summary="<b>", by_category={"<i>&": category})])
     assert "<script>" not in page
     assert "<b>" not in page
     assert "&lt;i&gt;&amp;</th><td>5</td><td>1.000</td><td>0.500" in page

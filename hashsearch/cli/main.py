@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from hashsearch import __version__
 from hashsearch.cli.commands import Group
 from hashsearch.cli.running import run_reporting_errors
+from hashsearch.provenance import VERSION
 
 _JOBS = "hashsearch.cli.jobs"
 SECTIONS = {
@@ -44,7 +44,7 @@ SECTIONS = {
 
 
 @click.group(cls=Group, sections=SECTIONS)
-@click.version_option(__version__, prog_name="hashsearch")
+@click.version_option(VERSION, prog_name="hashsearch")
 def commands() -> None:
     """Image search by binary codes and exact cosine, on stock Elasticsearch."""
 

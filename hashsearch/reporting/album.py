@@ -1,4 +1,4 @@
-"""Thumbnails for the page, as data addresses, within a budget of bytes."""
+"""Thumbnails for a page, as `data:` addresses, within a budget of bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hashsearch.errors import HashsearchError
 from hashsearch.images import decoding as images
 
-# Of a picture's pixels and its entry, the pixels to show.
+# (pixels, entry) -> the pixels to show
 Develop = Callable[[NDArray[np.uint8], Mapping[str, Any]], NDArray[np.uint8]]
 
 SIDE = 96
@@ -21,11 +21,11 @@ QUALITY = 70
 
 
 class Album:
-    """Pictures of a comparison by their entries in `task.json`, made small once and kept.
+    """Thumbnails of images by their entries, which have a `path`; each is made once.
 
-    `budget` is how many bytes all of them may add to the page, `side` how many pixels the longer side of each has at
-    most, `develop` what is done to its pixels first. `missing` counts pictures whose file is not there or cannot be
-    read, `left_out` those that the budget had no room for.
+    All together add at most `budget` bytes to the page, and none has a side of more than `side` pixels. `develop`
+    changes the pixels first. `missing` counts images whose file is missing or unreadable, `left_out` those that did not
+    fit into the budget.
     """
 
     def __init__(self, budget: int, side: int = SIDE, develop: Develop | None = None) -> None:
@@ -34,14 +34,14 @@ class Album:
         self._develop = develop
         self.missing = 0
         self.left_out = 0
-        self._made: dict[tuple[str, str], str | None] = {}
+        self._thumbnails: dict[tuple[str, str], str | None] = {}
 
     def picture(self, entry: Mapping[str, Any]) -> str | None:
-        """The `data:` address of a picture, distorted as it was as a query; None without one."""
+        """The `data:` address of an image's thumbnail; None if it is missing or left out."""
         key = str(entry.get("path", "")), str(entry.get("distortion"))
-        if key not in self._made:
-            self._made[key] = self._make(entry)
-        address = self._made[key]
+        if key not in self._thumbnails:
+            self._thumbnails[key] = self._make(entry)
+        address = self._thumbnails[key]
         if address is None:
             self.missing += 1
         elif len(address) > self.budget:
@@ -58,5 +58,5 @@ class Album:
                 image = self._develop(image, entry)
             small = images.thumbnail(image, self.side, QUALITY)
         except (HashsearchError, OSError, KeyError):
-            return None  # a report without this picture is still a report
+            return None  # shown without a thumbnail
         return "data:image/jpeg;base64," + base64.b64encode(small).decode()

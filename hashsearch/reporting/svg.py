@@ -6,7 +6,6 @@ light or dark as the page around it is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from html import escape
 
@@ -75,7 +74,7 @@ _MARKERS = {
     "hash": "triangle",
     "local": "diamond",
     "classes": "cross",
-    "fusion": "star",
+    "fusion": "hourglass",
     "histogram": "bar",
 }
 
@@ -97,7 +96,7 @@ def _outline(shape: str, x: float, y: float, size: float) -> str:
         "triangle": [(0, -1.15), (1.1, 0.85), (-1.1, 0.85)],
         "diamond": [(0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)],
         "bar": [(-1.2, -0.45), (1.2, -0.45), (1.2, 0.45), (-1.2, 0.45)],
-        "star": [_around(turn / 10, 1.35 if turn % 2 == 0 else 0.6) for turn in range(10)],
+        "hourglass": [(-1, -1.15), (1, -1.15), (-1, 1.15), (1, 1.15)],
         "cross": [(right, down) for right, down in _PLUS],
     }[shape]
     return path([(x + size * right, y + size * down) for right, down in corners]) + "z"
@@ -105,10 +104,6 @@ def _outline(shape: str, x: float, y: float, size: float) -> str:
 
 _PLUS = [(-0.4, -1.2), (0.4, -1.2), (0.4, -0.4), (1.2, -0.4), (1.2, 0.4), (0.4, 0.4)]
 _PLUS += [(-right, -down) for right, down in _PLUS]
-
-
-def _around(turn: float, radius: float) -> Point:
-    return radius * math.sin(2 * math.pi * turn), -radius * math.cos(2 * math.pi * turn)
 
 
 def kind_class(kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers and lists as they stand in sentences and tables."""
+"""Numbers and lists as written in sentences and tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def gain(value: float) -> str:
 
 
 def amount(value: float) -> str:
-    """Any other number in three digits, below 1 in two: .25, 12.4, 1,280."""
+    """Any other number, with three digits or two below 1: .25, 12.4, 1,280."""
     if abs(value) < 0.001:
         return "<.001" if value else "0"
     if abs(value) >= 100:
@@ -30,7 +30,7 @@ def chance(p_value: float) -> str:
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
-    """a, b and c; of many the first and how many more."""
+    """a, b and c; of many, the first ones and the number of the others."""
     if len(names) > most:
         return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

@@ -37,6 +37,13 @@ class Hit(FoundImage):
 
     Attributes
     ----------
+    id : str
+    uri : str or None
+        Path or URL that the image was indexed from.
+    title, category : str or None
+    attributes : mapping of str to Any
+    width, height : int or None
+        Pixels of the original.
     cosine : float
         Exact cosine of the stored vectors, -1 to 1.
     hamming : int or None

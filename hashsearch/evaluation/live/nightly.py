@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from hashsearch import __version__
 from hashsearch.elastic.client import store_errors
 from hashsearch.elastic.document import StoredVectors
 from hashsearch.elastic.image_index import ImageIndex
@@ -29,6 +28,7 @@ from hashsearch.evaluation.metrics.statistics import Estimate, intervals, quanti
 from hashsearch.hashing.nearest import top_k
 from hashsearch.indexing.checkpoint import IndexingSummary
 from hashsearch.progress import Progress, no_progress, tracked
+from hashsearch.provenance import VERSION
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Hit, Searcher
 
@@ -88,7 +88,7 @@ def measure(
         "probes": probes,
         "notes": notes,
         "settings": {"k": K, "queries": len(searches), **_settings(searcher)},
-        "versions": {"hashsearch": __version__, "elasticsearch": _server(index), "encoder": index.fingerprint},
+        "versions": {"hashsearch": VERSION, "elasticsearch": _server(index), "encoder": index.fingerprint},
         "seconds": round(time.perf_counter() - began, 1),
     }
     night["compared_with"] = before and before["at"]

@@ -12,7 +12,7 @@ from hashsearch.evaluation.report.robustness import DistortionSeries, series_of
 from hashsearch.evaluation.report.sections import MAIN, Estimate, Result, Section
 
 SIGNIFICANT = 0.05
-NO_COST = 0.001  # below it, in any unit, nobody wins
+NO_COST = 0.001  # costs below it, in any unit, are not compared
 
 # The figures of a table, and each query's share of them, which paired tests need.
 QUALITY: dict[str, Callable[[Relevant, Counts], PerQuery]] = {

@@ -26,15 +26,15 @@ _COLUMNS = (
 def tables_of_models(results: Path, embedders: Path) -> str:
     """Markdown tables of all results, best mAP@10 first; trained embedders have their classifiers' accuracy too.
 
-    `accuracy@1` is the share of queries whose nearest picture is of their class, `classifier` the share of pictures
-    that a classifier alone names rightly. Raises ConfigError for results that cannot be read.
+    `accuracy@1` is the share of queries whose nearest image is of their class, `classifier` the accuracy of the
+    trained classifier. Raises ConfigError for results that cannot be read.
     """
     sections = read_sections(results)
     parts = ["## All data sets", f"{OVERVIEW} {MARKS}", markdown_table(overview([judge(one) for one in sections]))]
     for section in sections:
         rows = [_row(result, embedders / safe_name(section.data)) for result in section.working]
         sizes = section.task.get("sizes") or {}
-        about = f"{sizes.get('base')} pictures searched, {sizes.get('queries')} searched with."
+        about = f"{sizes.get('base')} images searched, {sizes.get('queries')} queries."
         parts += [f"## {section.data}", about, markdown_table(Table(_COLUMNS, tuple(rows)))]
         parts += [f"Failed: {result.method}: {result.error}" for result in section.failed]
     return "\n\n".join(parts) + "\n"

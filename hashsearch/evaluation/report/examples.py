@@ -1,8 +1,8 @@
-"""Example queries with the methods' top results side by side, and each method's worst failures."""
+"""Example queries with the top hits of several methods side by side, and each method's worst failures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,13 @@ from hashsearch.reporting.words import share, shorten
 
 SHOWN = 5  # hits of a row
 CONTESTED, HOPELESS = 4, 1  # example queries that methods disagree on, that none solves
-FAILURES = 2  # of each method
+FAILURES = 2  # shown of each method
 SOLVED = 0.99  # average precision of a query that counts as solved
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A picture with what stands under it; `right` is None for a query."""
+class ExampleImage:
+    """An image with its caption; `right` is None for a query."""
 
     picture: str | None
     name: str
@@ -31,21 +31,21 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One method's first hits of a query."""
+class MethodHits:
+    """One method's first hits for a query."""
 
     method: str
     kind: str
     average_precision: str
-    hits: tuple[Shot, ...]
+    hits: tuple[ExampleImage, ...]
 
 
 @dataclass(frozen=True)
 class Example:
-    """A query with the answers of one or more methods; `remark` says why it is shown."""
+    """A query with the hits of one or more methods; `remark` says why it is shown."""
 
-    query: Shot
-    rows: tuple[Row, ...]
+    query: ExampleImage
+    rows: tuple[MethodHits, ...]
     remark: str = ""
 
 
@@ -55,16 +55,16 @@ def examples(section: Section, results: Sequence[Result], album: Album) -> list[
         return []
     values = _average_precisions(section, results)
     apart = values.max(axis=0) - values.min(axis=0)
-    chosen = list(
-        _different(section, [int(at) for at in np.argsort(-apart, kind="stable") if apart[at] > 0], CONTESTED)
-    )
+    contested = [int(at) for at in np.argsort(-apart, kind="stable") if apart[at] > 0]
+    chosen = different_queries(section, contested, CONTESTED)
     hopeless = [int(at) for at in np.argsort(values.max(axis=0), kind="stable") if values[:, at].max() < SOLVED / 2]
-    chosen += [at for at in _different(section, hopeless, HOPELESS) if at not in chosen]
+    chosen += [at for at in different_queries(section, hopeless, HOPELESS) if at not in chosen]
     shown = []
     for at in chosen:
         right = int((values[:, at] >= SOLVED).sum())
-        best = f"the best average precision is {share(values[:, at].max())}" if values[:, at].any() else "found by none"
-        remark = f"solved by {right} of {len(results)} methods" if right else best
+        remark = f"solved by {right} of {len(results)} methods"
+        if not right:
+            remark = f"solved by no method; best average precision {share(values[:, at].max())}"
         rows = tuple(_row(section, result, at, values[which, at], album) for which, result in enumerate(results))
         shown.append(Example(_query(section, at, album), rows, remark))
     return [example for example in shown if _has_pictures(example)]
@@ -76,12 +76,12 @@ def failures(section: Section, album: Album) -> dict[str, list[Example]]:
         return {}
     values = _average_precisions(section, section.working)
     solvers = (values >= SOLVED).sum(axis=0)
-    found = {}
+    worst_of = {}
     for which, result in enumerate(section.working):
         own = values[which]
         candidates = np.flatnonzero((own < SOLVED / 2) & (solvers > 0))
         order = sorted(candidates.tolist(), key=lambda at: (own[at], -solvers[at], at))
-        worst = list(_different(section, order, FAILURES))
+        worst = different_queries(section, order, FAILURES)
         shown = [
             Example(
                 _query(section, at, album),
@@ -90,8 +90,8 @@ def failures(section: Section, album: Album) -> dict[str, list[Example]]:
             )
             for at in worst
         ]
-        found[result.method] = [example for example in shown if _has_pictures(example)]
-    return {method: shown for method, shown in found.items() if shown}
+        worst_of[result.method] = [example for example in shown if _has_pictures(example)]
+    return {method: shown for method, shown in worst_of.items() if shown}
 
 
 def _solved_by(section: Section, values: NDArray[np.float64], solvers: NDArray[np.int64], at: int) -> str:
@@ -105,36 +105,41 @@ def _average_precisions(section: Section, results: Sequence[Result]) -> NDArray[
     return np.stack([QUALITY[MAIN](section.hits(result), section.relevant_counts) for result in results])
 
 
-def _different(section: Section, order: Sequence[int], most: int) -> Iterator[int]:
-    """The first queries in this order, of each class, distortion and picture one while there are others."""
-    seen: set[str] = set()
-    fresh: list[int] = []
-    again: list[int] = []
-    for at in order:
-        facts = _facts(section.queries[at])
-        (again if facts & seen else fresh).append(at)
-        seen |= facts
-        if len(fresh) == most:
-            break
-    yield from [*fresh, *again][:most]
+def different_queries(section: Section, order: Sequence[int], most: int) -> list[int]:
+    """The first queries in this order, of different images, and of different classes or distortions while there are."""
+    chosen: list[int] = []
+    images: set[str] = set()
+    groups: set[str] = set()
+    for wanted in ("new image and group", "new image", "any"):
+        for at in order:
+            if len(chosen) == most:
+                return chosen
+            image, group = _image_and_group(section.queries[at])
+            new_image = image not in images or wanted == "any"
+            new_group = group not in groups or wanted != "new image and group"
+            if at not in chosen and new_image and new_group:
+                chosen.append(at)
+                images.add(image)
+                groups.add(group)
+    return chosen
 
 
-def _facts(query: dict[str, Any]) -> set[str]:
-    made = query.get("distortion")
-    return {f"path {query.get('path')}", f"group {made['name'] if made else query.get('group')}"}
+def _image_and_group(query: dict[str, Any]) -> tuple[str, str]:
+    """The file of a query's image, and its distortion or else its class."""
+    distortion = query.get("distortion")
+    return str(query.get("path")), str(distortion["name"] if distortion else query.get("group"))
 
 
-def _query(section: Section, at: int, album: Album) -> Shot:
+def _query(section: Section, at: int, album: Album) -> ExampleImage:
     query = section.queries[at]
-    made = query.get("distortion")
-    return Shot(album.picture(query), str(query["group"]) if made else _name(query, False))
+    return ExampleImage(album.picture(query), str(query["group"]) if query.get("distortion") else _name(query, False))
 
 
-def _row(section: Section, result: Result, at: int, value: float, album: Album) -> Row:
+def _row(section: Section, result: Result, at: int, value: float, album: Album) -> MethodHits:
     rows = result.rows[at][:SHOWN]
     scores = (result.content.get("scores") or [[]] * (at + 1))[at]
     hits = tuple(
-        Shot(
+        ExampleImage(
             album.picture(section.base[row]),
             _name(section.base[row], bool(section.queries[at].get("distortion"))),
             bool(section.hits(result)[at, rank]),
@@ -142,7 +147,7 @@ def _row(section: Section, result: Result, at: int, value: float, album: Album) 
         )
         for rank, row in enumerate(rows)
     )
-    return Row(result.method, result.kind, share(value), hits)
+    return MethodHits(result.method, result.kind, share(value), hits)
 
 
 def _name(entry: dict[str, Any], near_duplicate: bool) -> str:

@@ -14,17 +14,20 @@ from hashsearch.evaluation.report.summary import Statement
 from hashsearch.reporting.tables import escaped_markdown, markdown_table, safe_cell
 
 MARKS = (
-    "**Bold**: the best of its column. °: the best is not significantly better (paired randomisation tests over the "
-    "queries, corrected for their number by Holm, p ≥ .05)."
+    "**Bold**: the best of its column. °: not significantly worse than the best (paired randomisation tests over the "
+    "queries, Holm-corrected, p ≥ .05); costs are not tested."
 )
 OVERVIEW = "mAP@10, in parentheses the share of right first hits."
+TASKS = (
+    "In the tables of the tasks, parentheses hold 95 % intervals (bootstrap over the queries), and p-values of the "
+    "difference from the baseline."
+)
 
 
 def markdown(report: ReportModel) -> str:
     """Summary and tables for a document."""
-    parts = ["# Comparison", _statements(report.summary)]
-    parts.append(f"{MARKS} In parentheses: 95 % intervals by bootstrap over the queries.")
-    parts += ["## Overview", OVERVIEW, markdown_table(report.overview)]
+    parts = ["# Comparison", _statements(report.summary), MARKS]
+    parts += ["## Overview", OVERVIEW, markdown_table(report.overview), TASKS]
     for section in report.sections:
         parts += _section(section)
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -38,7 +41,7 @@ def _section(report: SectionReport) -> list[str]:
     ]
     if report.breaking:
         parts.append(
-            "The strength at which fewer than half of the first hits are right, and the share over all strengths:"
+            "First strength with fewer than half of the first hits right; in parentheses, the share over all strengths:"
         )
         parts.append(markdown_table(report.breaking))
     if report.section.problems:

@@ -1,4 +1,4 @@
-"""Charts of one method: which classes it confuses, how its similarities part, where it puts the pictures."""
+"""Charts of one method: which classes it confuses, how similar its right and wrong hits are, a map of the images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hashsearch.reporting.scatter import MAP_SIDE, class_map
 from hashsearch.reporting.svg import drawing, element, path, text, title
 from hashsearch.reporting.words import shorten
 
-OTHERS = "(others)"  # what judging counts classes as that it does not tell apart
+OTHERS = "(others)"  # classes that judging counts together
 PROJECTIONS = {"pca": "PCA", "tsne": "t-SNE"}
 
 
@@ -64,7 +64,7 @@ def _cell(x: float, y: float, side: float, share: float, names: str, right: bool
 
 
 def confused(found: Mapping[str, Any], limit: int = 12) -> list[tuple[str, str, int, int]]:
-    """The pairs mistaken most often: class of the query, class of its first hit, how many of how many queries."""
+    """The classes confused most often: of the query, of its first hit, how many of how many queries."""
     labels, counts = found["labels"], np.asarray(found["counts"])
     totals = counts.sum(axis=1)
     known = np.array([label != OTHERS for label in labels])
@@ -78,7 +78,7 @@ def confused(found: Mapping[str, Any], limit: int = 12) -> list[tuple[str, str, 
 
 
 def similarities(result: Result) -> str:
-    """Shares of the relevant and of the other hits by similarity, and the threshold for the precision wanted."""
+    """Shares of the relevant and of the other hits by similarity, and the threshold for the required precision."""
     found = result.content["histogram"]
     edges = np.asarray(found["edges"], float)
     width, height = 250, 170
@@ -103,7 +103,7 @@ def _shares(counts: Sequence[int]) -> np.ndarray:
 
 
 def landscape(section: Section, result: Result, name: str) -> str:
-    """The method's map `name` ("pca", "tsne") of base pictures, coloured by class: the most frequent ones."""
+    """The method's map `name` ("pca", "tsne") of base images; the largest classes are coloured."""
     found = result.content["map"]
     labels = [str(section.base[row]["label"]) for row in found["rows"]]
     content = class_map(np.asarray(found[name], float), labels)

@@ -72,7 +72,7 @@ def _render(report: ReportModel, sections: Sequence[dict[str, Any]]) -> str:
 
 
 def _view(number: int, report: SectionReport) -> dict[str, Any]:
-    """What the template shows of a section besides thumbnails; parts without results are empty."""
+    """The template's values of a section besides thumbnails; parts without results are empty."""
     section = report.section
     shown = curves.most_telling(section, report.comparison.baseline, _LINES)
     return {
@@ -104,7 +104,7 @@ def _pictures(section: Section, shown: Sequence[Result], budget: int, wanted: bo
 
 
 def _distorted(image: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """A picture's pixels as they were in a query, by its entry in `task.json`."""
+    """The pixels of a query's image, distorted as its entry in `task.json` says."""
     if not (distortion := entry.get("distortion")):
         return image
     return Distortion(distortion["name"], distortion["strength"], distortion.get("seed", 0)).apply(image)
@@ -112,7 +112,7 @@ def _distorted(image: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[np
 
 def _sizes(section: Section) -> str:
     sizes = section.task.get("sizes") or {"base": len(section.base), "queries": len(section.queries)}
-    names = {"learn": "pictures to learn from", "base": "searched", "queries": "queries"}
+    names = {"learn": "images to learn from", "base": "images searched", "queries": "queries"}
     return ", ".join(f"{sizes[name]:,} {words}" for name, words in names.items() if sizes.get(name))
 
 
@@ -156,7 +156,7 @@ def _similarities(section: Section) -> list[tuple[str, str]]:
 
 
 def _unread(section: Section) -> list[tuple[str, str, str]]:
-    """Pictures that failed for a method: picture, reason and methods, each picture and reason once."""
+    """Images that failed for a method: image, reason and methods, each image and reason once."""
     methods: dict[tuple[str, str], list[str]] = {}
     for result in section.working:
         for failure in result.content.get("failures") or []:

@@ -35,7 +35,7 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What one method did on one task; `content` is its whole file."""
+    """One method's result on one task; `content` is its whole file."""
 
     content: Mapping[str, Any]
 
@@ -53,7 +53,7 @@ class Result:
         return self.content.get("error")
 
     def figure(self, name: str) -> Estimate | None:
-        """One of its figures, None where it was not measured."""
+        """One of its figures, None if it was not measured."""
         figure = (self.content.get("figures") or {}).get(name)
         if figure is None or not _is_number(figure.get("value")):
             return None
@@ -69,7 +69,7 @@ class Result:
 
     @property
     def features(self) -> str:
-        """What it compares pictures by, such as a network's name; the method's own name where that is not told."""
+        """The features it compares, such as a network's name; by default the method's name."""
         features = (self.content.get("settings") or {}).get("features")
         return str(features["name"]) if isinstance(features, Mapping) and "name" in features else self.method
 
@@ -81,7 +81,7 @@ class Result:
 
     @property
     def rows(self) -> list[list[int]]:
-        """For each query the base rows found, best first."""
+        """For each query the rows of its hits among the base images, best first."""
         return self.content.get("rows") or []
 
 
@@ -123,12 +123,12 @@ class Section:
 
     @property
     def problems(self) -> Sequence[dict[str, Any]]:
-        """Pictures and queries that were left out, each with its reason."""
+        """Images and queries that were left out, each with its reason."""
         return self.task.get("problems") or ()
 
     @cached_property
     def relevant_counts(self) -> NDArray[np.int64]:
-        """`(queries,)`: how many base pictures are relevant to each query."""
+        """`(queries,)`: how many base images are relevant to each query."""
         return np.array([len(query["relevant"]) for query in self.queries], np.int64)
 
     @cached_property
@@ -148,7 +148,7 @@ class Section:
         return next((result for result in self.working if result.method == method), None)
 
     def baseline(self, method: str | None) -> Result | None:
-        """What others are compared with: the method of that name, else the best exact one, else the first by name."""
+        """The method that others are compared with: the named one, else the best exact one, else the first by name."""
         named = self.find(method) if method else None
         exact = [result for result in self.working if result.kind == "exact"]
         by_name = sorted(self.working, key=lambda result: result.method)
@@ -166,12 +166,12 @@ def _is_number(value: object) -> bool:
 def read_sections(folder: Path) -> list[Section]:
     """All sections in a folder of results, `folder/DATA/TASK/task.json` and the methods' files beside it, by name.
 
-    A result of another version of its task (its fingerprint tells) is no figure of this one: it is left out and noted.
-    ConfigError for a folder without results, a file that is no JSON, or one that lacks what it must hold.
+    A result with another fingerprint than its task was measured on another version of it: it is left out and noted.
+    ConfigError for a folder without results, and for a file that is not JSON or lacks a required key.
     """
     tasks = sorted(folder.glob("*/*/task.json"))
     if not tasks:
-        raise ConfigError(f"a folder of results must hold DATA/TASK/task.json, got '{folder}', which holds none")
+        raise ConfigError(f"a folder of results must hold DATA/TASK/task.json, and '{folder}' holds none")
     return [_read_section(task) for task in tasks]
 
 
@@ -181,7 +181,7 @@ def _read_section(file: Path) -> Section:
     read = [Result(_read(path, ("method",))) for path in others]
     fitting = [result for result in read if result.content.get("fingerprint") == task.get("fingerprint")]
     notes = tuple(
-        f"{result.method}: measured on another version of this task, left out; run the comparison again"
+        f"{result.method}: measured on another version of this task and left out; run the comparison again"
         for result in read
         if result not in fitting
     )

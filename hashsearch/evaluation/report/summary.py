@@ -1,4 +1,4 @@
-"""What the figures say, in words: for each section, and over all of them."""
+"""The results in sentences: of each section, and over all of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from hashsearch.evaluation.report.sections import FIRST, MAIN, Estimate, Result
 from hashsearch.evaluation.report.tables import interval
 from hashsearch.reporting.words import amount, chance, counted, gain, listed, share
 
-POINT = 0.01  # what "within a point of the best" allows
-FEW = 5  # queries: a group of fewer is called neither hard nor easy
+NEAR = 0.01  # of mAP@10: how much worse than the best a faster method may be
+FEW = 5  # queries: smaller groups are not ranked by difficulty
+MUCH = 0.05  # of right first hits: how much better than the best a specialist is
 
 
 class Statement(NamedTuple):
@@ -25,239 +26,212 @@ class Statement(NamedTuple):
 
 
 def summarise(comparison: SectionComparison) -> list[Statement]:
-    """A section in words."""
+    """A section in sentences."""
     best = comparison.section.best
     if best is None:
-        lines = [Statement("No result", "no method has figures for this task.")]
-        return [*lines, *_failures(comparison)]
-    figure = best.figure(MAIN) or Estimate(best.main)
-    lines = [Statement("Best", f"{best.method}: mAP@10 {with_interval(figure)}{_first(best)}. {_ties(comparison)}")]
-    lines += _baseline(comparison)
-    lines += [Statement("Fusion", sentence) for sentence in _fusions(comparison)]
-    lines += _classifiers(comparison) + _fastest(comparison, best)
-    lines += _distortions(comparison, best) if comparison.distortions else _hardest_groups(best)
-    return [*lines, *_without_hits(comparison), *_failures(comparison)]
+        return [Statement("No result", "no method has figures for this task."), *_failures(comparison)]
+    statements = [_best(comparison, best)]
+    statements += _baseline(comparison)
+    statements += [Statement("Fusion", sentence) for sentence in _fusions(comparison)]
+    statements += _classifiers(comparison) + _fastest(comparison, best)
+    statements += _distortions(comparison, best) if comparison.distortions else _hardest_classes(best)
+    return [*statements, *_without_hits(comparison), *_failures(comparison)]
 
 
-def _first(result: Result) -> str:
-    found = result.figure(FIRST)
-    return f", the first hit right for {found.value:.1%} of queries" if found else ""
-
-
-def _ties(comparison: SectionComparison) -> str:
+def _best(comparison: SectionComparison, best: Result) -> Statement:
+    figure, first = best.figure(MAIN) or Estimate(best.main), best.figure(FIRST)
+    says = f"{best.method}: mAP@10 {with_interval(figure)}"
+    if first:
+        says += f", first hit right for {first.value:.1%} of queries"
     same = [result.method for result in comparison.as_good_as_best()]
     if same:
-        return f"It is not significantly better than {listed(same)}."
-    return "It is significantly better than every other." if len(comparison.section.working) > 1 else ""
+        return Statement("Best", f"{says}. It is not significantly better than {listed(same)}.")
+    alone = len(comparison.section.working) == 1
+    return Statement("Best", f"{says}." if alone else f"{says}. It is significantly better than every other method.")
 
 
 def _baseline(comparison: SectionComparison) -> list[Statement]:
     baseline, best = comparison.baseline, comparison.section.best
     if baseline is None or not comparison.against:
         return []
-    better = [name for name, found in comparison.against.items() if found.significant and found.difference > 0]
-    worse = [name for name, found in comparison.against.items() if found.significant and found.difference < 0]
+    significant = {name: against for name, against in comparison.against.items() if against.significant}
+    better = [name for name, against in significant.items() if against.difference > 0]
+    worse = [name for name, against in significant.items() if against.difference < 0]
     level = len(comparison.against) - len(better) - len(worse)
-    says = f"{_no(len(better))} significantly better{_named(better)}, {len(worse)} worse"
-    says += f", {level} not told apart."
+    names = f" ({listed(better)})" if better else ""
+    says = f"{counted(len(better), 'method is', 'methods are')} significantly better{names}, {len(worse)} worse"
+    says += f", {level} not significantly different."
     if best is not None and best.method in comparison.against:
-        says += f" The best stands at {difference(comparison.against[best.method])}."
-    about = f"Against {baseline.method} (mAP@10 {share(baseline.main)})"
-    return [Statement(about, says)]
-
-
-def _no(number: int) -> str:
-    return counted(number, "method is", "methods are") if number else "no method is"
-
-
-def _named(names: Sequence[str]) -> str:
-    return f" ({listed(names)})" if names else ""
+        says += f" Difference of the best: {difference(comparison.against[best.method])}."
+    return [Statement(f"Against {baseline.method} (mAP@10 {share(baseline.main)})", says)]
 
 
 def _fusions(comparison: SectionComparison) -> list[str]:
-    """For each fusion whether it adds anything to the best of its parts (where unknown: of all single methods)."""
+    """A sentence for each fusion: whether it is better than the best of its members."""
     section = comparison.section
     sentences = []
     for fusion in [result for result in section.working if result.kind == "fusion"]:
-        parts = parts_of(comparison, fusion)
-        if parts:
-            best = max(parts, key=lambda part: part.main)
-            sentences.append(_gain_sentence(fusion, best, compare(section, fusion, best)))
+        members = members_of(comparison, fusion)
+        if members:
+            best = max(members, key=lambda member: member.main)
+            sentences.append(_fusion_sentence(fusion, best, compare(section, fusion, best)))
     return sentences
 
 
-def parts_of(comparison: SectionComparison, fusion: Result) -> list[Result]:
-    """The methods that a fusion fuses: the list in its settings that names such, else all single ones."""
+def members_of(comparison: SectionComparison, fusion: Result) -> list[Result]:
+    """The methods that a fusion combines: the list of methods in its settings, else all that are not fusions."""
     section = comparison.section
     for value in (fusion.content.get("settings") or {}).values():
         if isinstance(value, list) and value:
-            parts = [section.find(name) for name in value if isinstance(name, str)]
-            if len(parts) == len(value) and all(parts):
-                return [part for part in parts if part]
+            members = [section.find(name) for name in value if isinstance(name, str)]
+            if len(members) == len(value) and all(members):
+                return [member for member in members if member]
     return [result for result in section.working if result.kind != "fusion"]
 
 
-def _gain_sentence(fusion: Result, part: Result, found: PairedDifference) -> str:
-    told = difference(found)
-    if not found.significant:
-        return f"{fusion.method} adds nothing that can be told to its best part, {part.method}: {told}."
-    if found.difference > 0:
-        return f"{fusion.method} adds to its best part, {part.method}: {told}."
-    return f"{fusion.method} is worse than its best part alone, {part.method}: {told}."
+def _fusion_sentence(fusion: Result, member: Result, against: PairedDifference) -> str:
+    if not against.significant:
+        verdict = "not significantly different from"
+    else:
+        verdict = "better than" if against.difference > 0 else "worse than"
+    return f"{fusion.method} is {verdict} its best member, {member.method}: {difference(against)}."
 
 
 def _classifiers(comparison: SectionComparison) -> list[Statement]:
-    """What share of queries a classifier tells the class of, which no figure of a ranking says."""
+    """How often classifiers name the right class, which figures of a ranking do not show."""
     known = [
         f"{result.method} {accuracy:.1%}"
         for result in comparison.section.working
         if (accuracy := result.number("extra", "classifier_accuracy")) is not None
     ]
-    return [Statement("As classifiers", f"the class is told for {listed(known, 6)} of queries.")] if known else []
+    return [Statement("As classifiers", f"share of queries with the right class: {listed(known, 6)}.")] if known else []
 
 
 def _fastest(comparison: SectionComparison, best: Result) -> list[Statement]:
     near = [
         (latency, result)
         for result in comparison.section.working
-        if result.main >= best.main - POINT and (latency := result.number("latency_ms", "p50")) is not None
+        if result.main >= best.main - NEAR and (latency := result.number("latency_ms", "p50")) is not None
     ]
     if not near:
         return []
     latency, fastest = min(near, key=lambda pair: pair[0])
+    says = f"{fastest.method}, median {amount(latency)} ms"
     own = best.number("latency_ms", "p50")
-    says = f"{fastest.method}, {amount(latency)} ms in the median"
     if fastest is best:
-        says += ", the best itself."
+        says += "; it is also the best."
     else:
-        says += f" ({share(fastest.main)})" + ("" if own is None else f"; the best takes {amount(own)} ms") + "."
-    return [Statement("Fastest within a point of the best", says)]
+        says += f", mAP@10 {share(fastest.main)}" + ("." if own is None else f"; the best takes {amount(own)} ms.")
+    return [Statement(f"Fastest within {amount(NEAR)} of the best", says)]
 
 
 def _distortions(comparison: SectionComparison, best: Result) -> list[Statement]:
-    known = [(value, one) for one in comparison.distortions if (value := mean_accuracy(best, one)) is not None]
+    known = [(mean, series) for series in comparison.distortions if (mean := mean_accuracy(best, series)) is not None]
     known.sort(key=lambda pair: pair[0])
-    hard = [f"{one.name} ({value:.0%} right)" for value, one in known[:3]]
-    broken = [f"{one.name} {point}" for _, one in known if (point := breaking_point(best, one)) not in ("holds", "")]
-    says = f"for {best.method} {listed(hard)}, over all strengths."
+    if not known:
+        return _specialists(comparison, best)
+    points = [(series.name, breaking_point(best, series)) for _, series in known]
+    broken = [f"{name} {point}" for name, point in points if point not in ("holds", "")]
+    hard = [f"{series.name} ({mean:.0%} right)" for mean, series in known[:3]]
+    says = f"for {best.method}: {listed(hard)}, over all strengths."
     if broken:
         says += f" Fewer than half of its first hits are right from {listed(broken, 8)} on."
     else:
-        says += " At no strength tried are fewer than half of its first hits right."
-    lines = [Statement("Hardest distortions", says)] if hard else []
-    return lines + _specialists(comparison, best)
+        says += " At every strength tried, at least half of its first hits are right."
+    return [Statement("Hardest distortions", says), *_specialists(comparison, best)]
 
 
 def _specialists(comparison: SectionComparison, best: Result) -> list[Statement]:
-    """Distortions at which another method is clearly better than the best over all: what a fusion could bring."""
-    found = []
-    for one in comparison.distortions:
-        values = {result: mean_accuracy(result, one) for result in comparison.section.working if result is not best}
-        known = {result: value for result, value in values.items() if value is not None}
-        own = mean_accuracy(best, one)
+    """Distortions for which another method is clearly better than the best over all: what a fusion could gain."""
+    gains = []
+    for series in comparison.distortions:
+        others = [result for result in comparison.section.working if result is not best]
+        known = {result: mean for result in others if (mean := mean_accuracy(result, series)) is not None}
+        own = mean_accuracy(best, series)
         if known and own is not None:
             other = max(known, key=lambda result: known[result])
-            if known[other] >= own + 0.05:
-                found.append((known[other] - own, f"{one.name} ({other.method}, {gain(known[other] - own)})"))
-    found.sort(key=lambda pair: -pair[0])
-    if not found:
+            if known[other] >= own + MUCH:
+                gains.append((known[other] - own, f"{series.name} ({other.method}, {gain(known[other] - own)})"))
+    gains.sort(key=lambda pair: -pair[0])
+    if not gains:
         return []
-    return [
-        Statement(
-            "Where others are better", f"first hits right more often than the best's: {listed([f[1] for f in found])}."
-        )
-    ]
+    says = f"more first hits right than the best: {listed([words for _, words in gains])}."
+    return [Statement("Where others are better", says)]
 
 
-def _hardest_groups(best: Result) -> list[Statement]:
+def _hardest_classes(best: Result) -> list[Statement]:
     groups = best.content.get("by_group") or {}
     known = [
-        (float(found[MAIN]), str(name))
-        for name, found in groups.items()
-        if found.get(MAIN) is not None and found.get("queries", 0) >= FEW and found[MAIN] < best.main
+        (float(group[MAIN]), str(name))
+        for name, group in groups.items()
+        if group.get(MAIN) is not None and group.get("queries", 0) >= FEW and group[MAIN] < best.main
     ]
     if not known:
         return []
     hard = [f"{name} ({share(value)})" for value, name in sorted(known)[:3]]
-    return [Statement("Hardest classes", f"for {best.method} {listed(hard)}.")]
+    return [Statement("Hardest classes", f"for {best.method}: {listed(hard)}.")]
 
 
 def _without_hits(comparison: SectionComparison) -> list[Statement]:
-    """Methods that answer with nothing at all, such as a search within a radius: zeros that are none of ranking."""
-    empty = {result.method: sum(not found for found in result.rows) for result in comparison.section.working}
-    says = [
-        f"{method} for {number} of {len(comparison.section.queries)} queries"
-        for method, number in empty.items()
-        if number
-    ]
-    return [Statement("No hit at all", f"{listed(says)}.")] if says else []
+    """Queries for which a method returns nothing, such as a search within a radius; they count as zero."""
+    empty = {result.method: sum(not hits for hits in result.rows) for result in comparison.section.working}
+    queries = len(comparison.section.queries)
+    says = [f"{method} for {number} of {queries} queries" for method, number in empty.items() if number]
+    return [Statement("No hits", f"{listed(says)}.")] if says else []
 
 
 def _failures(comparison: SectionComparison) -> list[Statement]:
     section = comparison.section
-    lines = [Statement("Failed", f"{result.method}: {result.error}") for result in section.failed]
-    lines += [Statement("Left out", note) for note in section.notes]
+    statements = [Statement("Failed", f"{result.method}: {result.error}") for result in section.failed]
+    statements += [Statement("Left out", note) for note in section.notes]
     if section.problems:
-        lines.append(
-            Statement(
-                "Left out",
-                f"{counted(len(section.problems), 'picture or query', 'pictures or queries')}, listed below.",
-            )
-        )
+        left_out = counted(len(section.problems), "image or query", "images or queries")
+        statements.append(Statement("Left out", f"{left_out}, listed below."))
     broken = [result.method for result in section.working if result.content.get("failures")]
     if broken:
-        lines.append(
-            Statement(
-                "Unreadable for a method",
-                f"pictures failed for {listed(broken)}; a query that failed counts as not found.",
-            )
-        )
-    return lines
+        says = f"{listed(broken)} could not read every image; a query that failed counts as not found."
+        statements.append(Statement("Unreadable images", says))
+    return statements
 
 
 def summarise_all(comparisons: Sequence[SectionComparison]) -> list[Statement]:
-    """What holds over all sections: who wins how often, who is on average best, what failed."""
-    told = [comparison for comparison in comparisons if comparison.section.best]
-    wins: dict[str, int] = {}
-    for comparison in told:
-        leading = [comparison.section.working[0], *comparison.as_good_as_best()]
-        for result in leading:
-            wins[result.method] = wins.get(result.method, 0) + 1
-    lines = []
-    if len(told) > 1:
-        most = max(wins.values())
-        names = [name for name, number in wins.items() if number == most]
-        of = counted(len(told), "task")
-        lines.append(
-            Statement(
-                "Most often in front",
-                f"{listed(names)}: best, or not significantly worse than the best, in {most} of {of}.",
-            )
-        )
-        lines += _on_average(told)
-    failed = [f"{result.method} on {one.section.title}" for one in comparisons for result in one.section.failed]
+    """All sections in sentences: which method is best most often, which on average, what failed."""
+    with_figures = [comparison for comparison in comparisons if comparison.section.best]
+    statements = []
+    if len(with_figures) > 1:
+        statements += [_most_often(with_figures), *_on_average(with_figures)]
+    sections = [comparison.section for comparison in comparisons]
+    failed = [f"{result.method} on {section.title}" for section in sections for result in section.failed]
     if failed:
-        lines.append(
-            Statement("Failed", f"{listed(failed, 8)}. A failed method has no figures; it is not counted as zero.")
-        )
-    return lines
+        says = f"{listed(failed, 8)}. Failed methods have no figures; they are not counted as zero."
+        statements.append(Statement("Failed", says))
+    return statements
 
 
-def _on_average(told: Sequence[SectionComparison]) -> list[Statement]:
-    everywhere = [
-        result.method
-        for result in told[0].section.working
-        if all(comparison.section.find(result.method) for comparison in told)
-    ]
-    if len(told) < 2 or not everywhere:
+def _most_often(comparisons: Sequence[SectionComparison]) -> Statement:
+    wins: dict[str, int] = {}
+    for comparison in comparisons:
+        for result in (comparison.section.working[0], *comparison.as_good_as_best()):
+            wins[result.method] = wins.get(result.method, 0) + 1
+    most = max(wins.values())
+    names = listed([name for name, number in wins.items() if number == most])
+    says = f"{names}: best, or not significantly worse than the best, in {most} of {counted(len(comparisons), 'task')}."
+    return Statement("Best most often", says)
+
+
+def _on_average(comparisons: Sequence[SectionComparison]) -> list[Statement]:
+    """The best three by mean, of the methods that worked in every section."""
+    sections = [comparison.section for comparison in comparisons]
+    means = {}
+    for method in [result.method for result in sections[0].working]:
+        results = [result for section in sections if (result := section.find(method))]
+        if len(results) == len(sections):
+            means[method] = float(np.mean([result.main for result in results]))
+    if not means:
         return []
-    means = {
-        name: float(np.mean([result.main for comparison in told if (result := comparison.section.find(name))]))
-        for name in everywhere
-    }
-    order = sorted(means, key=lambda name: -means[name])[:3]
-    says = ", ".join(f"{name} {share(means[name])}" for name in order)
-    return [Statement("Best on average", f"mAP@10 over {counted(len(told), 'task')}: {says}.")]
+    best = sorted(means, key=lambda method: -means[method])[:3]
+    says = ", ".join(f"{method} {share(means[method])}" for method in best)
+    return [Statement("Best on average", f"mAP@10 over {counted(len(sections), 'task')}: {says}.")]
 
 
 def with_interval(estimate: Estimate) -> str:

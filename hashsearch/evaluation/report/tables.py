@@ -119,7 +119,7 @@ def _breaking_cell(result: Result, series: DistortionSeries) -> TableCell:
 
 def thresholds(comparison: SectionComparison) -> Table:
     """How well a similarity separates relevant hits from others: the area under the ROC curve, and a threshold."""
-    columns = (("ROC area", ""), ("similarity from", "for the precision"), ("precision", "wanted"), ("recall", "there"))
+    columns = (("ROC area", ""), ("threshold", "similarity"), ("precision", "required"), ("recall", "at threshold"))
     rows = []
     for result in comparison.section.working:
         area = result.number("roc", "auc")
@@ -128,7 +128,7 @@ def thresholds(comparison: SectionComparison) -> Table:
             continue
         cells = (
             TableCell(NO_VALUE if area is None else share(area), order=area),
-            TableCell("none reaches it" if score is None else f"{score:.4g}", order=score),
+            TableCell("not reached" if score is None else f"{score:.4g}", order=score),
             TableCell(NO_VALUE if precision is None else share(precision)),
             TableCell(NO_VALUE if recall is None else share(recall), order=recall),
         )

@@ -27,7 +27,7 @@ def write_report(
     """The files written to `out`: report.html, report.md, report.csv and report.json.
 
     `baseline` is the method that all others are compared with; a section without it takes its best exact method, else
-    the first by name. `progress` wraps the sections, as tqdm does. ConfigError for results that cannot be read and
+    the first by name. `progress` wraps the sections to report on them. ConfigError for results that cannot be read and
     for a baseline that no section has.
     """
     sections = read_sections(results)
