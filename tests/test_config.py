@@ -40,6 +40,8 @@ def test_every_variable_is_cast_to_its_kind(tmp_path: Path) -> None:
         IMAGE_ROOTS=f"/a{os.pathsep}{os.pathsep}/b",
         MAX_BYTES="1000",
         MAX_PIXELS="2000",
+        MAX_SECONDS="0.5",
+        ALLOW_PRIVATE="yes",
     )
     assert found == Settings(
         home=tmp_path,
@@ -56,6 +58,8 @@ def test_every_variable_is_cast_to_its_kind(tmp_path: Path) -> None:
         image_roots=(Path("/a"), Path("/b")),
         max_bytes=1000,
         max_pixels=2000,
+        max_seconds=0.5,
+        allow_private=True,
     )
     assert found.limits == Limits(1000, 2000)
 

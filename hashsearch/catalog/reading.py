@@ -14,6 +14,7 @@ import orjson
 
 from hashsearch.catalog.rows import ENDINGS, BadRow, Row, RowFile, format_of
 from hashsearch.errors import CatalogError, ConfigError
+from hashsearch.images.sources import located
 
 _IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 _COLUMNS = {
@@ -179,8 +180,7 @@ class Catalog:
         source = _text(values["image"])
         if source is None:
             return BadEntry(image_id, f"an entry must have a path or address in column {self._column_names('image')}")
-        if not source.startswith(("http://", "https://")):
-            source = str(self.path.absolute().parent / source)
+        source = located(source, self.path.absolute().parent)
         nested = rest.pop("attributes", None)
         attributes = {**rest, **(nested if isinstance(nested, dict) else {"attributes": nested})}
         return _checked(Entry(image_id, source, _text(values["title"]), _text(values["category"]), attributes))

@@ -3,8 +3,8 @@
 Colours are converted by the picture's ICC profile. A profile that moves no colour by more than three levels is one of
 the many that describe sRGB itself: such a picture keeps its exact values.
 
-Transparent parts become white. A picture that would then be flat, such as a white logo, gets a black ground if it can be
-seen there. Flat is a picture that spans less than 16 levels in each channel, without a thousandth of the pixels at each
+Transparent parts become white. A picture that would then be flat, such as a white logo, gets a black ground if that
+shows it. A picture is flat if it spans less than 16 levels in each channel, without a thousandth of the pixels at each
 end.
 """
 

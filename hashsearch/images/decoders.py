@@ -36,23 +36,32 @@ from hashsearch.images.worker import REPLY, REQUEST
 
 PIXELS_AT_ONCE = 64_000_000  # of all images that are in use, one larger image excepted
 _MOST_PROCESSES = 16
-_LEAST_WAIT, _WAIT_FACTOR = 30.0, 15.0  # seconds, and times the processor time: after that a process is killed
+MOST_WAIT = 30.0  # seconds until a process that does not answer is killed
+_WAIT_FACTOR = 15.0  # more, if an image may take more processor time than this part of it
+_PATIENCE = 1.0  # seconds in which a process that is not needed any more may end by itself
 _KEPT_FILE = 16 << 20  # bytes of the file in memory that are kept for the next image
 _START = "import sys; sys.path[:] = sys.argv[2:]; from hashsearch.images.worker import serve; serve(int(sys.argv[1]))"
 _ROOT = str(Path(errors.__file__).parent.parent)  # of the package, however it was imported here
-_ENVIRONMENT = {  # each thread and each arena of the allocator would reserve address space, which is limited
+_ENVIRONMENT = {
+    # Each thread and each arena of the allocator would reserve address space, which is limited.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
+    # What holds whole pictures is given back at once, the rest is kept for the next image.
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
 }
 _ERRORS = {kind.code: kind for kind in ImageError.__subclasses__()}
 
 
 class Decoder:
-    """A process that decodes one image at a time; it is started when it is needed."""
+    """A process that decodes one image at a time; it is started when it is needed.
 
-    def __init__(self) -> None:
+    `most_wait` is how many seconds one image may take, whatever the process does.
+    """
+
+    def __init__(self, most_wait: float) -> None:
+        self._most_wait = most_wait
         self._process: subprocess.Popen[bytes] | None = None
         self._file = -1  # the file in memory that both processes have open
         self._owner = os.getpid()
@@ -72,7 +81,7 @@ class Decoder:
         except BrokenPipeError:  # somebody ended it while it was idle
             self.stop()
             process = self._send(data, limits)
-        seconds = max(_LEAST_WAIT, _WAIT_FACTOR * limits.max_seconds)
+        seconds = max(self._most_wait, _WAIT_FACTOR * limits.max_seconds)
         try:
             height, width, report = _reply(process, time.monotonic() + seconds)
         except EOFError:
@@ -104,20 +113,30 @@ class Decoder:
         pixels.flags.writeable = False
         return pixels
 
-    def stop(self) -> None:
-        """End the process; the next image gets a new one. In a forked process, only forget it."""
+    def stop(self, patience: float = 0.0) -> None:
+        """Kill the process unless it ends within `patience` seconds; the next image gets a new one.
+
+        In a forked process, only forget it.
+        """
         process, self._process = self._process, None
         if process is None:
             return
-        if self._owner == os.getpid():
-            process.kill()
-        else:
+        if self._owner != os.getpid():
             process.returncode = 0  # it is not a child of this process, which cannot wait for it
-        process.wait()
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         for stream in (process.stdin, process.stdout):
             if stream:
                 stream.close()
         os.close(self._file)
+
+    def hang_up(self) -> None:
+        """Let the process end by itself."""
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
 
     def _send(self, data: bytes, limits: Limits) -> subprocess.Popen[bytes]:
         process = self._process = self._process or self._start()
@@ -223,21 +242,28 @@ class DecoderPool:
         Number of processes.
     pixels_at_once : int
         Pixels of all images in use that `decoded` gives out.
+    most_wait : float
+        Seconds that an image may take, though it takes no processor time.
     """
 
-    def __init__(self, size: int, pixels_at_once: int = PIXELS_AT_ONCE) -> None:
-        self._size = size
-        self._budget = PixelBudget(pixels_at_once)
-        self._lock = threading.Lock()
+    def __init__(self, size: int, pixels_at_once: int = PIXELS_AT_ONCE, most_wait: float = MOST_WAIT) -> None:
+        self._size, self._pixels_at_once, self._most_wait = size, pixels_at_once, most_wait
         self._remarks: Counter[str] = Counter()
         self._decoders: list[Decoder] = []
+        self.reset()
+
+    def close(self) -> None:
+        """End the processes; the next image starts them again."""
+        for decoder in self._decoders:
+            decoder.hang_up()
         self.reset()
 
     def reset(self) -> None:
         """Start again without processes; after a fork, those of the former process are left alone."""
         for decoder in self._decoders:
-            decoder.stop()
-        self._decoders[:] = [Decoder() for _ in range(self._size)]
+            decoder.stop(patience=_PATIENCE)
+        self._decoders[:] = [Decoder(self._most_wait) for _ in range(self._size)]
+        self._budget, self._lock = PixelBudget(self._pixels_at_once), threading.Lock()
         self._idle: queue.LifoQueue[Decoder] = queue.LifoQueue()  # the last one used is used first
         for decoder in self._decoders:
             self._idle.put(decoder)
@@ -285,5 +311,5 @@ def _processors() -> int:
 
 
 DECODERS = DecoderPool(min(_MOST_PROCESSES, _processors()))
-atexit.register(DECODERS.reset)
+atexit.register(DECODERS.close)
 os.register_at_fork(after_in_child=DECODERS.reset)

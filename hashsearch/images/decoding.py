@@ -23,15 +23,18 @@ from hashsearch.images.formats import Format, detect_format
 from hashsearch.images.grey import GreyScale, grey_scale
 from hashsearch.images.limits import DEFAULT, Limits, out_of_memory
 
-__all__ = ["DEFAULT", "Limits", "LoadedImage", "crop", "decode", "load", "resize_square", "thumbnail"]
+__all__ = ["DEFAULT", "Limits", "LoadedImage", "crop", "decode", "load", "reduced", "resize_square", "thumbnail"]
 
 BAD_PROFILE = "an unusable colour profile was ignored"
 CUT_OFF = "the last rows are missing"
 
 _LEAST_CROP = 8  # pixels a side, of a crop in pixels
 _LEAST_ROWS = 0.9  # share of the rows that must be there in a JPEG without an end marker
-_BLOCK = 1 << 22  # pixels that are converted at once
-_FILLER = bytes(number * 167 % 251 for number in range(8192))  # data of a JPEG that shows no picture
+_BLOCK = 1 << 20  # pixels that are converted at once
+_FILLER = bytes(
+    1 + number * 167 % 251 for number in range(1, 8192)
+)  # other data than the zeros of a decoder at the end
+_OUT_OF_MEMORY = ("out of memory error", "decoder error -9")  # in Pillow's messages
 _BITS_PER_SAMPLE, _MAX_SAMPLE_VALUES = 258, (281, 341)  # tags of TIFF
 _TURNS = {  # by orientation: whether rows and columns are exchanged, then columns reversed, then rows reversed
     1: (False, False, False),
@@ -48,15 +51,15 @@ _TURNS = {  # by orientation: whether rows and columns are exchanged, then colum
 def decode(data: bytes, limits: Limits = DEFAULT) -> NDArray[np.uint8]:
     """Decode an image to sRGB, upright by its EXIF orientation, on white where it is transparent.
 
-    The formats are JPEG, PNG, WebP, AVIF, GIF (first frame), BMP and TIFF. Grey levels of more than 8 bits are scaled as
-    `hashsearch.images.grey` describes, colour profiles and the ground of transparent pictures are treated as
-    `hashsearch.images.colour` describes. A JPEG that lacks its end marker is read if at least nine tenths of its rows
-    are there, or all of it but the last refinement of a progressive one; the missing rows are what the decoder makes of
-    them.
+    The formats are JPEG, PNG, WebP, AVIF, GIF (first frame), BMP and TIFF. `hashsearch.images.grey` describes how grey
+    levels of more than 8 bits are scaled, `hashsearch.images.colour` what colour profiles and transparency do. A JPEG
+    without an end marker is read if at least nine tenths of its rows are there, or if only the last refinement of a
+    progressive one is missing: browsers show what there is, but here a picture that is half grey would be found among
+    other half grey ones.
 
-    This decodes in the calling thread, which cannot be stopped: of `limits`, the processor time and what the decoder
-    itself allocates are not enforced. `hashsearch.images.sources.ImageReader` decodes in a process of its own. No input
-    whatsoever raises any other error than those below.
+    This decodes in the calling thread, which cannot be stopped: processor time is not limited, memory only by what the
+    header tells. `hashsearch.images.sources.ImageReader` decodes in a process of its own. No input whatsoever raises
+    any other error than those below.
 
     Parameters
     ----------
@@ -129,10 +132,11 @@ def _errors_of(kind: Format, limits: Limits) -> Iterator[None]:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"an image may have at most {limits.max_pixels} pixels: {error}") from error
-    except MemoryError as error:
-        raise out_of_memory(limits, f"this {kind.name} image needs more") from error
     except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, IndexError and more
-        detail = f": {error}" if isinstance(error, (OSError, SyntaxError)) else ""  # messages that Pillow wrote
+        message = str(error) if isinstance(error, (OSError, SyntaxError)) else ""  # one that Pillow wrote
+        if isinstance(error, MemoryError) or message.startswith(_OUT_OF_MEMORY):
+            raise out_of_memory(limits, f"this {kind.name} image needs more") from error
+        detail = f": {message}" if message else ""
         raise TruncatedImage(f"the {kind.name} image is incomplete or damaged{detail}") from error
 
 
@@ -204,9 +208,8 @@ class LoadedImage:
     def _boxes(self) -> Iterator[tuple[int, int, int, int]]:
         """Where the rows of each block are in the picture."""
         width, height = self._picture.size
-        for first, last in _ranges(self.height, self.width):
-            if self._upside_down:
-                first, last = self.height - last, self.height - first
+        for top, bottom in _ranges(self.height, self.width):
+            first, last = (self.height - bottom, self.height - top) if self._upside_down else (top, bottom)
             yield (first, 0, last, height) if self._transposed else (0, first, width, last)
 
     def _rgb(self, box: tuple[int, int, int, int], ground: str) -> Image.Image:
@@ -245,7 +248,8 @@ def crop(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.uint8]:
 
     Four integers are pixels. If one of the four is a float, all are fractions of the width and height, widened to whole
     pixels; a mixture is allowed since JSON writes 0.0 as 0. InvalidCrop for anything else, and for a box that reaches
-    outside the image or has no area.
+    outside the image or has no area; also for one in pixels with a side of less than 8, which is most likely meant as
+    fractions: `(0, 0, 1, 1)` is one pixel.
     """
     height, width = image.shape[:2]
     numbers = tuple(box) if isinstance(box, (Sequence, np.ndarray)) and not isinstance(box, (str, bytes)) else ()
@@ -259,6 +263,11 @@ def crop(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.uint8]:
         right, bottom = math.ceil(right * width), math.ceil(bottom * height)
     elif not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise InvalidCrop(f"a crop in pixels must lie inside the {width} x {height} image and have area, got {box!r}")
+    elif right - left < min(_LEAST_CROP, width) or bottom - top < min(_LEAST_CROP, height):
+        raise InvalidCrop(
+            f"a crop of whole numbers is in pixels and must have at least {_LEAST_CROP} a side, got {box!r}; "
+            "write fractions of the image with a point, such as [0.0, 0.0, 1.0, 1.0]"
+        )
     part: NDArray[np.uint8] = image[top:bottom, left:right]
     return part
 
@@ -276,10 +285,15 @@ def resize_square(
     return np.asarray(Image.fromarray(image).resize((size, size), resample))
 
 
-def thumbnail(image: NDArray[np.uint8], side: int, quality: int = 85) -> bytes:
-    """A JPEG of the image, reduced to at most `side` pixels on the longer side, never enlarged."""
+def reduced(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The image with at most `side` pixels on the longer side, never enlarged."""
     picture = Image.fromarray(image)
     picture.thumbnail((side, side))
+    return np.asarray(picture)
+
+
+def thumbnail(image: NDArray[np.uint8], side: int, quality: int = 85) -> bytes:
+    """A JPEG of the image, reduced to at most `side` pixels on the longer side, never enlarged."""
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
+    Image.fromarray(reduced(image, side)).save(out, "JPEG", quality=quality)
     return out.getvalue()

@@ -53,8 +53,8 @@ class Format:
     bytes_per_pixel: int = 4
 
 
-# Any text may begin with BM; the size of the second header identifies a bitmap. Some AVIF files name themselves only as
-# a compatible brand, at most 12 of which are looked at. Pillow's decoder of WebP keeps four pictures, also of one frame.
+# Any text may begin with BM; the size of the second header identifies a bitmap. Some AVIF files call themselves so only
+# among their compatible brands, of which 12 are looked at. Pillow's decoder of WebP keeps four copies of a picture.
 FORMATS = (
     Format("JPEG", re.compile(rb"\xff\xd8\xff"), JpegImagePlugin.JpegImageFile, read_jpeg),
     Format("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImagePlugin.PngImageFile, read_png),

@@ -51,7 +51,7 @@ def read_jpeg(data: bytes) -> Container:
     if data.count(_SCAN, scans) > MAX_SCANS:
         _check_scans(data, scans)
     return Container(
-        picture=b"".join([*kept, data[scans:], b"" if ended else _END]),
+        picture=b"".join([*kept, data[scans:] if ended else data[scans:].rstrip(b"\xff") + _END]),
         exif=exif,
         profile=b"".join(profile[number] for number in sorted(profile)) if profile else None,
         coefficients=_coefficients(*frame, data[scans : scans + 5]) if frame else 0,

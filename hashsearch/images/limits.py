@@ -8,7 +8,8 @@ from hashsearch.errors import EmptyImage, ImageTooCostly, ImageTooLarge, TooMany
 
 MAX_SIDE = 65_500  # pixels; what a JPEG can hold, so that every image can have a thumbnail
 _LEAST_MEMORY = 500_000_000
-_BYTES_PER_PIXEL = 10  # a progressive photo with full colour needs: 4 of the picture and 6 of its coefficients
+_BYTES_PER_PIXEL = 10  # a progressive photo needs 4 of the picture, and 3 to 6 of its coefficients
+_PROCESS_MEMORY = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Limits:
             raise TooManyPixels(f"a side of an image may have at most {MAX_SIDE} pixels, got {width} x {height}")
 
     def check_memory(self, needed: int) -> None:
-        """ImageTooCostly if decoding needs more bytes of memory than it may use."""
+        """ImageTooCostly if decoding needs more bytes of memory than it may use, those of the process included."""
+        needed += _PROCESS_MEMORY
         if needed > self.max_memory:
             raise out_of_memory(self, f"this one needs {needed / 1e6:.0f} MB")
 

@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def stage(name: str, source: str) -> Iterator[None]:
-    """Within the block, turn any error that is not about the image into ProcessingFailed, with a traceback in the log."""
+    """Turn an error that is not about the image or its address into ProcessingFailed; its traceback is logged."""
     try:
         yield
     except (FetchError, ImageError):

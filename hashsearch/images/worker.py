@@ -60,7 +60,7 @@ def _decode(file: int, length: int, limits: Limits) -> tuple[int, int, dict[str,
             offset += _write(file, memoryview(block).cast("B"), offset)
         return image.height, image.width, {"remarks": image.remarks}
     except ImageError as error:
-        spent = isinstance(error.__cause__, MemoryError)
+        spent = isinstance(error, ImageTooCostly) and error.__cause__ is not None  # not refused before it was decoded
         return 0, 0, {"code": error.code, "message": str(error)[:_MAX_TEXT], "spent": spent}
     except MemoryError:
         error = ImageTooCostly(f"decoding an image may take at most {limits.max_memory / 1e6:.0f} MB of memory")

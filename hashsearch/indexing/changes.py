@@ -64,7 +64,8 @@ Change = NewImage | UpdatedMetadata | Unchanged | Reject
 class ChangeFinder:
     """Reads images and compares them with what the index stores of them.
 
-    An error in any stage of the work on an image makes its entry a Reject. With a vocabulary, new images get visual words. Safe to share between threads.
+    An error in any stage of the work on an image makes its entry a Reject. With a vocabulary, new images get visual
+    words. Safe to share between threads.
     """
 
     encoder: Encoder

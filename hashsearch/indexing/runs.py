@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hashsearch.catalog.reading import Catalog
 from hashsearch.elastic.maintenance import add_graph, merge
+from hashsearch.images.sources import remarks
 from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
 from hashsearch.indexing.pipeline import Indexer
 from hashsearch.progress import Progress, no_progress
@@ -66,6 +67,7 @@ def index_catalog(
     if graph:
         index.check_quantizable()  # before the work, not after it
     identity = {"catalog": catalog.fingerprint, "index": list(index.uuids), "encoder": indexer.encoder.fingerprint}
+    before = remarks()
     with Checkpoint.hold(state / index.alias, identity, rejects) as checkpoint:
         if finished := checkpoint.summary.entries:
             _log.info("resuming after %d of %d entries", finished, catalog.total)
@@ -73,6 +75,8 @@ def index_catalog(
         summary = indexer.run(
             catalog, checkpoint, lambda _: progress("index", checkpoint.summary.entries, catalog.total)
         )
+    for remark, count in (remarks() - before).items():
+        _log.warning("%d images: %s", count, remark)
     if graph and not index.graph:
         add_graph(index)
     elif summary.indexed * _MERGED_SHARE >= index.count() > 0:

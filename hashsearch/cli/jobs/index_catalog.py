@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("catalog", type=click.Path(path_type=Path))
-@with_settings("index", "encoder", "es_url", "home")
+@with_settings("index", "encoder", "es_url", "home", "allow_private")
 @click.option(
     "--column",
     "columns",
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     type=OUTPUT_FILE,
     help="File that lists the rejected entries.  [default: rejects.jsonl in the index's folder of --home]",
 )
-@click.option("--allow-private", is_flag=True, help="Also fetch images from private network addresses.")
 def main(
     settings: Settings,
     catalog: Path,
@@ -51,7 +50,6 @@ def main(
     vocabulary: Path | None,
     workers: int,
     rejects_file: Path | None,
-    allow_private: bool,
 ) -> None:
     """Index the images of CATALOG.
 
@@ -68,7 +66,7 @@ def main(
     words = _load_vocabulary(vocabulary) if vocabulary else None
     from hashsearch.indexing.runs import index_catalog
 
-    indexer = open_indexer(settings, notify, vocabulary=words, workers=workers, allow_private=allow_private)
+    indexer = open_indexer(settings, notify, vocabulary=words, workers=workers)
     with Stages() as progress:
         summary, rejects = index_catalog(
             source, indexer, settings.home / "jobs", rejects_file, graph=graph, progress=progress
