@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.bad_images import chunk, encode
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageDraw
 from support.profiles import cmyk_profile, grey_profile, rgb_profile
 
+from benchmarks.bad_images import chunk, encode
 from hashsearch.images.decoding import BAD_PROFILE, decode, load
 
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -9,13 +9,13 @@ import zlib
 
 import numpy as np
 import pytest
-from benchmarks.bad_images import chunk, encode, gif_with, jpeg_with, with_chunks
-from benchmarks.bad_images import small as small_image
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from benchmarks.bad_images import chunk, encode, gif_with, jpeg_with, with_chunks
+from benchmarks.bad_images import small as small_image
 from hashsearch.errors import ImageTooCostly, TruncatedImage
 from hashsearch.images.container import orientation
 from hashsearch.images.decoding import CUT_OFF, decode, load

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.bad_images import COSTLY, DAMAGED, encode, repeated_scans, small
 from PIL import Image
 
+from benchmarks.bad_images import COSTLY, DAMAGED, encode, repeated_scans, small
 from hashsearch.errors import ImageError, ImageTooCostly, NotAnImage, TooManyPixels, TruncatedImage
 from hashsearch.images.decoders import DecoderPool, PixelBudget
 from hashsearch.images.decoding import CUT_OFF, decode
@@ -156,12 +156,12 @@ def test_a_process_that_cannot_start_is_not_the_images_fault(
 
 def test_nothing_is_left_behind(pool: DecoderPool, endless: bytes) -> None:
     pool.decode(small(), DEFAULT)
-    descriptors, before = len(os.listdir("/proc/self/fd")), children()
+    descriptors, before = len(list(Path("/proc/self/fd").iterdir())), children()
     for _ in range(5):
         with pytest.raises(ImageTooCostly):
             pool.decode(endless, Limits(max_seconds=0.05))
         pool.decode(small(), DEFAULT)
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
     assert len(children()) == len(before), "no zombies"
     pool.close()
     assert len(children()) == len(before) - 1
@@ -363,7 +363,7 @@ CORPUS = """
 
 @pytest.mark.slow
 def test_no_image_takes_more_than_2_seconds_and_500_megabytes(tmp_path: Path) -> None:
-    """Of the process that decodes it, and 0.8 s for its start. The parent is small, as a new process starts at its size."""
+    """Of the process that decodes it, with 0.8 s for its start. The parent is small: a new process starts at its size."""
     for name, make in {**COSTLY, **DAMAGED}.items():
         (tmp_path / name).write_bytes(make())
         assert (tmp_path / name).stat().st_size <= DEFAULT.max_bytes

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.bad_images import chunk, tiff
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.bad_images import chunk, tiff
 from hashsearch.images.decoding import decode
 from hashsearch.images.grey import grey_scale
 
