@@ -54,7 +54,7 @@ format: $(PACKAGES) ## let ruff rewrite what it can
 	$(BIN)/ruff format
 
 train-bit-tiny: setup ## train the bundled network again: DATA=FOLDER TEACHER=FILE
-	$(BIN)/hashsearch train recipes/bit-tiny.toml --data $(DATA) --weights $(TEACHER) --out build/bit-tiny
+	$(BIN)/hashsearch train recipes/bit-tiny.toml --data $(DATA) --weights $(TEACHER) --out build
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* build dist *.egg-info

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hashsearch.cli.running import notify, run_reporting_errors
+from hashsearch.embedders import import_tensorflow
 from hashsearch.errors import HashingError
 from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.evaluation.data.datasets import DataSet, data_of
@@ -140,6 +141,7 @@ def main(
     unseen: bool,
 ) -> None:
     """Print a Markdown table for each network and data set."""
+    import_tensorflow()  # not a part of the first fit
     known = dict(pair.split("=", 1) for pair in weights)
     read = read_plan(plan, known)
     for network in networks:

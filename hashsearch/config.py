@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -53,8 +54,22 @@ def _switch(text: str) -> bool:
         raise ValueError(f"must be one of {', '.join(_SWITCHES)}") from None
 
 
+def _parts(text: str, separator: str) -> list[str]:
+    """The parts of a list: separated, or the texts of a JSON list, in which they may contain the separator."""
+    if not text.lstrip().startswith("["):
+        return text.split(separator)
+    parts = json.loads(text)
+    if not all(isinstance(part, str) for part in parts):
+        raise ValueError("a JSON list must contain texts only")
+    return list(parts)
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
 def _folders(text: str) -> tuple[Path, ...]:
-    return tuple(Path(part).expanduser().absolute() for part in text.split(os.pathsep) if part)
+    return tuple(_path(part).absolute() for part in _parts(text, os.pathsep) if part)
 
 
 @dataclass(frozen=True)
@@ -67,7 +82,10 @@ class Model:
 
 
 def read_models(texts: Sequence[str]) -> tuple[Model, ...]:
-    """Models from texts `NAME=INDEX:ENCODER`, or `NAME=INDEX` with the bundled encoder; ValueError for another form."""
+    """Models from texts `NAME=INDEX:ENCODER`, or `NAME=INDEX` with the bundled encoder; ValueError for another form.
+
+    The name ends at the first `=` and the index at the first `:`, so a path may contain both.
+    """
     models: dict[str, Model] = {}
     for text in texts:
         name, _, address = (part.strip() for part in text.partition("="))
@@ -76,15 +94,24 @@ def read_models(texts: Sequence[str]) -> tuple[Model, ...]:
             raise ValueError(f"a model must be NAME=INDEX:ENCODER or NAME=INDEX, got '{text}'")
         if name in models:
             raise ValueError(f"each model must have a name of its own, got '{name}' twice")
-        models[name] = Model(name, index, Path(encoder).expanduser().absolute() if encoder else None)
+        models[name] = Model(name, index, _path(encoder).absolute() if encoder else None)
     return tuple(models.values())
+
+
+def _models(text: str) -> tuple[Model, ...]:
+    try:
+        return read_models(_parts(text, ","))
+    except ValueError as error:
+        if "," not in text or text.lstrip().startswith("["):
+            raise
+        raise ValueError(f'{error}; a path with a comma is written in a JSON list: ["NAME=INDEX:ENCODER"]') from error
 
 
 _SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _CASTS: dict[str, Callable[[str], Any]] = {
-    "es_ca": Path,
-    "encoder": Path,
-    "models": lambda text: read_models(text.split(",")),
+    "es_ca": _path,
+    "encoder": _path,
+    "models": _models,
     "port": _port,
     "image_roots": _folders,
     "allow_private": _switch,
@@ -173,7 +200,7 @@ class Settings:
             if text := environ.get(variable):
                 try:
                     values[name] = _CASTS.get(name, str)(text)
-                except ValueError as error:
+                except (ValueError, RuntimeError) as error:  # RuntimeError: ~NAME of an unknown user
                     raise ConfigError(f"{variable} cannot be '{text}': {error}") from error
         if values.get("es_user") and not values.get("es_password"):
             raise ConfigError("HASHSEARCH_ES_USER is set, so HASHSEARCH_ES_PASSWORD must be set too")

@@ -16,4 +16,4 @@ venv=${LOWEST_VENV:-build/lowest-$version}
 "$python" -m venv --clear "$venv"
 "$venv/bin/python" -m pip install --disable-pip-version-check --quiet uv
 "$venv/bin/uv" pip install --python "$venv/bin/python" --resolution lowest-direct --editable '.[dev]'
-exec "$venv/bin/python" -m pytest -m unit "$@"
+exec "$venv/bin/python" -m pytest -m unit -n 2 --dist loadfile --no-loadscope-reorder "$@"

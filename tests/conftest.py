@@ -1,4 +1,4 @@
-"""What the tests share: one real Elasticsearch for the whole run."""
+"""What the tests share: a real Elasticsearch, markers, and the order of files."""
 
 from __future__ import annotations
 
@@ -78,11 +78,12 @@ def node_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def node(node_home: Path, server_folder: Path) -> Iterator[SimpleNamespace]:
-    """A started Elasticsearch; `.url` is its address."""
+    """A started Elasticsearch, one for each worker of pytest-xdist; `.url` is its address."""
     if url := os.environ.get("HASHSEARCH_ES_URL"):
         yield SimpleNamespace(url=url)
         return
-    local = LocalNode(node_home, "tests", heap="512m", server_folder=server_folder)
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    local = LocalNode(node_home, f"tests-{worker}", heap="512m", server_folder=server_folder)
     try:
         yield SimpleNamespace(url=local.start().url)
     finally:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from hashsearch.catalog.reading import BadEntry, Catalog, Entry
-from hashsearch.errors import CatalogError, ConfigError
+from hashsearch.errors import CatalogError, ConfigError, Unreadable
+from hashsearch.images.sources import ImageReader
 
 Write = Callable[..., Catalog]
 
@@ -131,8 +133,8 @@ LINES += "\n\n" + json.dumps(
         ("c.csv.gz", TEXT),
         ("C.CSV", TEXT.replace("\n1", "\r\n1").replace("\n2", "\r\n2")),
         ("bom.csv", "\ufeff" + TEXT),
-        ("c.tsv", TABS),
-        ("c.tsv.gz", TABS),
+        ("tabs.csv", TABS),
+        ("tabs.csv.gz", TABS),
         ("c.jsonl", LINES),
         ("c.jsonl.gz", LINES),
         ("c.ndjson", "\ufeff" + LINES + "\n"),
@@ -197,6 +199,74 @@ class TestParquet:
     def test_nan_is_not_an_id(self, tmp_path: Path) -> None:
         assert "must have an id" in bad(parquet(tmp_path / "c.parquet", id=[float("nan")], path=["1.jpg"])).reason
 
+    def test_a_time_that_python_cannot_hold_is_text(self, tmp_path: Path) -> None:
+        arrow = pytest.importorskip("pyarrow", reason="Parquet catalogs need pyarrow")
+        times = arrow.array([1, 1_700_000_000_123_456_789, None], arrow.timestamp("ns"))
+        first, second, third = parquet(tmp_path / "c.parquet", id=["1", "2", "3"], path=["a", "b", "c"], sold=times)
+        assert isinstance(first, Entry) and isinstance(second, Entry) and isinstance(third, Entry)
+        assert second.attributes == {"sold": "2023-11-14 22:13:20.123456789"}
+        assert third.attributes == {}
+
+    @pytest.mark.parametrize("unit", ["s", "ms", "us"])
+    def test_a_value_that_cannot_be_read_costs_its_row_at_most(self, tmp_path: Path, unit: str) -> None:
+        arrow = pytest.importorskip("pyarrow", reason="Parquet catalogs need pyarrow")
+        times = arrow.array([0, (1 << 63) - 1], arrow.timestamp(unit))
+        first, second = parquet(tmp_path / "c.parquet", id=["1", "2"], path=["a", "b"], sold=times)
+        assert isinstance(first, Entry) and first.attributes["sold"].startswith("1970-01-01")
+        assert isinstance(second, Entry) or "row 2: the value of column 'sold' cannot be read" in second.reason
+
+    def test_text_that_is_not_utf8_costs_its_row(self, tmp_path: Path) -> None:
+        arrow = pytest.importorskip("pyarrow", reason="Parquet catalogs need pyarrow")
+        names = arrow.array([b"caf\xe9", b"tea"], arrow.binary()).view(arrow.string())
+        first, second = parquet(tmp_path / "c.parquet", id=["1", "2"], path=["a", "b"], title=names)
+        assert isinstance(first, BadEntry) and "row 1: the value of column 'title' cannot be read" in first.reason
+        assert isinstance(second, Entry) and second.title == "tea"
+
+    def test_binary_columns_are_left_out_and_named_once(self, tmp_path: Path) -> None:
+        catalog = parquet(
+            tmp_path / "c.parquet",
+            id=["1"],
+            path=["/a.jpg"],
+            thumb=[b"\xff\xd8" * 50_000],
+            parts=[[b"a", b"b"]],
+            deep=[{"raw": b"x", "size": 3}],
+        )
+        assert good(catalog) == Entry("1", "/a.jpg", attributes={"deep": {"size": 3}})
+        assert catalog.left_out == ("thumb", "parts", "deep")
+
+    @pytest.mark.parametrize("structured", [True, False])
+    def test_images_in_the_file_are_read_from_their_rows(self, tmp_path: Path, structured: bool) -> None:
+        """Hugging Face's image column; a plain binary one too."""
+        arrow = pytest.importorskip("pyarrow", reason="Parquet catalogs need pyarrow")
+        images = [bytes([number]) * 100 for number in range(10)]
+        column = [{"bytes": data, "path": f"{row}.jpg"} for row, data in enumerate(images)] if structured else images
+        file = tmp_path / "c.parquet"
+        table = arrow.table({"image": column, "label": list(range(10))})
+        pytest.importorskip("pyarrow.parquet").write_table(table, file, row_group_size=3)
+        catalog = Catalog(file, {"category": "label"})
+        catalog.check()
+        entries = [entry for entry in catalog if isinstance(entry, Entry)]
+        assert [entry.id for entry in entries] == [f"{row}.jpg" if structured else f"{row + 1}" for row in range(10)]
+        assert entries[3] == Entry(entries[3].id, f"{file}#4/image", None, "3")
+        assert [ImageReader().read(entry.source) for entry in entries] == images
+        assert (catalog.total, catalog.left_out) == (10, ())
+
+    def test_an_image_column_with_paths_only_has_paths(self, tmp_path: Path) -> None:
+        arrow = pytest.importorskip("pyarrow", reason="Parquet catalogs need pyarrow")
+        kind = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
+        column = arrow.array([{"bytes": None, "path": "a.jpg"}], kind)
+        assert good(parquet(tmp_path / "c.parquet", id=["1"], image=column)).source == str(tmp_path / "a.jpg")
+
+    def test_a_row_without_image_and_a_place_that_is_gone_are_unreadable(self, tmp_path: Path) -> None:
+        catalog = parquet(tmp_path / "c.parquet", id=["1", "2"], image=[b"x", None])
+        _, second = catalog
+        assert isinstance(second, Entry)
+        with pytest.raises(Unreadable, match="row 2 has no image in column 'image'"):
+            ImageReader().read(second.source)
+        for source in (f"{catalog.path}#3/image", f"{catalog.path}#1/other", f"{tmp_path}/gone.parquet#1/image"):
+            with pytest.raises(Unreadable):
+                ImageReader().read(source)
+
     def test_a_broken_file_is_refused(self, write: Write) -> None:
         pytest.importorskip("pyarrow", reason="Parquet catalogs need pyarrow")
         for content in (b"", b"PAR1", b"PAR1 and something else PAR1"):
@@ -220,6 +290,57 @@ class TestColumns:
 
     def test_one_mapped_column_leaves_the_others_to_their_usual_names(self, write: Write) -> None:
         assert only(write("c.csv", "name,path\n7,/7.jpg\n", {"id": "name"})) == Entry("7", "/7.jpg")
+
+    def test_a_column_may_have_two_roles(self, write: Write) -> None:
+        assert only(write("c.csv", "path,text\na.jpg,x\n", {"id": "path"})).id == "a.jpg"
+        assert only(write("c.csv", "file,t\n/a.jpg,x\n", {"id": "file", "image": "file", "title": "file"})) == Entry(
+            "/a.jpg", "/a.jpg", "/a.jpg", None, {"t": "x"}
+        )
+
+    @pytest.mark.parametrize("name", ["c.csv", "c.jsonl"])
+    def test_without_a_column_for_the_id_the_path_is_the_id(self, write: Write, name: str) -> None:
+        content = "path,text\n/a.jpg,x\n" if name == "c.csv" else '{"path": "/a.jpg", "text": "x"}'
+        assert only(write(name, content)) == Entry("/a.jpg", "/a.jpg", None, None, {"text": "x"})
+
+    def test_an_empty_id_does_not_take_the_sku(self, write: Write) -> None:
+        """Else it could be the id of another row."""
+        for catalog in (
+            write("c.csv", "id,sku,path\n,2,/a.jpg\n2,B,/b.jpg\n"),
+            write("c.jsonl", '{"id": null, "sku": "2", "path": "/a.jpg"}\n{"id": 2, "path": "/b.jpg"}'),
+        ):
+            first, second = catalog
+            assert isinstance(first, BadEntry) and "must have an id in column 'id'" in first.reason
+            assert isinstance(second, Entry) and second.id == "2"
+
+    @pytest.mark.parametrize("name", ["image_url", "file_name", "Image-URL", " PATH ", "filename", "Image Path"])
+    def test_the_address_of_an_image_goes_before_that_of_a_page(self, write: Write, name: str) -> None:
+        entry = good(write("c.csv", f"Id,url,{name}\n1,https://shop.de/1,/a.jpg\n"))
+        assert (entry.id, entry.source, entry.attributes) == ("1", "/a.jpg", {"url": "https://shop.de/1"})
+
+    def test_an_empty_image_does_not_take_the_page(self, write: Write) -> None:
+        entry = bad(write("c.csv", "id,url,image_url\n1,https://shop.de/1,\n"))
+        assert entry.reason == "line 2: an entry must have a path or address in column 'image_url'"
+
+    @pytest.mark.parametrize(
+        ("written", "source"),
+        [
+            ("HTTPS://x.de/A.jpg", "https://x.de/A.jpg"),
+            (" https://x.de/a.jpg ", "https://x.de/a.jpg"),
+            ("file:///p/a%20b.jpg", "/p/a b.jpg"),
+            ("FILE://localhost/p/a.jpg", "/p/a.jpg"),
+            ("/a.jpg ", "/a.jpg"),
+        ],
+    )
+    def test_addresses_are_read_as_they_are_written(self, write: Write, written: str, source: str) -> None:
+        assert good(write("c.csv", f"id,path\n1,{written}\n")).source == source
+
+    @pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+    def test_names_with_accents_are_found_in_either_form(
+        self, write: Write, tmp_path: Path, listed: Literal["NFC", "NFD"], stored: Literal["NFC", "NFD"]
+    ) -> None:
+        file = tmp_path / unicodedata.normalize(stored, "käse.jpg")
+        file.write_bytes(b"")
+        assert good(write("c.csv", f"id,path\n1,{unicodedata.normalize(listed, 'käse.jpg')}\n")).source == str(file)
 
     def test_an_unknown_role_is_refused(self, write: Write) -> None:
         with pytest.raises(ConfigError, match="role must be one of id, image, title, category, got 'price'"):
@@ -324,6 +445,48 @@ class TestBadEntries:
         assert catalog.total == len(list(catalog)) == 5
 
 
+class TestCheck:
+    def test_a_column_that_no_row_has_is_refused_with_the_columns(self, write: Write) -> None:
+        lines = '{"id": 1, "path": "/a.jpg"}\n{"id": 2, "path": "/b.jpg", "label": "x"}'
+        for name, content, names in (("c.csv", TEXT, "id, path, title"), ("c.jsonl", lines, "id, path, label")):
+            with pytest.raises(
+                ConfigError, match=f"title is in column 'nope', which '{name}' does not have: its columns"
+            ):
+                write(name, content, {"title": "nope"}).check()
+            with pytest.raises(ConfigError, match=f"its columns are {names}"):
+                write(name, content, {"title": "nope"}).check()
+        write("c.jsonl", lines, {"title": "label"}).check()
+
+    @pytest.mark.parametrize(
+        ("name", "content"), [("c.csv", "id,path\n"), ("c.tsv", "id\tpath"), ("c.csv", ""), ("c.jsonl", "\n\n")]
+    )
+    def test_a_catalog_without_rows_is_refused_unless_that_is_allowed(
+        self, write: Write, name: str, content: str
+    ) -> None:
+        with pytest.raises(CatalogError, match="has no images"):
+            write(name, content).check()
+        write(name, content).check(allow_empty=True)
+
+    def test_rows_that_all_break_one_rule_are_one_sentence_with_the_columns(self, write: Write) -> None:
+        catalog = write("c.csv", "number,photo\n" + "1,/a.jpg\n" * 30)
+        with pytest.raises(CatalogError) as refused:
+            catalog.check()
+        assert str(refused.value) == (
+            "none of the 30 rows of 'c.csv' can be indexed, all for one reason: an entry must have a path or address "
+            "in column 'image' or 'path' or 'image_url' or 'url'; its columns are number, photo"
+        )
+
+    def test_rows_of_another_length_than_the_header_are_one_sentence(self, write: Write) -> None:
+        with pytest.raises(
+            CatalogError, match="all for one reason: must have as many fields as the header, which has 2, got 3"
+        ):
+            write("c.csv", "id,path\n1,a,\n2,b,\n").check()
+
+    def test_one_good_row_is_enough(self, write: Write) -> None:
+        write("c.csv", "id,path\n,a\n,b\n3,c\n").check()
+        write("c.csv", "id,path\n,a\n2\n").check()
+
+
 class TestNoCatalog:
     def test_a_missing_catalog_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(CatalogError, match="there is no catalog at"):
@@ -354,7 +517,9 @@ class TestNoCatalog:
                 list(Catalog(path))
 
     def test_a_quote_that_is_never_closed_is_refused_with_its_line(self, write: Write) -> None:
-        with pytest.raises(CatalogError, match="cannot be read: line 2: field larger than"):
+        with pytest.raises(
+            CatalogError, match="cannot be read: line 2: a quotation mark opens a field that is not closed"
+        ):
             list(write("c.csv", 'id,path\n1,"/1.jpg\n' + "2,/2.jpg\n" * 20_000))
 
 

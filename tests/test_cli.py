@@ -156,8 +156,8 @@ def test_neither_the_package_nor_its_help_loads_anything_heavy(words: list[str])
 
 def test_an_image_finds_the_pictures_of_its_design(pictures: Path, indexed: dict[str, str]) -> None:
     question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
-    found = hashsearch(["search", str(question), "-k", "4", "--json"], indexed)
-    hits = json.loads(found.stdout)
+    done = hashsearch(["search", str(question), "-k", "4", "--json"], indexed)
+    hits = json.loads(done.stdout)
     assert hits[0]["uri"].endswith(question.name)
     assert hits[0]["hamming"] == 0
     assert hits[0]["hamming_rank"] == 1
@@ -172,6 +172,8 @@ def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, s
     question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
     every = json.loads(hashsearch(["search", question, "-k", "12", "--json"], indexed).stdout)
     design = every[0]["attributes"]["design"]
+    none = hashsearch(["search", question, "--attribute", "design=none", "--json"], indexed)
+    assert (none.returncode, json.loads(none.stdout)) == (0, []) and "no image passes the filters" in none.stderr
     same = hashsearch(["search", question, "--attribute", f"design={design}", "--json"], indexed)
     assert {hit["id"] for hit in json.loads(same.stdout)} == {
         hit["id"] for hit in every if hit["attributes"]["design"] == design
@@ -184,14 +186,14 @@ def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, s
 def test_several_pictures_or_ids_have_an_answer_each(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
     files = [str(file) for file in sorted((pictures.parent / "images").rglob("*.jpg"))[:3]]
     (tmp_path / "note.jpg").write_text("no picture")
-    asked = [files[0], str(tmp_path / "note.jpg"), *files[1:]]
-    done = hashsearch(["search", *asked, "-k", "3", "--json"], indexed)
+    queries = [files[0], str(tmp_path / "note.jpg"), *files[1:]]
+    done = hashsearch(["search", *queries, "-k", "3", "--json"], indexed)
     assert done.returncode == 3, done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["query"] for one in told] == asked
-    assert told[1]["error"]["code"] == "not_an_image"
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["query"] for one in answers] == queries
+    assert answers[1]["error"]["code"] == "not_an_image"
     alone = [json.loads(hashsearch(["search", file, "-k", "3", "--json"], indexed).stdout) for file in files]
-    for one, hits in zip([told[0], *told[2:]], alone, strict=True):
+    for one, hits in zip([answers[0], *answers[2:]], alone, strict=True):
         assert [hit["id"] for hit in one["hits"]] == [hit["id"] for hit in hits]
     ids = [hits[0]["id"] for hits in alone]
     words = ["search", "--id", ids[0], "--id", ids[1], "-k", "2"]
@@ -204,17 +206,20 @@ def test_several_pictures_or_ids_have_an_answer_each(pictures: Path, indexed: di
 def test_it_is_explained_why_a_picture_is_found_or_is_not(pictures: Path, indexed: dict[str, str]) -> None:
     question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
     first, *_, last = json.loads(hashsearch(["search", question, "-k", "12", "--json"], indexed).stdout)
-    found = hashsearch(["search", question, "--explain", first["id"]], indexed)
-    assert found.stdout.startswith(f"{first['id']}: found: #1 by cosine, #1 by code before re-ranking\n"), found.stderr
+    done = hashsearch(["search", question, "--explain", first["id"]], indexed)
+    assert done.stdout.startswith(f"{first['id']}: found: #1 by cosine, #1 by code before re-ranking\n"), done.stderr
     words = ["search", "--id", first["id"], "-k", "3", "--explain", last["id"], "--json"]
-    told = json.loads(hashsearch(words, indexed).stdout)
-    assert (told["found"], told["why"]) == (False, "not found: it is #11 of the candidates by cosine, and k is 3")
+    explanation = json.loads(hashsearch(words, indexed).stdout)
+    assert (explanation["found"], explanation["why"]) == (
+        False,
+        "not found: it is #11 of the candidates by cosine, and k is 3",
+    )
 
 
 def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
     question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
-    found = hashsearch(["search", "phash", str(question), "-k", "3"], indexed)
-    title, first, *_ = found.stdout.splitlines()
+    done = hashsearch(["search", "phash", str(question), "-k", "3"], indexed)
+    title, first, *_ = done.stdout.splitlines()
     assert title.split() == ["hamming", "query", "id"]
     distance, turn, image_id, *_ = first.split()
     assert (distance, turn) == ("0", "upright")
@@ -231,6 +236,10 @@ def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: d
     assert (len(others), image_id in others) == (11, False)
     category = hashsearch([*words[:3], "--category", "none of these", "--json"], indexed)
     assert json.loads(category.stdout) == []
+    assert "no image passes the filters" in category.stderr
+    unknown = hashsearch([*words[:3], "--attribute", "color=red"], indexed)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "search_error: a filter must name an attribute of the images, got 'color'; known: " in unknown.stderr
 
 
 def test_a_vocabulary_is_learned_indexed_and_searched(
@@ -246,8 +255,8 @@ def test_a_vocabulary_is_learned_indexed_and_searched(
     with Image.open(file) as picture:
         picture.rotate(20, expand=True).save(tmp_path / "turned.png")
     sought = ["search", "sift", str(tmp_path / "turned.png"), "-k", "3"]
-    found = hashsearch([*sought, "--vocabulary", words, "--matched", "12"], environment)
-    assert found.stdout.splitlines()[0].split() == ["score", "inliers", "overlap", "words", "verdict", "id"]
+    done = hashsearch([*sought, "--vocabulary", words, "--matched", "12"], environment)
+    assert done.stdout.splitlines()[0].split() == ["score", "inliers", "overlap", "words", "verdict", "id"]
     hits = json.loads(hashsearch([*sought, "--vocabulary", words, "--json"], environment).stdout)
     assert hits[0]["uri"] == str(file) and hits[0]["verdict"] in ("same", "in part")
     without = hashsearch(sought, environment)
@@ -260,8 +269,8 @@ def test_two_images_are_matched_and_drawn(pictures: Path, tmp_path: Path) -> Non
     one, other = sorted((pictures.parent / "images").rglob("*.jpg"))[::4][:2]
     with Image.open(one) as picture:
         picture.crop((40, 40, 400, 400)).save(tmp_path / "part.png")
-    told = hashsearch(["match", str(one), str(tmp_path / "part.png"), "--out", str(tmp_path / "drawn.png")])
-    assert re.match(r"(same|in part): \d+ of \d+ matches fit one homography, score \d", told.stdout), told.stderr
+    done = hashsearch(["match", str(one), str(tmp_path / "part.png"), "--out", str(tmp_path / "drawn.png")])
+    assert re.match(r"(same|in part): \d+ of \d+ matches fit one homography, score \d", done.stdout), done.stderr
     with Image.open(tmp_path / "drawn.png") as drawn, Image.open(one) as picture:
         assert drawn.size == (picture.width + 360, picture.height)
     answer = json.loads(hashsearch(["match", str(one), str(other), "--features", "orb", "--json"]).stdout)
@@ -273,24 +282,24 @@ def test_strategies_and_what_goes_with_them(
 ) -> None:
     question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
 
-    def found(*words: str, environment: dict[str, str] = indexed) -> list[dict[str, Any]]:
+    def search(*words: str, environment: dict[str, str] = indexed) -> list[dict[str, Any]]:
         done = hashsearch(["search", question, "-k", "12", "--json", *words], environment)
         assert done.returncode == 0, done.stderr
         hits: list[dict[str, Any]] = json.loads(done.stdout)
         return hits
 
-    every = found()
+    every = search()
     assert len(every) == 12
-    near = found("--strategy", "sub_codes", "--compared", "1")
+    near = search("--strategy", "sub_codes", "--compared", "1")
     assert near[0]["id"] == every[0]["id"]
     assert all(hit["sub_codes"] for hit in near)
-    assert [hit["id"] for hit in found("--strategy", "sub_codes")] == [hit["id"] for hit in every]
+    assert [hit["id"] for hit in search("--strategy", "sub_codes")] == [hit["id"] for hit in every]
     graph = {**indexed, "HASHSEARCH_INDEX": fresh_name}
     assert "12 new" in run(["-m", "jobs.index_catalog", str(pictures), "--graph"], graph).stderr
     unranked = [{**hit, "hamming_rank": None} for hit in every]
-    assert found("--strategy", "graph", environment=graph) == unranked
-    assert found(environment=graph) == unranked
-    assert found("--strategy", "scan", environment=graph) == every
+    assert search("--strategy", "graph", environment=graph) == unranked
+    assert search(environment=graph) == unranked
+    assert search("--strategy", "scan", environment=graph) == every
 
 
 def test_the_help_of_a_search_tells_the_defaults() -> None:
@@ -309,6 +318,21 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
     rejects = again.stderr.split("rejected entries: ")[1].strip()
     (reject,) = (json.loads(line) for line in Path(rejects).read_text().splitlines())
     assert (reject["id"], reject["error"]) == ("broken", "not_an_image")
+
+
+def test_what_is_passed_over_in_a_folder_is_one_line(indexed: dict[str, str], tmp_path: Path, fresh_name: str) -> None:
+    fresh = {**indexed, "HASHSEARCH_INDEX": fresh_name}
+    empty = run(["-m", "jobs.index_catalog", str(tmp_path), "--allow-empty"], fresh)
+    assert (empty.returncode, "0 entries: 0 new" in empty.stderr) == (0, True), empty.stderr
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "camera", "JPEG")
+    (tmp_path / "link").symlink_to("camera")
+    for name in ("a.HEIC", "b.heic", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    job = run(["-m", "jobs.index_catalog", str(tmp_path)], fresh)
+    assert job.returncode == 0, job.stderr
+    line = "4 files passed over: 2 .heic (not supported), 1 .txt (not a picture), 1 link to a file of this folder"
+    assert line in job.stderr
+    assert "1 entries: 1 new" in job.stderr
 
 
 @pytest.mark.parametrize(
@@ -332,7 +356,7 @@ def test_rejected_entries_are_listed_and_a_second_run_changes_nothing(pictures: 
         (["search", "--id", "x", "--index", "absent"], 1, "index_not_found: there is no index 'hashsearch-absent'"),
         (["search", "--id", "x", "--es-url", "http://127.0.0.1:9"], 1, "store_unavailable: Elasticsearch does not"),
         (["search", "--id", "x", "--home", "/dev/null/home", "--es-url", ""], 1, "node_error: "),
-        (["search", "--id", "x", "--encoder", "nowhere"], 1, "encoder_error: nowhere is no complete encoder folder"),
+        (["search", "--id", "x", "--encoder", "nowhere"], 1, "encoder_error: nowhere is not a complete encoder folder"),
         (["embed", "x.jpg", "--out", "x.npz", "--embedder", "none"], 1, "unknown_embedder: an embedder must be one of"),
     ],
 )
@@ -378,14 +402,14 @@ def test_a_hash_head_learns_from_categories_and_counts_what_has_none(tmp_path: P
     words = ["-m", "jobs.fit_encoder", str(tmp_path / "shop"), "--sub-codes", "blocks", "--binarizer", "head"]
     fitted = run([*words, "--bits", "64", "--out", str(tmp_path / "mine")])
     assert fitted.returncode == 0, fitted.stderr
-    assert "no labels for head: 1 images have no category, 1 the only of theirs" in fitted.stderr
+    assert "head learns from categories: 1 images without one and 1 alone in theirs are not used" in fitted.stderr
     assert Encoder.load(tmp_path / "mine").binarizer.name == "head"
     failed = run(["-m", "jobs.fit_encoder", str(tmp_path / "shop" / "mugs"), *words[3:], "--out", str(tmp_path / "no")])
     assert failed.returncode == 1
     assert "hashing_error: labels must tell two classes or more of two images or more, got 0 such" in failed.stderr
 
 
-def test_an_encoder_of_too_few_images(pictures: Path, tmp_path: Path) -> None:
+def test_an_encoder_cannot_be_fitted_on_too_few_images(pictures: Path, tmp_path: Path) -> None:
     failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none")])
     assert failed.returncode == 1
     assert "hashing_error: 16 cells need at least as many vectors to learn from, got 12" in failed.stderr
@@ -394,8 +418,8 @@ def test_an_encoder_of_too_few_images(pictures: Path, tmp_path: Path) -> None:
 def test_an_encoder_of_smaller_re_rank_vectors_searches(
     pictures: Path, indexed: dict[str, str], client: Elasticsearch, fresh_name: str, tmp_path: Path
 ) -> None:
-    folder, asked = str(tmp_path / "small"), ["--rerank-dims", "8", "--rerank-dtype", "int8", "--cells", "4"]
-    fitted = run(["-m", "jobs.fit_encoder", str(pictures), "--out", folder, *asked])
+    folder, options = str(tmp_path / "small"), ["--rerank-dims", "8", "--rerank-dtype", "int8", "--cells", "4"]
+    fitted = run(["-m", "jobs.fit_encoder", str(pictures), "--out", folder, *options])
     assert fitted.returncode == 0, fitted.stderr
     assert "re-rank vectors of 8 int8" in fitted.stdout
     environment = {**indexed, "HASHSEARCH_INDEX": fresh_name, "HASHSEARCH_ENCODER": folder}
@@ -409,18 +433,20 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "said"),
     [
         (["--rerank-dims", "769"], "hashing_error: re-rank vectors can have at most the embedding's 768 dims, got 769"),
         (["--rerank-dims", "0"], "hashing_error: re-rank vectors must have at least 1 dimension, got 0"),
         (["--rerank-dtype", "int4"], "hashing_error: the dtype of re-rank vectors must be float32 or int8, got 'int4'"),
     ],
 )
-def test_re_rank_vectors_that_cannot_be(pictures: Path, tmp_path: Path, asked: list[str], said: str) -> None:
-    failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none"), *asked])
+def test_impossible_re_rank_vectors_are_refused_before_the_work(
+    pictures: Path, tmp_path: Path, options: list[str], said: str
+) -> None:
+    failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none"), *options])
     assert failed.returncode == 1
     assert said in failed.stderr
-    assert "images" not in failed.stderr, "it is told before the work"
+    assert "images" not in failed.stderr, "refused before the work"
 
 
 def test_several_models_are_served(pictures: Path, indexed: dict[str, str], tmp_path: Path) -> None:
@@ -431,9 +457,9 @@ def test_several_models_are_served(pictures: Path, indexed: dict[str, str], tmp_
     with subprocess.Popen(words, env=indexed | {"PYTHONUNBUFFERED": "1"}, stderr=subprocess.PIPE, text=True) as serving:
         until(serving, "search page: ")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/models") as answer:
-            told = [(model["name"], model["index"], model["count"]) for model in json.load(answer)["models"]]
+            served = [(model["name"], model["index"], model["count"]) for model in json.load(answer)["models"]]
         serving.terminate()
-    assert told == [("bundled", f"hashsearch-{name}", 12), ("copied", f"hashsearch-{name}", 12)]
+    assert served == [("bundled", f"hashsearch-{name}", 12), ("copied", f"hashsearch-{name}", 12)]
     for wrong, rule in (
         ("copied", "a model must be NAME=INDEX"),
         ("bundled=other", "a name of its own, got 'bundled'"),
@@ -491,6 +517,8 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.new("RGB", (60, 40), "red").save(folder / "photo.png")
     (folder / "note.txt").write_text("no picture, no catalog")
     (folder / "rows.csv").write_text("sku,path\n1,photo.png\n")
+    (folder / "empty.csv").write_text("id,path\n")
+    (folder / "alike.csv").write_text("number,photo\n1,photo.png\n2,photo.png\n")
     (folder / "bad.toml").write_text("name = [")
     recipe = (
         'seed = 1\n[data]\nname = "x"\nfolder = "absent"\nlayout = "folders"\n'
@@ -521,6 +549,17 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             1,
             "config_error: the id is in column 'ean', which 'rows.csv' does not have",
         ),
+        (
+            "index there",
+            1,
+            "catalog_error: the catalog 'there' has no images; `hashsearch index --allow-empty` accepts",
+        ),
+        ("index empty.csv", 1, "catalog_error: the catalog 'empty.csv' has no images, only a header: id, path"),
+        (
+            "index alike.csv",
+            1,
+            "catalog_error: none of the 2 rows of 'alike.csv' can be indexed, all for one reason: an",
+        ),
         ("index rows.csv --column id", 2, "must be ROLE=COLUMN, got 'id'"),
         ("index rows.csv --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
         ("index rows.csv --vocabulary absent", 1, "vocabulary_error: absent is not a vocabulary"),
@@ -529,7 +568,11 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("index rows.csv --rejects note.txt/rejects", 2, "is not a folder that may be written to"),
         ("fit there --out there", 1, "encoder_error: an encoder is never overwritten, and there exists"),
         ("fit there --out new --embedder none", 1, "unknown_embedder: an embedder must be one of bit-tiny"),
-        ("fit there --out new --embedder bit-m-r50x1 --weights a.npz", 1, "weights_not_found: weights must be a file"),
+        (
+            "fit there --out new --embedder bit-m-r50x1 --weights a.npz",
+            1,
+            "weights_not_found: weights must be an .npz checkpoint, found no file a.npz",
+        ),
         ("fit there --out new --embedder mobilenet-v2", 1, "weights_not_found: mobilenet-v2 does not ship"),
         ("fit there --out new --embedder a.json --weights there.npz", 1, "config_error: a.json must be JSON"),
         ("fit there --out new --binarizer none", 1, "hashing_error: unknown binarizer 'none'"),
@@ -549,7 +592,11 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("duplicates --out new --cosine 2", 1, "search_error: cosine must be -1 to 1, got 2"),
         ("duplicates --out new --keep best", 1, "config_error: what to keep must be largest, oldest"),
         ("duplicates --out new --attribute colour", 2, "must be NAME=VALUE, got 'colour'"),
-        ("compare run bad.toml --out new", 1, "config_error: a comparison must be described in a TOML file"),
+        (
+            "compare run bad.toml --out new",
+            1,
+            "config_error: a comparison must be a TOML file, but bad.toml cannot be read",
+        ),
         ("compare run study.toml --out new --weights vgg16", 2, "must be NETWORK=FILE, got 'vgg16'"),
         (
             "compare run study.toml --out new --weights vgg16=absent",
@@ -561,7 +608,11 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("train bad.toml --data . --out new", 1, "training_error: a recipe must be a TOML file"),
         ("train loss.toml --data . --out new", 1, "must be one of softmax, semi-hard-triplet"),
         ("train network.toml --data . --out new", 1, "must be one of bit-tiny, bit-m-r50x1"),
-        ("train recipe.toml --data . --out new", 1, "evaluation_error: the data 'x' must be a folder or a catalog"),
+        (
+            "train recipe.toml --data . --out new",
+            1,
+            "evaluation_error: data set 'x' must be a folder or a catalog file",
+        ),
         ("train recipe.toml --data . --out new --weights absent", 2, "'absent' does not exist"),
         ("train recipe.toml --data . --out note.txt/new", 2, "is not a folder that may be written to"),
         ("train teacher.toml --data . --out new", 2, "a recipe with a teacher needs --weights"),

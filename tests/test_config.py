@@ -102,6 +102,30 @@ def test_a_switch_is_written_as_people_do(text: str, value: bool) -> None:
     assert settings(ALLOW_PRIVATE=text).allow_private is value
 
 
+def test_the_users_home_is_expanded_in_all_paths() -> None:
+    expanded = settings(ES_CA="~/ca.pem", ENCODER="~/enc", MODELS="a=b:~/enc", IMAGE_ROOTS="~/photos")
+    home = Path.home()
+    assert (expanded.es_ca, expanded.encoder, expanded.image_roots) == (
+        home / "ca.pem",
+        home / "enc",
+        (home / "photos",),
+    )
+    assert expanded.models == (Model("a", "b", home / "enc"),)
+    with pytest.raises(ConfigError, match="HASHSEARCH_ES_CA cannot be '~nobody-here/x': "):
+        settings(ES_CA="~nobody-here/x")
+
+
+def test_a_path_may_contain_separators_in_a_json_list() -> None:
+    listed = settings(MODELS='["a=shop:/m,1:x=2", "b=shop"]', IMAGE_ROOTS='["/a:b", "/c"]')
+    assert listed.models == (Model("a", "shop", Path("/m,1:x=2")), Model("b", "shop"))
+    assert listed.image_roots == (Path("/a:b"), Path("/c"))
+    with pytest.raises(ConfigError, match="a path with a comma is written in a JSON list"):
+        settings(MODELS="a=shop:/m,1")
+    for value in ("[1]", "[", '["a"'):
+        with pytest.raises(ConfigError, match="HASHSEARCH_IMAGE_ROOTS cannot be"):
+            settings(IMAGE_ROOTS=value)
+
+
 def test_a_user_needs_a_password() -> None:
     with pytest.raises(ConfigError, match="HASHSEARCH_ES_PASSWORD must be set too"):
         settings(ES_USER="elastic")

@@ -363,7 +363,7 @@ CORPUS = """
 
 @pytest.mark.slow
 def test_no_image_takes_more_than_2_seconds_and_500_megabytes(tmp_path: Path) -> None:
-    """Of the process that decodes it, with 0.8 s for its start. The parent is small: a new process starts at its size."""
+    """Of the process that decodes it, with 0.8 s for its start. The parent is small: a process starts at its size."""
     for name, make in {**COSTLY, **DAMAGED}.items():
         (tmp_path / name).write_bytes(make())
         assert (tmp_path / name).stat().st_size <= DEFAULT.max_bytes

@@ -252,7 +252,7 @@ def test_unknown_features_list_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "weights must be named, got none"),
+        ({}, "weights must be given, got none"),
         ({"weights": "/nowhere.keras"}, "but /nowhere.keras does not exist"),
         ({"weights": "x", "crop": "orb"}, "crop must be 'sift' or left out, got 'orb'"),
     ],

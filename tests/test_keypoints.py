@@ -119,4 +119,4 @@ def test_the_box_of_a_blank_picture_is_all_of_it() -> None:
 )
 def test_settings_out_of_range_are_named(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        LocalExtractor(**settings)  # type: ignore[arg-type]
+        LocalExtractor(**settings)  # type: ignore[arg-type]  # wrong types are refused too

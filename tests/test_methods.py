@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from functools import cache
@@ -12,10 +13,10 @@ import pytest
 from elasticsearch import Elasticsearch
 from numpy.typing import NDArray
 from support.drawn import PICTURES, picture, turned
-from support.vectors import clustered, cosines, flipped, random_codes
+from support.vectors import clustered, cosines, flipped, labelled, random_codes
 
 from hashsearch.elastic.scratch import Scratch
-from hashsearch.errors import ConfigError, EvaluationError, SearchError
+from hashsearch.errors import ConfigError, EvaluationError, HashingError, SearchError
 from hashsearch.evaluation.methods import KINDS, Method, kind_of
 from hashsearch.evaluation.methods.classes import Classes
 from hashsearch.evaluation.methods.codes import Codes
@@ -26,6 +27,7 @@ from hashsearch.evaluation.methods.local import Local
 from hashsearch.evaluation.methods.method import RunContext, best
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.sub_codes import Cells, cells_for
+from hashsearch.training.hash_head import make_binarizer
 
 Labels = NDArray[np.str_]
 COPIED = 3  # the row that the query is a changed copy of
@@ -325,14 +327,40 @@ def test_fusion_adds_reciprocal_ranks() -> None:
     assert fused([[], []], 5)[0].tolist() == []
 
 
-def test_a_scratch_removes_the_indices_of_a_killed_run(client: Elasticsearch, prefix: str) -> None:
+def test_a_scratch_removes_the_old_indices_of_a_killed_run(client: Elasticsearch, prefix: str) -> None:
     left = Scratch(client, prefix)
     left.create(left.name(), {"a": {"type": "keyword"}})
     other = Scratch(client, f"{prefix}x")
-    other.create(other.name(), {"a": {"type": "keyword"}})
-    with Scratch.clearing(client, prefix) as scratch:
+    kept = other.name()
+    other.create(kept, {"a": {"type": "keyword"}})
+    time.sleep(0.1)
+    with Scratch.clearing(client, prefix, abandoned_after=0.05) as scratch:
         assert not any(name.startswith(f"{prefix}-") for name in indices(client, prefix))
         scratch.create(scratch.name(), {"a": {"type": "keyword"}})
-    assert indices(client, prefix) == {f"{prefix}x-0000-only"}
+    assert indices(client, prefix) == {f"{kept}-only"}
     other.remove(prefix)
     assert indices(client, prefix) == set()
+
+
+def test_runs_with_one_prefix_leave_each_others_indices_alone(client: Elasticsearch, prefix: str) -> None:
+    """Two machines with the same results folder have the same prefix."""
+    with Scratch.clearing(client, prefix) as first:
+        name = first.name()
+        first.create(name, {"a": {"type": "keyword"}})
+        with Scratch.clearing(client, prefix) as second:
+            second.create(second.name(), {"a": {"type": "keyword"}})
+            assert indices(client, prefix) > {f"{name}-only"}
+        assert indices(client, prefix) == {f"{name}-only"}
+    assert indices(client, prefix) == set()
+
+
+def test_codes_of_a_hash_head_are_learned_if_the_run_can_fit_one() -> None:
+    vectors, classes = labelled(200, 32)
+    labels = np.array([f"class {number}" for number in classes])
+    Codes(RunContext(no_cluster, make_binarizer=make_binarizer), 64, "head").learn(list(vectors), labels)
+    with pytest.raises(HashingError, match="'head' is fitted with TensorFlow"):
+        Codes(RunContext(no_cluster), 64, "head").learn(list(vectors), labels)
+
+
+def no_cluster() -> Scratch:
+    raise AssertionError("nothing is indexed here")

@@ -29,14 +29,14 @@ FUNCTIONS = [name for name in NAMES if name not in CLASSES]
 def sections(docstring: str) -> dict[str, list[str]]:
     """The numpydoc sections of a docstring, each with the names that it documents."""
     lines = inspect.cleandoc(docstring).splitlines()
-    found: dict[str, list[str]] = {}
+    documented: dict[str, list[str]] = {}
     names: list[str] = []
     for line, following in zip(lines, [*lines[1:], ""]):
         if line in SECTIONS and following == "-" * len(line):
-            names = found[line] = []
+            names = documented[line] = []
         elif line and not line.startswith((" ", "-")):
             names += re.split(r", *", line.split(" : ")[0])
-    return found
+    return documented
 
 
 def parameters(of: Any) -> list[str]:
@@ -86,8 +86,8 @@ def test_a_name_loads_no_network(name: str) -> None:
     program = (
         f"import sys; from hashsearch import {name}; print(*{{'tensorflow', 'flask', 'click'}} & {{*sys.modules}})"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == []
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_the_package_is_typed_and_has_a_version() -> None:
@@ -136,8 +136,8 @@ def test_a_short_program_indexes_a_folder_and_searches(
     program = program.replace('"photo.jpg"', repr(str(tmp_path / "photos" / "1.png")))
     variables = {"HASHSEARCH_ES_URL": node.url, "HASHSEARCH_INDEX": fresh_name, "HASHSEARCH_HOME": str(tmp_path)}
     program = f"import os; os.environ |= {variables!r}\n{program}"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    hits = [line.split() for line in told.stdout.splitlines()]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    hits = [line.split() for line in done.stdout.splitlines()]
     assert (hits[0][1], len(hits)) == ("1.png", 3)
     assert float(hits[0][0]) == pytest.approx(1, abs=1e-5)

@@ -326,8 +326,11 @@ def test_weights_are_named_by_network(folder: Path) -> None:
     method = '[[method]]\nname = "net"\nkind = "exact"\nfeatures = "mobilenet-v2"\n'
     config = write_config(folder, method)
     for weights, message in (
-        ((), "weights must be named"),
-        (("--weights", "mobilenet-v2=/nowhere"), "but /nowhere does not exist"),
+        ((), "weights must be given"),
+        (
+            ("--weights", "mobilenet-v2=/nowhere"),
+            "the weights of mobilenet-v2 must be a file, a folder or an address, found no /nowhere",
+        ),
     ):
         answer = run(config, "--out", folder / "results", *weights)
         assert message in str(answer.exception)

@@ -113,5 +113,5 @@ except EncoderMismatch:
     print("tensorflow" in sys.modules)
 """
     words = [sys.executable, "-c", program, str(tmp_path), str(settings.es_url), settings.index]
-    told = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert told.stdout == "False\n", told.stderr
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr

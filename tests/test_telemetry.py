@@ -105,14 +105,14 @@ def on_a_terminal(*words: str) -> str:
         [sys.executable, "-c", PROGRAM, *words], env=environment, stderr=inside, stdout=subprocess.DEVNULL
     ):
         os.close(inside)
-        seen = b""
+        output = b""
         try:
             while block := os.read(outside, 4096):
-                seen += block
+                output += block
         except OSError:  # how Linux says that nobody has the terminal open any more
             pass
     os.close(outside)
-    return seen.decode()
+    return output.decode()
 
 
 class TestWithoutATerminal:
@@ -161,14 +161,14 @@ class TestWithoutATerminal:
         assert lines(run("usage"))[-1]["message"] == "give either IMAGE or --id"
 
     def test_warnings_of_others_have_the_same_form(self) -> None:
-        found = lines(run("others"))
-        assert [(line["level"], line["logger"]) for line in found] == [
+        logged = lines(run("others"))
+        assert [(line["level"], line["logger"]) for line in logged] == [
             ("info", "hashsearch.cli.running"),
             ("warning", "py.warnings"),
             ("warning", "elsewhere"),
             ("info", "hashsearch.search"),
         ]
-        assert "an old way" in found[1]["message"]
+        assert "an old way" in logged[1]["message"]
 
     def test_a_child_process_logs_as_the_same_run(self) -> None:
         own, childs = lines(run("child"))
@@ -176,15 +176,15 @@ class TestWithoutATerminal:
         assert (childs["run"], childs["command"]) == (own["run"], own["command"])
 
     def test_progress_is_a_line_now_and_then(self) -> None:
-        found = [line for line in lines(run("progress")) if "done" in line]
-        assert 1 <= len(found) <= 4  # .8 s and more on a slow machine, one each .2 s, of 40 updates
-        assert all(line["total"] == 40 for line in found)
-        assert found[0]["message"].startswith(f"read: {found[0]['done']} of 40 images, ")
+        logged = [line for line in lines(run("progress")) if "done" in line]
+        assert 1 <= len(logged) <= 4  # .8 s and more on a slow machine, one each .2 s, of 40 updates
+        assert all(line["total"] == 40 for line in logged)
+        assert logged[0]["message"].startswith(f"read: {logged[0]['done']} of 40 images, ")
 
     def test_steps_within_steps_are_lines_of_their_own(self) -> None:
-        found = [line["message"] for line in lines(run("stages")) if "done" in line]
-        assert any(re.fullmatch(r"queries: \d+ of 10, [\d.]+ a second, \d+ s left", line) for line in found), found
-        assert any(line.startswith("methods: ") for line in found), found
+        logged = [line["message"] for line in lines(run("stages")) if "done" in line]
+        assert any(re.fullmatch(r"queries: \d+ of 10, [\d.]+ a second, \d+ s left", line) for line in logged), logged
+        assert any(line.startswith("methods: ") for line in logged), logged
 
     def test_what_an_earlier_run_did_is_not_counted_as_speed(self) -> None:
         first, second = [line["message"] for line in lines(run("resumed")) if "done" in line]
@@ -256,8 +256,8 @@ class TestTheLog:
 
     def test_a_library_that_is_only_imported_configures_nothing(self) -> None:
         program = "import logging, hashsearch.services; print(logging.getLogger().handlers, hashsearch.Settings)"
-        told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-        assert told.startswith("[] ")
+        output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        assert output.startswith("[] ")
 
     def test_a_second_configuration_replaces_the_first(self, capsys: pytest.CaptureFixture[str]) -> None:
         first = telemetry.configure("json", "one")

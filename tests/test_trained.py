@@ -1,4 +1,4 @@
-"""Trained embedders: loaded by folder or name wherever an embedder is, refused when touched, listed with the others."""
+"""Trained embedders: loaded by folder or name wherever an embedder is, refused when changed, listed with the others."""
 
 from __future__ import annotations
 
@@ -44,14 +44,16 @@ MANIFEST: dict[str, Any] = {
 }
 
 
-def write_trained(folder: Path, activation: str | None = None, **told: Any) -> Path:
+def write_trained(folder: Path, activation: str | None = None, **details: Any) -> Path:
     """As training leaves it: a network that answers the mean colour times KERNEL."""
     layers = tf.keras.layers
     dense = layers.Dense(16, use_bias=False, activation=activation)
     model = tf.keras.Sequential([layers.Input((SIZE, SIZE, 3)), layers.GlobalAveragePooling2D(), dense])
     dense.set_weights([KERNEL])
     model.export(folder / "network")
-    (folder / "manifest.json").write_text(json.dumps({**MANIFEST, **told, "digest": digest_files(folder / "network")}))
+    (folder / "manifest.json").write_text(
+        json.dumps({**MANIFEST, **details, "digest": digest_files(folder / "network")})
+    )
     return folder
 
 
@@ -98,7 +100,7 @@ def change_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> No
 
 
 class TestLoad:
-    def test_by_its_folder_and_by_its_name(self, trained: Path) -> None:
+    def test_it_is_loaded_by_its_folder_and_by_its_name(self, trained: Path) -> None:
         for embedder in (load(str(trained / "flowers")), load("flowers", trained=trained)):
             assert (embedder.name, embedder.dims, embedder.input_size) == ("toy-triplet", 16, SIZE)
             assert np.allclose(embedder.embed(photos()), expected(photos()), atol=1e-5)
@@ -107,7 +109,7 @@ class TestLoad:
         with pytest.raises(UnknownEmbedder, match=r"vgg16, .*flowers, the folder .* got 'flower'"):
             load("flower", trained=trained)
 
-    def test_a_folder_takes_no_known_name_away(
+    def test_a_folder_does_not_hide_a_known_name(
         self, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shutil.copytree(trained / "flowers", tmp_path / "mobilenet-v2")
@@ -117,7 +119,7 @@ class TestLoad:
         with pytest.raises(WeightsNotFound, match="mobilenet-v2 does not ship"):
             load("mobilenet-v2", trained=tmp_path)
 
-    def test_it_has_its_own_weights(self, trained: Path) -> None:
+    def test_it_takes_no_other_weights(self, trained: Path) -> None:
         with pytest.raises(EmbedderError, match=r"has its own weights, for .* got other\.keras"):
             load("flowers", "other.keras", trained=trained)
 
@@ -132,7 +134,7 @@ class TestLoad:
 
 
 class TestClasses:
-    def test_their_probabilities_are_told_of_a_picture(self, classifier: Path, tmp_path: Path) -> None:
+    def test_the_probabilities_of_a_picture_are_its_confidences(self, classifier: Path, tmp_path: Path) -> None:
         embedder = load(str(classifier))
         encoder = fitted(embedder)
         encoder.save(tmp_path / "encoder")
@@ -140,16 +142,16 @@ class TestClasses:
         assert loaded.fingerprint == encoder.fingerprint
         shares = probabilities(photos())
         for vector, expected_shares in zip(loaded.embed(photos()), shares):
-            told = loaded.confidences(vector)
-            assert list(told.values()) == sorted(told.values(), reverse=True)
-            assert told == pytest.approx(dict(zip(NAMES, expected_shares.tolist())), abs=1e-5)
+            confidences = loaded.confidences(vector)
+            assert list(confidences.values()) == sorted(confidences.values(), reverse=True)
+            assert confidences == pytest.approx(dict(zip(NAMES, expected_shares.tolist())), abs=1e-5)
 
-    def test_other_networks_tell_none(self, trained: Path) -> None:
+    def test_other_networks_have_no_confidences(self, trained: Path) -> None:
         embedder = load("flowers", trained=trained)
         encoder = fitted(embedder)
         assert encoder.confidences(encoder.embed(photos(1))[0]) == {}
 
-    def test_there_is_one_for_each_dimension(self, classifier: Path, tmp_path: Path) -> None:
+    def test_there_must_be_one_class_for_each_dimension(self, classifier: Path, tmp_path: Path) -> None:
         copy = Path(shutil.copytree(classifier, tmp_path / "copy"))
         change_manifest(copy, lambda manifest: manifest["classes"].pop())
         with pytest.raises(EmbedderError, match="classes must be one for each of 16 dims, got 15"):
@@ -172,7 +174,7 @@ def fitted(embedder: Embedder) -> Encoder:
 
 class TestDamage:
     @pytest.mark.parametrize(
-        ("changed", "told"),
+        ("changed", "reason"),
         [
             ({"format": 2}, "its format is 2, this version reads 1"),
             ({"name": 7}, "name must be of type str, got 7"),
@@ -181,27 +183,29 @@ class TestDamage:
             ({"preprocessing": {"input_size": SIZE, "colour": 1}}, "colour"),
             ({"preprocessing": {"input_size": SIZE, "filter": "nearest"}}, "filter must be one of .*'nearest'"),
             ({"preprocessing": {"input_size": SIZE, "channels": "hsv"}}, "channels must be one of rgb, bgr"),
-            ({"preprocessing": {"input_size": 0}}, "input_size must be a whole number of pixels from 1 on, got 0"),
+            ({"preprocessing": {"input_size": 0}}, "input_size must be a whole number of at least 1, got 0"),
         ],
     )
-    def test_a_manifest_that_cannot_be(self, copy: Path, changed: dict[str, Any], told: str) -> None:
+    def test_an_invalid_manifest_is_refused_with_the_reason(
+        self, copy: Path, changed: dict[str, Any], reason: str
+    ) -> None:
         change_manifest(copy, lambda manifest: manifest.update(changed))
-        with pytest.raises(EmbedderError, match=f"copy is no trained embedder: .*{told}"):
+        with pytest.raises(EmbedderError, match=f"copy is not a trained embedder: .*{reason}"):
             read_trained(copy)
 
     @pytest.mark.parametrize("name", ["format", "name", "dims", "preprocessing", "network", "digest", "recipe"])
-    def test_a_manifest_that_lacks_something(self, copy: Path, name: str) -> None:
+    def test_a_manifest_without_a_required_entry_is_refused(self, copy: Path, name: str) -> None:
         change_manifest(copy, lambda manifest: manifest.pop(name))
         with pytest.raises(EmbedderError, match=f"KeyError: '{name}'"):
             read_trained(copy)
 
     @pytest.mark.parametrize("text", ["", "{", "[1]"])
-    def test_no_manifest_at_all(self, copy: Path, text: str) -> None:
+    def test_a_file_that_is_no_manifest_is_refused(self, copy: Path, text: str) -> None:
         (copy / "manifest.json").write_text(text)
-        with pytest.raises(EmbedderError, match="is no trained embedder"):
+        with pytest.raises(EmbedderError, match="is not a trained embedder"):
             read_trained(copy)
 
-    def test_what_is_missing_is_named(self, copy: Path) -> None:
+    def test_a_missing_network_or_manifest_is_named(self, copy: Path) -> None:
         shutil.rmtree(copy / "network")
         with pytest.raises(WeightsNotFound, match=r"must have its network, found no .*copy/network"):
             load(str(copy))
@@ -217,7 +221,7 @@ class TestDamage:
 
     def test_other_dims_are_refused(self, copy: Path) -> None:
         change_manifest(copy, lambda manifest: manifest.update(dims=15))
-        with pytest.raises(WeightsMismatch, match="must answer 15 dims, got 16"):
+        with pytest.raises(WeightsMismatch, match="must return 15 dims, got 16"):
             load(str(copy))
 
 
@@ -239,31 +243,33 @@ class TestCompared:
         vectors = named.features.finish([named.features.prepare(photo) for photo in photos()])
         assert np.allclose(vectors, expected(photos()), atol=1e-5)
 
-    def test_a_damaged_one_is_told_before_the_work(self, copy: Path, trained: Path, tmp_path: Path) -> None:
+    def test_a_damaged_one_is_refused_when_the_plan_is_read(self, copy: Path, trained: Path, tmp_path: Path) -> None:
         change_manifest(copy, lambda manifest: manifest.pop("digest"))
-        with pytest.raises(ConfigError, match=r"\[\[method\]\] 1: .* is no trained embedder"):
+        with pytest.raises(ConfigError, match=r"\[\[method\]\] 1: .* is not a trained embedder"):
             read_plan(write_config(tmp_path, self.METHOD.format(copy)), trained=trained)
 
-    def test_it_has_its_own_weights(self, trained: Path) -> None:
+    def test_it_takes_no_other_weights(self, trained: Path) -> None:
         with pytest.raises(ConfigError, match="a trained embedder has its own weights"):
             NetworkFeatures(str(trained / "flowers"), weights="other.keras")
 
 
 class TestInventory:
-    def test_every_name_is_there_once(self, trained: Path) -> None:
+    def test_every_embedder_is_listed_once(self, trained: Path) -> None:
         assert [item.name for item in inventory(trained)] == [*names(), "flowers"]
 
-    def test_a_trained_one_tells_what_it_learned_from(self, trained: Path) -> None:
+    def test_a_trained_one_has_its_data_and_figure(self, trained: Path) -> None:
         item = inventory(trained)[-1]
         assert (item.dims, item.input_size, item.ready, item.data) == (16, SIZE, True, "flowers-160")
         assert item.watched == "val_map 0.750"
 
-    def test_one_that_tells_nothing_of_its_training_is_listed_too(self, copy: Path) -> None:
+    def test_one_without_details_of_its_training_is_listed_too(self, copy: Path) -> None:
         change_manifest(copy, lambda manifest: manifest.update(recipe={"data": "flowers"}, metrics={}))
         item = inventory(copy.parent)[-1]
         assert (item.name, item.ready, item.data, item.watched) == ("copy", True, None, None)
 
-    def test_what_is_missing_is_told(self, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_weights_are_listed_with_what_to_do(
+        self, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         shutil.copytree(trained / "flowers", tmp_path / "broken")
         shutil.rmtree(tmp_path / "broken" / "network")

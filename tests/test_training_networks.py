@@ -37,7 +37,7 @@ def test_embeddings_of_pairwise_losses_have_length_one_and_others_have_logits() 
     assert named.preprocessing.input_size == 32
 
 
-def test_a_saved_network_goes_on_at_another_size(tmp_path: Path) -> None:
+def test_a_saved_network_can_be_trained_at_another_size(tmp_path: Path) -> None:
     path = saved_network(tmp_path)
     network = build(NetworkRecipe("mobilenet-v2", 48), 3, unit=False, weights=path)
     images = RNG.normal(size=(2, 32, 32, 3)).astype(np.float32)
@@ -73,7 +73,7 @@ def test_bit_as_a_layer_is_the_embedder() -> None:
     assert len(network.embedding.trainable_variables) > 50
 
 
-def test_an_application_begins_at_random_or_with_weights(tmp_path: Path) -> None:
+def test_an_application_starts_from_scratch_or_with_weights(tmp_path: Path) -> None:
     recipe = NetworkRecipe("vgg16", 32, pretrained=False)
     first, again = (build(recipe, 3, unit=False, weights=None).embedding for _ in range(2))
     assert first.output_shape == (None, 512)
@@ -85,11 +85,11 @@ def test_an_application_begins_at_random_or_with_weights(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("recipe", "error", "told"),
+    ("recipe", "error", "rule"),
     [
         (NetworkRecipe("resnet", 32), TrainingError, "a network to train must be one of bit-tiny, .* got 'resnet'"),
-        (NetworkRecipe("mobilenet-v2", 32), WeightsNotFound, "weights must be named"),
-        (NetworkRecipe("bit-m-r50x1", 32), WeightsNotFound, "weights must be named"),
+        (NetworkRecipe("mobilenet-v2", 32), WeightsNotFound, "weights must be given"),
+        (NetworkRecipe("bit-m-r50x1", 32), WeightsNotFound, "weights must be given"),
         (
             NetworkRecipe("cnn", 32, trained_layers=99),
             TrainingError,
@@ -97,8 +97,10 @@ def test_an_application_begins_at_random_or_with_weights(tmp_path: Path) -> None
         ),
     ],
 )
-def test_what_cannot_be_built_is_told(recipe: NetworkRecipe, error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_a_network_that_cannot_be_built_is_refused_with_the_reason(
+    recipe: NetworkRecipe, error: type[Exception], rule: str
+) -> None:
+    with pytest.raises(error, match=rule):
         build(recipe, 3, unit=False, weights=None)
 
 

@@ -126,6 +126,6 @@ def test_the_installed_commands_index_and_search(
     program = environment / "bin" / "hashsearch"
     assert run([program, "--version"]).strip().endswith(hashsearch.__version__)
     run([program, "index", pictures], **settings)
-    hits = json.loads(run([program, "search", pictures / "1.png", "--json"], **settings))["hits"]
+    hits = json.loads(run([program, "search", pictures / "1.png", "--json"], **settings))
     assert (len(hits), hits[0]["id"]) == (3, "1.png")
     assert hits[0]["cosine"] == pytest.approx(1, abs=1e-5)

@@ -1,4 +1,4 @@
-"""Networks of Keras applications: vectors as Keras makes them, official weights by hash, what is missing is told."""
+"""Networks of Keras applications: vectors as Keras makes them, official weights by hash, messages of missing files."""
 
 from __future__ import annotations
 
@@ -103,7 +103,11 @@ def vgg(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     return reference("vgg16", tmp_path_factory.mktemp("vgg"))
 
 
-@pytest.fixture(scope="module", params=APPLICATIONS)
+LARGEST = "inception-resnet-v2"
+NETWORKS = [pytest.param(name, marks=pytest.mark.slow) if name == LARGEST else name for name in APPLICATIONS]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
 def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
     if request.param == "vgg16":
         yield request.getfixturevalue("vgg")
@@ -202,7 +206,7 @@ class TestCache:
         (tmp_path / "models").mkdir()
         return tmp_path / "models"
 
-    def test_without_network_the_file_and_its_place_are_told(self, models: Path) -> None:
+    def test_without_internet_the_message_names_the_file_and_its_place(self, models: Path) -> None:
         net = APPLICATIONS["vgg16"]
         with pytest.raises(WeightsNotFound) as caught:
             load("vgg16")
@@ -210,7 +214,7 @@ class TestCache:
         assert remedy in str(caught.value)
         assert "\n" not in str(caught.value)
 
-    def test_a_file_that_is_there_is_taken(self, models: Path, vgg: Reference) -> None:
+    def test_a_cached_file_is_used(self, models: Path, vgg: Reference) -> None:
         planted = Path(shutil.copy(vgg.file, models / APPLICATIONS["vgg16"].file))
         net = replace(APPLICATIONS["vgg16"], md5=hashlib.md5(planted.read_bytes()).hexdigest())
         zoo.fetch(net)
@@ -231,10 +235,12 @@ class TestCompared:
 
     def test_weights_are_named_on_the_command_line(self, vgg: Reference, tmp_path: Path) -> None:
         (entry,) = read_plan(write_config(tmp_path, self.METHOD), {"vgg16": str(vgg.file)}).methods
-        seen = {"name": "vgg16", "network": "vgg16", "weights": digest_files(vgg.file), "crop": None}
-        assert entry.settings["features"] == seen
+        settings = {"name": "vgg16", "network": "vgg16", "weights": digest_files(vgg.file), "crop": None}
+        assert entry.settings["features"] == settings
 
-    def test_or_told_to_be_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_weights_are_reported_with_their_place(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         with pytest.raises(ConfigError, match=r"\[\[method\]\] 1: Keras's VGG16 needs its weights: put vgg16_"):
             read_plan(write_config(tmp_path, self.METHOD))
@@ -250,6 +256,6 @@ def test_files_that_do_not_fit_are_refused(vgg: Reference, tmp_path: Path) -> No
         load("vgg16", vgg.file, {"input_size": 16})
     with pytest.raises(WeightsNotFound, match=r"found no .*absent\.h5"):
         load("vgg16", tmp_path / "absent.h5")
-    with pytest.raises(EmbedderError, match="one vector an image"):  # a whole network is taken as it is
+    with pytest.raises(EmbedderError, match="one vector per image"):  # a whole network is taken as it is
         keras.Sequential([keras.layers.Input((224, 224, 3)), keras.layers.ReLU()]).save(tmp_path / "maps.keras")
         load("vgg16", tmp_path / "maps.keras")

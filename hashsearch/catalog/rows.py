@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Protocol
 
-from hashsearch.errors import CatalogError, ConfigError, HashsearchError
+from hashsearch.catalog.delimited import Delimited, Dialect, records
+from hashsearch.catalog.jsonlines import JsonLines
+from hashsearch.catalog.parquet import Parquet
+from hashsearch.catalog.row import BadRow, Damaged, Row
+from hashsearch.catalog.text import open_text
+from hashsearch.errors import CatalogError, HashsearchError
 
 ENDINGS = ".csv, .tsv, .jsonl, .ndjson (or those with .gz) or .parquet"
-_PARQUET_BATCH = 1024  # rows in memory at a time
-
-
-@dataclass(frozen=True)
-class Row:
-    """Values by column. `number` counts lines from 1, in Parquet files rows from 1; a row begins at its line."""
-
-    number: int
-    values: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that breaks the rule in `reason`, which also names its line."""
-
-    number: int
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -47,14 +32,27 @@ class RowFile:
         """What the numbers of rows count: "line" or "row"."""
         return self._format.unit
 
+    @property
+    def has_header(self) -> bool:
+        """Whether all rows have the same columns; the objects of JSON lines may differ."""
+        return not isinstance(self._format, JsonLines)
+
     def columns(self) -> list[str]:
         """The names in the header; for JSON lines the names in the first object. [] for an empty file."""
         with self._reporting():
             return self._format.columns(self.path)
 
-    def header(self) -> list[str] | None:
-        """The names of the columns that all rows have; None for JSON lines, whose objects may differ."""
-        return None if isinstance(self._format, _JsonLines) else self.columns()
+    def binary_columns(self) -> list[str]:
+        """The columns with binary values, which only Parquet has and which `rows` leaves out."""
+        with self._reporting():
+            return self._format.binary_columns(self.path) if isinstance(self._format, Parquet) else []
+
+    def count(self) -> int:
+        """Number of rows, bad ones included."""
+        with self._reporting():
+            if isinstance(self._format, Parquet):
+                return self._format.count(self.path)
+        return sum(1 for _ in self.rows())
 
     def rows(self) -> Iterator[Row | BadRow]:
         """All rows in order. Bytes that are not UTF-8 become lone surrogates."""
@@ -66,13 +64,15 @@ class RowFile:
         with self._reporting():
             for row in self._format.rows(self.path, "strict", columns):
                 if isinstance(row, BadRow):
-                    raise _Damaged(row.reason)
+                    raise Damaged(row.reason)
                 yield row if columns is None else Row(row.number, {name: row.values.get(name) for name in columns})
 
     def lists(self) -> Iterator[tuple[int, list[str]]]:
         """The number and the fields, without surrounding spaces, of each line of a CSV file that has no header."""
-        with self._reporting(), _open_text(self.path, "strict") as lines:
-            for number, fields in _records(csv.reader(lines, skipinitialspace=True)):
+        with self._reporting(), open_text(self.path, "strict") as lines:
+            for number, fields in records(lines, Dialect(padded=True)):
+                if isinstance(fields, str):
+                    raise Damaged(f"line {number} {fields}")
                 yield number, [field.strip() for field in fields]
 
     @property
@@ -85,17 +85,15 @@ class RowFile:
     def _reporting(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, EOFError, zlib.error, _Damaged) as error:
+        except (OSError, EOFError, zlib.error, Damaged) as error:
             raise self._unreadable(str(error)) from error
         except UnicodeDecodeError as error:
-            raise self._unreadable(f"it must be UTF-8 text, got byte 0x{error.object[error.start]:02x}") from error
+            encoding = "UTF-8" if error.encoding.startswith("utf-8") else error.encoding.upper()
+            byte = f"byte 0x{error.object[error.start]:02x}"
+            raise self._unreadable(f"it must be {encoding} text, got {byte}") from error
 
     def _unreadable(self, reason: str) -> HashsearchError:
         return self.error(f"{self.what} '{self.path}' cannot be read: {reason}")
-
-
-class _Damaged(Exception):
-    """A file that does not follow its format, and where."""
 
 
 class _Format(Protocol):
@@ -108,81 +106,16 @@ class _Format(Protocol):
         """`errors` is how to decode bytes that are not UTF-8; with `columns`, others need not be read."""
 
 
-@dataclass(frozen=True)
-class _Delimited:
-    delimiter: str
-    unit: str = "line"
-
-    def columns(self, path: Path) -> list[str]:
-        with _open_text(path, "surrogateescape") as lines:
-            return next(self._records(lines), (1, []))[1]
-
-    def rows(self, path: Path, errors: str, columns: Sequence[str] | None) -> Iterator[Row | BadRow]:
-        with _open_text(path, errors) as lines:
-            records = self._records(lines)
-            _, header = next(records, (1, []))
-            for number, fields in records:
-                if len(fields) == len(header):
-                    yield Row(number, dict(zip(header, fields)))
-                else:
-                    rule = f"must have as many fields as the header, which has {len(header)}"
-                    yield BadRow(number, f"line {number} {rule}, got {len(fields)}")
-
-    def _records(self, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-        return _records(csv.reader(lines, delimiter=self.delimiter))
-
-
-@dataclass(frozen=True)
-class _JsonLines:
-    unit: str = "line"
-
-    def columns(self, path: Path) -> list[str]:
-        rows = self.rows(path, "surrogateescape", None)
-        return next((list(row.values) for row in rows if isinstance(row, Row)), [])
-
-    def rows(self, path: Path, errors: str, columns: Sequence[str] | None) -> Iterator[Row | BadRow]:
-        with _open_text(path, errors) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield self._row(number, line)
-
-    @staticmethod
-    def _row(number: int, line: str) -> Row | BadRow:
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            return BadRow(number, f"line {number} must be a JSON object: {error}")
-        if isinstance(values, dict):
-            return Row(number, values)
-        return BadRow(number, f"line {number} must be a JSON object, got {line.strip()[:40]}")
-
-
-@dataclass(frozen=True)
-class _Parquet:
-    unit: str = "row"
-
-    def columns(self, path: Path) -> list[str]:
-        with _open_parquet(path) as file:
-            return list(file.schema_arrow.names)
-
-    def rows(self, path: Path, errors: str, columns: Sequence[str] | None) -> Iterator[Row | BadRow]:
-        number = 0
-        with _open_parquet(path) as file:
-            for batch in file.iter_batches(batch_size=_PARQUET_BATCH, columns=columns):
-                for values in batch.to_pylist():
-                    yield Row(number := number + 1, values)
-
-
 _TEXT_FORMATS: dict[str, _Format] = {
-    ".csv": _Delimited(","),
-    ".tsv": _Delimited("\t"),
-    ".jsonl": _JsonLines(),
-    ".ndjson": _JsonLines(),
+    ".csv": Delimited(),
+    ".tsv": Delimited("\t"),
+    ".jsonl": JsonLines(),
+    ".ndjson": JsonLines(),
 }
 _FORMATS: dict[str, _Format] = {
     **_TEXT_FORMATS,
     **{f"{ending}.gz": format_ for ending, format_ in _TEXT_FORMATS.items()},
-    ".parquet": _Parquet(),
+    ".parquet": Parquet(),
 }
 
 
@@ -190,35 +123,3 @@ def format_of(path: Path) -> _Format | None:
     """The format of a file by its name's ending, None for any other ending."""
     name = path.name.lower()
     return next((format_ for ending, format_ in _FORMATS.items() if name.endswith(ending)), None)
-
-
-def _open_text(path: Path, errors: str) -> IO[str]:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors=errors, newline="")
-    return path.open(encoding="utf-8-sig", errors=errors, newline="")
-
-
-def _records(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """The line at which each record of a csv.reader begins, and its fields; blank lines are skipped."""
-    number = 1
-    try:
-        for fields in reader:
-            if fields:
-                yield number, fields
-            number = reader.line_num + 1
-    except csv.Error as error:
-        raise _Damaged(f"line {number}: {error}") from error
-
-
-@contextmanager
-def _open_parquet(path: Path) -> Iterator[Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError("Parquet files need pyarrow: pip install 'hashsearch[parquet]'") from error
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            yield file
-    except pyarrow.ArrowException as error:
-        raise _Damaged(str(error)) from error

@@ -31,7 +31,7 @@ class Sketches:
     @property
     def width(self) -> int:
         """Numbers of a sketch; for short vectors fewer than `numbers`."""
-        return self.axes_.shape[1] + 1
+        return int(self.axes_.shape[1]) + 1
 
     def transform(self, vectors: Vectors) -> Vectors:
         """Sketches `(n, dims) -> (n, width) float32`.

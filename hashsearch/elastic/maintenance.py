@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
-from hashsearch.elastic import document, templates
+from hashsearch.elastic import document, queries, templates
 from hashsearch.elastic.client import store_errors
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.tuned import Tuned
-from hashsearch.errors import VocabularyMismatch
+from hashsearch.errors import StoreError, StoreUnavailable, VocabularyMismatch
+from hashsearch.overlap import batched
 
 _MERGE_SECONDS = 6 * 3600
+_REMOVED_AT_ONCE = 1000  # images in one request
 
 
 def add_fields(index: ImageIndex) -> None:
@@ -42,6 +46,24 @@ def save_tuning(index: ImageIndex, tuned: Tuned | None) -> ImageIndex:
     """The index with these tuned values, which searches use by default from now on; None removes them."""
     _save_meta(index, "search", tuned and asdict(tuned))
     return replace(index, tuned=tuned)
+
+
+def remove_images(index: ImageIndex, image_ids: Sequence[str]) -> int:
+    """Remove images from all indices behind the alias; returns how many documents that were."""
+    removed = 0
+    for ids in batched(image_ids, _REMOVED_AT_ONCE):
+        removed += index.policy.call(partial(_remove_documents, index, ids))
+    return removed
+
+
+def _remove_documents(index: ImageIndex, ids: list[str]) -> int:
+    with store_errors(index.alias):
+        response = index.client.delete_by_query(index=index.alias, query=queries.ids(ids), conflicts="proceed").body
+    if response["timed_out"]:
+        raise StoreUnavailable(f"removing {len(ids)} images from '{index.alias}' timed out")
+    for failure in response["failures"]:
+        raise StoreError(f"cannot remove images from '{index.alias}': {failure.get('cause', failure)}")
+    return int(response["deleted"])
 
 
 def merge(index: ImageIndex, segments: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Images to vectors: `load(name)` makes an embedder. TensorFlow is imported with the first one."""
+"""Images to vectors: `load_embedder(name)`. TensorFlow is imported when the first one is loaded, not before."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hashsearch.embedders import zoo
 from hashsearch.embedders.architectures import BIT
 from hashsearch.embedders.embedder import Embedder, Preprocessing, read_preprocessing
 from hashsearch.embedders.trained import is_trained, load_trained, read_trained
+from hashsearch.embedders.weights import check_parameter_names, check_source
 from hashsearch.embedders.zoo import APPLICATIONS
 from hashsearch.errors import EmbedderError, UnknownEmbedder, WeightsNotFound
 
@@ -23,6 +24,7 @@ __all__ = [
     "Preprocessing",
     "check",
     "load",
+    "load_embedder",
     "located",
     "names",
     "own_weights",
@@ -32,39 +34,64 @@ __all__ = [
 BUNDLED = Path(__file__).parent.parent / "models"
 
 
-# Saved networks whose preprocessing is known by name; any other has it in a JSON file of the same keys.
+# Saved networks whose preprocessing is known; that of others is in a JSON file.
 SAVED = {"mobilenet-v2": Preprocessing(224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))}
 
 
 def names() -> list[str]:
-    """The names that `load` knows by itself."""
+    """The names of embedders that are known without a folder of trained ones."""
     return [*BIT, *SAVED, *APPLICATIONS]
 
 
 def trained_names(trained: Path) -> list[str]:
-    """Those of the trained embedders in a folder: the names of their own folders, less those that `load` knows."""
+    """The names of the trained embedders in a folder; a folder with one of `names()` is not among them."""
     folders = trained.iterdir() if trained.is_dir() else ()
     return sorted(folder.name for folder in folders if is_trained(folder) and folder.name not in names())
 
 
 def located(name: str, trained: Path) -> str:
-    """The name as `load` takes it: that of a trained embedder in the folder `trained` becomes its path."""
+    """The path of the trained embedder with that name in the folder `trained`, else the name unchanged."""
     return str(trained / name) if name not in names() and is_trained(trained / name) else name
 
 
-def load(
+def load_embedder(
     name: str,
     weights: str | Path | None = None,
     preprocessing: Mapping[str, Any] | None = None,
     trained: Path | None = None,
 ) -> Embedder:
-    """The embedder called `name`: one of `names()`, a trained one's folder, or its name in the folder `trained`.
+    """Load an embedder, a network that turns images into vectors.
 
-    `weights` is an `.npz` checkpoint, a SavedModel folder or a TensorFlow Hub address for the `bit-...` networks
-    (`bit-tiny` has its own), and a `.keras` file, a SavedModel folder or a TensorFlow Hub address for all others; those
-    of Keras applications also take an HDF5 file of weights, without `weights` the official one, which Keras downloads.
-    Other networks are named by a `.json` file with the fields of `Preprocessing`; a saved encoder gives what it was
-    fitted with as `preprocessing` instead. Raises EmbedderError.
+    Parameters
+    ----------
+    name : str
+        One of `names()`, the folder of a trained embedder, its name in the folder `trained`, or a `.json` file with the
+        fields of `Preprocessing`, for any network that returns one vector per image.
+    weights : str or Path, optional
+        For the `bit-...` networks an `.npz` checkpoint, a SavedModel folder or a TensorFlow Hub address; for all others
+        a `.keras` file, a SavedModel folder or a TensorFlow Hub address; for Keras applications also an HDF5 file.
+        Not needed for `bit-tiny`, for trained embedders, and for Keras applications, whose weights Keras downloads.
+    preprocessing : mapping, optional
+        Fields of `Preprocessing` that override those of the network.
+    trained : Path, optional
+        Folder of trained embedders.
+
+    Returns
+    -------
+    Embedder
+        `embedder.embed(images)` takes n RGB images `(height, width, 3) uint8` to vectors `(n, dims) float32` of
+        length 1.
+
+    Raises
+    ------
+    UnknownEmbedder
+        For an unknown name; the message lists the known ones.
+    WeightsNotFound, WeightsMismatch
+        For weights that are missing or do not fit.
+    EmbedderError
+        For a network whose output is not one vector per image.
+    ConfigError
+        For a wrong `.json` file, or an address without tensorflow-hub.
     """
     name, known = _resolved(name, preprocessing, trained)
     if not known:
@@ -77,29 +104,46 @@ def load(
     return _load_network(name, source, preprocessing or {})
 
 
-def check(name: str, weights: str | Path | None = None, trained: Path | None = None) -> int | None:
-    """Refuse, without TensorFlow, what `load` would refuse: an unknown name, missing weights or preprocessing.
+load = load_embedder
 
-    Returns the length of the embedder's vectors where it is known without its weights, else None.
+
+def check(name: str, weights: str | Path | None = None, trained: Path | None = None) -> int | None:
+    """Check an embedder before TensorFlow is imported: its name, weights file and preprocessing.
+
+    Parameters
+    ----------
+    name, weights, trained
+        As for `load_embedder`.
+
+    Returns
+    -------
+    int or None
+        The length of the embedder's vectors, None if only its weights tell.
+
+    Raises
+    ------
+    UnknownEmbedder, WeightsNotFound, WeightsMismatch, EmbedderError, ConfigError
+        As `load_embedder`. Damage inside a Keras file or SavedModel is found only when it is loaded.
     """
     name, known = _resolved(name, None, trained)
     if not known:
         _check_no_weights(Path(name), weights)
         return read_trained(Path(name)).dims
-    if weights:
-        if not str(weights).startswith(("https://", "http://")) and not Path(weights).exists():
-            raise WeightsNotFound(f"weights must be a file, a folder or an https address, found no {weights}")
-    elif name not in APPLICATIONS:  # Keras downloads those
-        own_weights(name)
     if name.endswith(".json"):
         read_preprocessing(Path(name))
+    if weights and name in BIT and str(weights).endswith(".npz"):
+        check_parameter_names(Path(weights), BIT[name])
+    elif weights:
+        check_source(str(weights))
+    elif name not in APPLICATIONS or zoo.cached(APPLICATIONS[name]).exists():  # else Keras downloads them
+        own_weights(name)
     if name in BIT:
         return BIT[name].dims
     return APPLICATIONS[name].dims if name in APPLICATIONS else None
 
 
 def _resolved(name: str, preprocessing: Mapping[str, Any] | None, trained: Path | None) -> tuple[str, bool]:
-    """The name, that of a trained embedder as its path, and whether it is not a trained one. Raises UnknownEmbedder."""
+    """The name, or the path of a trained embedder, and whether it is not a trained one. Raises UnknownEmbedder."""
     if trained is not None:
         name = located(name, trained)
     known = name in names() or name.endswith(".json") or bool(preprocessing)
@@ -112,12 +156,12 @@ def _resolved(name: str, preprocessing: Mapping[str, Any] | None, trained: Path 
 
 
 def own_weights(name: str) -> Path:
-    """The weights of a network for which none are named. WeightsNotFound when it has none, or not yet."""
+    """The weights of a network that needs no others. WeightsNotFound if it does, or if they are not downloaded yet."""
     if name == "bit-tiny":
         return BUNDLED / "bit-tiny.npz"
     if name in APPLICATIONS:
         return zoo.official_weights(APPLICATIONS[name])
-    raise WeightsNotFound(f"{name} does not ship with this package: its weights must be named, got none")
+    raise WeightsNotFound(f"{name} does not ship with this package: its weights must be given, got none")
 
 
 def _load_folder(folder: Path, weights: str | Path | None) -> Embedder:
@@ -146,7 +190,7 @@ def _load_network(name: str, source: str, fields: Mapping[str, Any]) -> Embedder
 
 
 def _preprocessing(name: str, source: str) -> Preprocessing:
-    """How images reach a saved network that no encoder describes."""
+    """The preprocessing of a saved network."""
     if name in SAVED:
         return SAVED[name]
     if name in APPLICATIONS and source.endswith(".keras"):
@@ -157,7 +201,7 @@ def _preprocessing(name: str, source: str) -> Preprocessing:
 
 
 def import_tensorflow() -> None:
-    """Import it without what it prints about devices and instruction sets, which no user can act on."""
+    """Import TensorFlow without its messages about devices and instruction sets, which no user can act on."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     shown = os.dup(2)

@@ -53,7 +53,7 @@ def parameter_shapes(net: Architecture) -> dict[str, tuple[int, ...]]:
 
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
-# The sizes of the paper, pretrained on ImageNet-21k (m) or ImageNet-1k (s), and the one that ships with this package.
+# The sizes of the paper, pretrained on ImageNet-21k (m) or ImageNet-1k (s), and the one in this package.
 BIT = {"bit-tiny": Architecture((2, 2, 2, 2), width=24, groups=8, input_size=160)} | {
     f"bit-{data}-r{depth}x{factor}": Architecture(DEPTHS[depth], 64 * factor)
     for data in "ms"

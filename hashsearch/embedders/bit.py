@@ -6,23 +6,21 @@ classifier head of a checkpoint is not used.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from hashsearch.embedders.architectures import KERNEL, Architecture, parameter_shapes
+from hashsearch.embedders.architectures import KERNEL, Architecture
 from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
-from hashsearch.errors import WeightsMismatch, WeightsNotFound
+from hashsearch.embedders.weights import read_parameters
 
 Parameters = Mapping[str, Any]
 
 
 def standardize(parameters: Parameters) -> dict[str, Any]:
-    """The same parameters with every kernel brought to mean 0 and variance 1 over height, width and input channels."""
+    """The parameters with every kernel scaled to mean 0 and variance 1 over height, width and input channels."""
     folded = dict(parameters)
     for name, value in parameters.items():
         if name.endswith(KERNEL):
@@ -71,33 +69,6 @@ def features(folded: Parameters, x: tf.Tensor, net: Architecture) -> tf.Tensor:
         inner = convolve(normalize(inner, folded, f"{name}/b", net.groups), folded[f"{name}/b/{KERNEL}"], stride)
         x += convolve(normalize(inner, folded, f"{name}/c", net.groups), folded[f"{name}/c/{KERNEL}"])
     return tf.reduce_mean(tf.cast(normalize(x, folded, "resnet", net.groups), tf.float32), [1, 2])
-
-
-def read_parameters(path: Path, net: Architecture) -> dict[str, np.ndarray]:
-    """The parameters of an `.npz` checkpoint as float32, without its head.
-
-    Raises WeightsNotFound, and WeightsMismatch where names are missing, unknown or of another shape.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files if not name.startswith("resnet/head/")}
-    except FileNotFoundError as error:
-        raise WeightsNotFound(f"weights must be an .npz checkpoint, found no file {path}") from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsMismatch(f"weights must be an .npz checkpoint, {path} cannot be read as one: {error}") from error
-    wanted = parameter_shapes(net)
-    missing, extra = tuple(sorted(wanted.keys() - found)), tuple(sorted(found.keys() - wanted))
-    if missing or extra:
-        names = f"missing: {', '.join(missing) or 'none'}; extra: {', '.join(extra) or 'none'}"
-        raise WeightsMismatch(f"{path} must have the parameter names of this network; {names}", missing, extra)
-    wrong = [
-        f"{name} must be {shape}, got {found[name].shape}"
-        for name, shape in wanted.items()
-        if found[name].shape != shape
-    ]
-    if wrong:
-        raise WeightsMismatch(f"{path} must have the parameter shapes of this network; {'; '.join(wrong)}")
-    return {name: value.astype(np.float32) for name, value in found.items()}
 
 
 def load_bit(name: str, net: Architecture, path: Path) -> Embedder:

@@ -1,4 +1,4 @@
-"""Image sources to vectors in bulk: what fitting, evaluation and `hashsearch embed` need before there is an index."""
+"""Image sources to vectors in bulk, for fitting, evaluation and `hashsearch embed`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hashsearch.overlap import batched, prefetch
 if TYPE_CHECKING:
     from hashsearch.embedders import Embedder
 
-BATCH = 128  # images that pass the network at once
+BATCH = 128
 
 
 @dataclass(frozen=True)
 class EmbeddedSources:
-    """Vectors `(n, dims)` of the sources that are images, and the errors of those that are not."""
+    """Vectors `(n, dims)` of the sources that could be read, and the errors of the others by source."""
 
     sources: list[str]
     vectors: Vectors
@@ -35,7 +35,7 @@ class EmbeddedSources:
 def embed_sources(
     embedder: Embedder, sources: Iterable[str], reader: ImageReader = DEFAULT_READER, workers: int = 4
 ) -> Iterator[EmbeddedSources]:
-    """Vectors of images in batches, in order; the next ones are read and decoded while one passes the network."""
+    """Vectors of images in batches, in order; the next batches are read and decoded while the network runs."""
 
     def prepare(source: str) -> NDArray[np.uint8] | HashsearchError:
         try:
@@ -53,7 +53,7 @@ def embed_sources(
         )
         for batch, futures in batches:
             prepared = dict(zip(batch, (future.result() for future in futures), strict=True))
-            errors = {source: found for source, found in prepared.items() if isinstance(found, HashsearchError)}
-            images = [found for found in prepared.values() if not isinstance(found, HashsearchError)]
+            errors = {source: image for source, image in prepared.items() if isinstance(image, HashsearchError)}
+            images = [image for image in prepared.values() if not isinstance(image, HashsearchError)]
             vectors = embedder.embed(images) if images else np.empty((0, embedder.dims), dtype=np.float32)
             yield EmbeddedSources([source for source in prepared if source not in errors], vectors, errors)

@@ -1,4 +1,4 @@
-"""What every embedder is: preprocessing that is written down, and a network behind one function."""
+"""An embedder: its preprocessing, and a network behind one function."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from hashsearch.errors import ConfigError, EmbedderError
 from hashsearch.hashing.vectors import normalised
 from hashsearch.images.decoding import resize_square
 
-BATCH = 32  # where images a second stop growing on two cores
+BATCH = 32  # larger batches are no faster on two cores
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("bilinear", "bicubic", "lanczos")}
 CHANNELS = ("rgb", "bgr")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes a network's input: the whole image resized (not cropped) to a square, then its values.
+    """How an image becomes a network's input: resized (not cropped) to a square, then normalised.
 
-    A pixel value 0..255 is spread over `range`; then `mean` is taken off and the rest divided by `std`, per channel of
-    red, green and blue; last, the channels are put in the order `channels`.
+    Pixel values 0..255 are scaled to `range`, then `mean` is subtracted and the rest divided by `std`, each for red,
+    green and blue; last, the channels are put in the order `channels`.
     """
 
     input_size: int
@@ -38,38 +38,41 @@ class Preprocessing:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Preprocessing:
-        """The one with these fields; TypeError or ValueError for unknown ones and for values that cannot be used."""
-        made = cls(**fields)
-        made.scale_and_shift()
-        for name, value, known in (("filter", made.filter, FILTERS), ("channels", made.channels, CHANNELS)):
+        """Preprocessing from its fields; TypeError or ValueError for unknown fields and invalid values."""
+        preprocessing = cls(**fields)
+        preprocessing.scale_and_shift()
+        for name, value, known in (
+            ("filter", preprocessing.filter, FILTERS),
+            ("channels", preprocessing.channels, CHANNELS),
+        ):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got '{value}'")
-        if not isinstance(made.input_size, int) or made.input_size < 1:
-            raise ValueError(f"input_size must be a whole number of pixels from 1 on, got {made.input_size!r}")
-        return made
+        if not isinstance(preprocessing.input_size, int) or preprocessing.input_size < 1:
+            raise ValueError(f"input_size must be a whole number of at least 1, got {preprocessing.input_size!r}")
+        return preprocessing
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields, `channels` only where they are not red, green, blue: fingerprints are older than this field."""
+        """All fields; `channels` only if not "rgb", because fingerprints are older than this field."""
         fields = asdict(self)
         if self.channels == "rgb":
             del fields["channels"]
         return fields
 
     def network_input(self, pixels: Any) -> Any:
-        """Float pixels 0..255 `(..., 3)`, red first, of numpy or TensorFlow, as the network takes them."""
+        """The network's input from float pixels 0..255 `(..., 3)`, red first, of numpy or TensorFlow."""
         scale, shift = self.scale_and_shift()
         values = pixels * scale + shift
         return values[..., ::-1] if self.channels == "bgr" else values
 
     def scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
-        """`(3,) float32` factors and offsets that take pixel values to the network's, for red, green and blue."""
+        """Factors and offsets `(3,) float32` from pixel values to the network's input, for red, green and blue."""
         low, high = self.range
         scale = (high - low) / 255 / np.asarray(self.std)
         return scale.astype(np.float32), ((low - np.asarray(self.mean)) / self.std).astype(np.float32)
 
 
 def read_preprocessing(path: Path) -> Preprocessing:
-    """The preprocessing in a JSON file: the fields of `Preprocessing`, `input_size` at least. Raises ConfigError."""
+    """The preprocessing in a JSON file with the fields of `Preprocessing`, at least `input_size`. ConfigError."""
     try:
         return Preprocessing.of(json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
@@ -79,7 +82,7 @@ def read_preprocessing(path: Path) -> Preprocessing:
 class Embedder:
     """Images to vectors. `forward` takes `(n, input_size, input_size, 3) uint8` to `(n, dims) float32`.
 
-    `classes` are the names of the dimensions where these are the probabilities of a classifier's classes, else none.
+    Where the vectors are probabilities of a classifier, `classes` are the names of its classes; otherwise it is empty.
     """
 
     def __init__(
@@ -96,22 +99,38 @@ class Embedder:
         self.dims = dims
         self.digest = digest  # sha256 of the weights, hex
         self.input_size = preprocessing.input_size
-        self.preprocessing: dict[str, Any] = preprocessing.as_dict()  # all that changes a vector besides the weights
+        self.preprocessing: dict[str, Any] = preprocessing.as_dict()  # what changes a vector, besides the weights
         self.weights = weights
         self.forward = forward
         self.classes = tuple(classes)
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """`(height, width, 3) uint8` -> `(input_size, input_size, 3) uint8`; an image of that size comes back as it is.
+        """`(height, width, 3) uint8` -> `(input_size, input_size, 3) uint8`; an image of that size is not resampled.
 
-        Safe to call from many threads. Raises EmbedderError for any other array.
+        Thread-safe. Raises EmbedderError for any other array.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise EmbedderError(f"an image must be (height, width, 3) uint8, got {image.shape} {image.dtype}")
         return resize_square(image, self.input_size, FILTERS[self.preprocessing["filter"]])
 
     def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """L2-normalised features: n images of any size -> `(n, dims) float32`."""
+        """Embed images.
+
+        Parameters
+        ----------
+        images : sequence of n arrays (height, width, 3) uint8
+            RGB images of any size.
+
+        Returns
+        -------
+        (n, dims) float32
+            One vector of length 1 for each image.
+
+        Raises
+        ------
+        EmbedderError
+            For an array of another shape or type.
+        """
         vectors = np.empty((len(images), self.dims), np.float32)
         for first in range(0, len(images), BATCH):
             batch = np.stack([self.prepare(image) for image in images[first : first + BATCH]])
@@ -120,7 +139,7 @@ class Embedder:
 
 
 def digest_files(path: Path, kind: str = "sha256") -> str:
-    """The digest, as hex, of a file, or of all files of a folder with their names; `kind` is hashlib's name for it."""
+    """The hex digest of a file, or of the names and contents of all files in a folder; `kind` is hashlib's name."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     total = hashlib.new(kind, usedforsecurity=False)
     for file in files:

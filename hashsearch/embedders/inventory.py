@@ -1,4 +1,4 @@
-"""What can embed here: every embedder by name, its size, and where its weights are or which file is missing."""
+"""All embedders by name, with their sizes, and where their weights are or which file is missing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from hashsearch.errors import EmbedderError, WeightsNotFound
 
 
 @dataclass(frozen=True)
-class Item:
-    """One embedder; `dims` and `input_size` are None where only its weights tell.
+class InventoryItem:
+    """One embedder; `dims` and `input_size` are None if only its weights tell.
 
-    `ready` is whether it runs without weights being named, `weights` where they are or what is missing. Of a trained
-    one: the folder of its recipe's photos, the figure that its training watched, as "val_map 0.912", and all metrics.
+    `ready` means that it can be used without `--weights`; `weights` is where they are, or what is missing. A trained
+    one also has the folder of its recipe's photos, the figure that its training monitored, as "val_map 0.912", and all
+    metrics.
     """
 
     name: str
@@ -31,8 +32,8 @@ class Item:
     metrics: dict[str, Any] | None = None
 
 
-def inventory(trained: Path) -> list[Item]:
-    """All embedders with a name here, the trained ones in the folder `trained` last."""
+def inventory(trained: Path) -> list[InventoryItem]:
+    """All embedders with a name; the trained ones, in the folder `trained`, come last."""
     return [
         *(_bit(name) for name in BIT),
         *(_saved(name) for name in SAVED),
@@ -41,42 +42,42 @@ def inventory(trained: Path) -> list[Item]:
     ]
 
 
-def _bit(name: str) -> Item:
+def _bit(name: str) -> InventoryItem:
     net = BIT[name]
     if name == "bit-tiny":
-        return Item(name, net.dims, net.input_size, True, "bundled")
+        return InventoryItem(name, net.dims, net.input_size, True, "bundled")
     kind, size = name.split("-")[1:]
     missing = f"--weights BiT-{kind.upper()}-{size.capitalize()}.npz, its SavedModel folder or TensorFlow Hub address"
-    return Item(name, net.dims, net.input_size, False, missing)
+    return InventoryItem(name, net.dims, net.input_size, False, missing)
 
 
-def _saved(name: str) -> Item:
-    return Item(name, None, SAVED[name].input_size, False, "--weights FILE.keras or its SavedModel folder")
+def _saved(name: str) -> InventoryItem:
+    return InventoryItem(name, None, SAVED[name].input_size, False, "--weights FILE.keras or its SavedModel folder")
 
 
-def _application(name: str) -> Item:
+def _application(name: str) -> InventoryItem:
     net = APPLICATIONS[name]
     try:
         ready, weights = True, str(own_weights(name))
     except WeightsNotFound:
-        ready, weights = False, f"Keras fetches them when first used; or {remedy(net)}"
+        ready, weights = False, f"Keras downloads them on first use; or {remedy(net)}"
     except EmbedderError as error:
         ready, weights = False, str(error)
-    return Item(name, net.dims, net.preprocessing.input_size, ready, weights)
+    return InventoryItem(name, net.dims, net.preprocessing.input_size, ready, weights)
 
 
-def _trained(name: str, trained: Path) -> Item:
+def _trained(name: str, trained: Path) -> InventoryItem:
     try:
-        found = read_trained(trained / name)
+        embedder = read_trained(trained / name)
     except EmbedderError as error:
-        return Item(name, None, None, False, str(error))
-    size, data = found.preprocessing.input_size, _entry(found.recipe, "data", "folder")
-    monitor = _entry(found.recipe, "schedule", "monitor")
-    figure = _entry(found.metrics, "best", monitor)
+        return InventoryItem(name, None, None, False, str(error))
+    size, data = embedder.preprocessing.input_size, _entry(embedder.recipe, "data", "folder")
+    monitor = _entry(embedder.recipe, "schedule", "monitor")
+    figure = _entry(embedder.metrics, "best", monitor)
     watched = f"{monitor} {figure:.3f}" if isinstance(figure, (int, float)) else None
-    return Item(name, found.dims, size, True, str(found.network), data, watched, dict(found.metrics))
+    return InventoryItem(name, embedder.dims, size, True, str(embedder.network), data, watched, dict(embedder.metrics))
 
 
 def _entry(tables: Mapping[str, Any], table: str, name: str | None) -> Any:
-    """What a table of a manifest says; None where it says nothing, for what tables hold is up to training."""
+    """An entry of a table of a manifest, None without one: training may write any table."""
     return tables[table].get(name) if isinstance(tables.get(table), dict) else None

@@ -1,4 +1,4 @@
-"""Networks that others saved: a Keras file, a SavedModel folder, or a TensorFlow Hub address."""
+"""Networks saved elsewhere: a Keras file, a SavedModel folder, or a TensorFlow Hub address."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
+from hashsearch.embedders.weights import DAMAGE, first_line, is_address
 from hashsearch.errors import ConfigError, EmbedderError, WeightsMismatch, WeightsNotFound
 
 
@@ -24,7 +25,7 @@ def embedder_of(
 ) -> Embedder:
     """The embedder of a function from the network's input to vectors, whose weights are in `path`.
 
-    Raises WeightsMismatch where it does not take images of that size, EmbedderError where it answers no vectors.
+    Raises WeightsMismatch when it does not take images of that size, EmbedderError when its output is not vectors.
     """
     size = preprocessing.input_size
 
@@ -35,16 +36,16 @@ def embedder_of(
     try:
         vectors = forward(np.zeros((1, size, size, 3), np.uint8)).numpy()
     except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:
-        raise WeightsMismatch(f"{path} must take (n, {size}, {size}, 3) images: {error}") from error
+        raise WeightsMismatch(f"{path} must take (n, {size}, {size}, 3) images: {first_line(error)}") from error
     if vectors.ndim != 2:
-        raise EmbedderError(f"a saved network must answer one vector an image, got {vectors.shape} from {path}")
+        raise EmbedderError(f"a saved network must return one vector per image, got {vectors.shape} from {path}")
     dims, digest = vectors.shape[1], digest_files(path)
     return Embedder(name, dims, digest, preprocessing, path, lambda pixels: forward(pixels).numpy(), classes)
 
 
 def find(source: str) -> Path:
     """The file or folder of a saved network; an address is fetched once into TensorFlow Hub's cache."""
-    if source.startswith(("https://", "http://")):
+    if is_address(source):
         return Path(resolve(source))
     if not Path(source).exists():
         raise WeightsNotFound(f"weights must be a file, a folder or an https address, found no {source}")
@@ -58,31 +59,32 @@ def resolve(address: str) -> str:
 
         return str(tensorflow_hub.resolve(address))
     except ImportError as error:
-        raise ConfigError(f"{address} needs tensorflow-hub: {error}") from error
+        raise ConfigError(f"{address} needs tensorflow-hub: pip install 'hashsearch[hub]' ({error})") from error
     except (OSError, RuntimeError, ValueError) as error:
-        raise WeightsNotFound(f"{address} could not be fetched from TensorFlow Hub: {error}") from error
+        raise WeightsNotFound(f"{address} could not be fetched from TensorFlow Hub: {first_line(error)}") from error
 
 
 def open_network(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The function of a saved network: float images to its output. Raises WeightsMismatch."""
+    """The function of a saved network, from float images to its output. Raises WeightsMismatch."""
     try:
         if path.is_file():
             model = tf.keras.models.load_model(path, compile=False)
             return lambda images: model(images, training=False)
         model = tf.saved_model.load(str(path))
-    except (OSError, ValueError) as error:
-        raise WeightsMismatch(f"{path} must be a .keras file or a SavedModel folder: {error}") from error
+    except (*DAMAGE, tf.errors.OpError) as error:
+        raise WeightsMismatch(f"{path} must be a .keras file or a SavedModel folder: {first_line(error)}") from error
     return callable_of(model, path)
 
 
 def callable_of(model: Any, path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The model itself where it can be called, else the one output of its default signature."""
+    """The model if it can be called, else the one output of its default signature."""
     if callable(model):
-        return model
+        function: Callable[[tf.Tensor], tf.Tensor] = model
+        return function
     signature = model.signatures.get("serving_default")
     if signature is None or len(signature.structured_outputs) != 1:
         raise EmbedderError(f"{path} must be callable or have a serving_default signature with one output")
     (argument,) = signature.structured_input_signature[1]
     (output,) = signature.structured_outputs
-    # By way of the model, which would otherwise be gone, and its variables with it.
+    # Through the model: without a reference to it, its variables would be freed.
     return lambda images: model.signatures["serving_default"](**{argument: images})[output]

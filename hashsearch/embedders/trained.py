@@ -1,4 +1,4 @@
-"""Embedders that training wrote: a folder with the network, and a manifest of what it is and how it came about."""
+"""Embedders written by training: folders with a network and a manifest."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Trained:
-    """What a manifest says; `network` is the SavedModel folder, `digest` its sha256.
+    """The content of a manifest; `network` is the SavedModel folder, `digest` its sha256.
 
-    `classes` are named where the embedding is their probabilities.
+    `classes` are those of a classifier whose probabilities are the vectors, else empty.
     """
 
     name: str
@@ -34,33 +34,33 @@ class Trained:
 
 
 def is_trained(folder: Path) -> bool:
-    """Whether a folder has a manifest, be it whole or not."""
+    """Whether a folder has a manifest, valid or not."""
     return (folder / MANIFEST).is_file()
 
 
 def read_trained(folder: Path) -> Trained:
-    """What the folder holds, with a network that is the one trained.
+    """The manifest of a trained embedder, whose network is checked against it.
 
-    Raises WeightsNotFound without a manifest or network, WeightsMismatch for a network that was changed, EmbedderError
-    for a manifest that cannot be used.
+    Raises WeightsNotFound without a manifest or network, WeightsMismatch if the network was changed, EmbedderError for
+    an invalid manifest.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
             raise ValueError(f"its format is {manifest['format']}, this version reads {FORMAT}")
-        found = _restore(folder, manifest)
+        trained = _restore(folder, manifest)
     except OSError as error:
         raise WeightsNotFound(f"a trained embedder must be a folder with a {MANIFEST}: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise EmbedderError(f"{folder} is no trained embedder: {type(error).__name__}: {error}") from error
-    if not found.network.is_dir():
-        raise WeightsNotFound(f"the trained embedder in {folder} must have its network, found no {found.network}")
-    if (digest := digest_files(found.network)) != found.digest:
+        raise EmbedderError(f"{folder} is not a trained embedder: {type(error).__name__}: {error}") from error
+    if not trained.network.is_dir():
+        raise WeightsNotFound(f"the trained embedder in {folder} must have its network, found no {trained.network}")
+    if (digest := digest_files(trained.network)) != trained.digest:
         raise WeightsMismatch(
             f"the network in {folder} was changed since it was trained: its digest is {digest[:16]}, its manifest says "
-            f"{found.digest[:16]}"
+            f"{trained.digest[:16]}"
         )
-    return found
+    return trained
 
 
 def _restore(folder: Path, manifest: Mapping[str, Any]) -> Trained:
@@ -87,11 +87,11 @@ def _restore(folder: Path, manifest: Mapping[str, Any]) -> Trained:
 
 
 def load_trained(folder: Path) -> Embedder:
-    """The embedder in a folder. Raises EmbedderError and its kinds, as `read_trained`."""
+    """The embedder in a folder. Raises the errors of `read_trained`."""
     from hashsearch.embedders.saved import load_saved
 
-    found = read_trained(folder)
-    embedder = load_saved(found.name, found.preprocessing, str(found.network), found.classes)
-    if embedder.dims != found.dims:
-        raise WeightsMismatch(f"the network in {folder} must answer {found.dims} dims, got {embedder.dims}")
+    trained = read_trained(folder)
+    embedder = load_saved(trained.name, trained.preprocessing, str(trained.network), trained.classes)
+    if embedder.dims != trained.dims:
+        raise WeightsMismatch(f"the network in {folder} must return {trained.dims} dims, got {embedder.dims}")
     return embedder

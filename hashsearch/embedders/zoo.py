@@ -1,7 +1,7 @@
-"""Networks of Keras applications: which layer is pooled, how images reach it, the official weights by name and hash.
+"""Networks of Keras applications: the layer that is pooled, the preprocessing, and the official weights by hash.
 
-The weights are Keras's own HDF5 files without the classifier. Keras fetches them; the table says which file it must be.
-TensorFlow is imported when a network is built, not with the table.
+The weights are Keras's own HDF5 files without the classifier, which Keras downloads. TensorFlow is imported when a
+network is built, not with the table.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
+from hashsearch.embedders.weights import DAMAGE, first_line
 from hashsearch.errors import WeightsMismatch, WeightsNotFound
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
 HDF5 = (".h5", ".hdf5")
 
-# As `preprocess_input` of each in Keras: the mean of ImageNet taken off in blue, green, red; and values in -1..1.
+# As Keras's `preprocess_input` of each: the mean of ImageNet subtracted, blue first; and values in -1..1.
 _CAFFE = Preprocessing(224, range=(0.0, 255.0), mean=(123.68, 116.779, 103.939), channels="bgr")
 _CENTRED = Preprocessing(299, range=(-1.0, 1.0))
 
 
 @dataclass(frozen=True)
 class Application:
-    """A network by its name in `keras.applications`, and what of it is the embedding.
+    """A network by its name in `keras.applications`, and the layer that gives the embedding.
 
     The maps of `layer` are pooled ("max" or "average") to `dims`. `file` is the official weights file without the
     classifier, with its `md5`.
@@ -97,10 +98,10 @@ def build(net: Application, size: int, weights: Path | None = None) -> tf.keras.
     make = getattr(tf.keras.applications, net.maker)
     try:
         whole = make(include_top=False, weights=weights and str(weights), input_shape=(size, size, 3))
-    except (OSError, ValueError, KeyError) as error:
+    except DAMAGE as error:
         raise WeightsMismatch(
             f"{weights} must be the weights of Keras's {net.maker} without its classifier, and {size} px a size "
-            f"that it takes: {error}"
+            f"that it takes: {first_line(error)}"
         ) from error
     layers = tf.keras.layers
     pooling = layers.GlobalMaxPooling2D if net.pooling == "max" else layers.GlobalAveragePooling2D
@@ -108,7 +109,7 @@ def build(net: Application, size: int, weights: Path | None = None) -> tf.keras.
 
 
 def load_application(name: str, net: Application, path: Path, fields: Mapping[str, Any]) -> Embedder:
-    """The embedder of a weights file; `fields` of its preprocessing count instead of the official ones.
+    """The embedder of a weights file; `fields` override those of the official preprocessing.
 
     Raises WeightsNotFound or WeightsMismatch.
     """
@@ -120,39 +121,39 @@ def load_application(name: str, net: Application, path: Path, fields: Mapping[st
 
 
 def cached(net: Application) -> Path:
-    """Where Keras keeps the official file."""
+    """The path of the official file in Keras's cache."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / net.file
 
 
 def official_weights(net: Application) -> Path:
     """The official file in Keras's cache.
 
-    Raises WeightsNotFound, which tells where to put it, and WeightsMismatch when it is another.
+    Raises WeightsNotFound, whose message says where to put it, and WeightsMismatch when it is a different file.
     """
     path = cached(net)
     if not path.is_file():
         raise WeightsNotFound(f"Keras's {net.maker} needs its weights: {remedy(net)}")
     if (md5 := digest_files(path, "md5")) != net.md5:
         raise WeightsMismatch(
-            f"{path} must have the md5 {net.md5}, got {md5}: remove it, and Keras fetches it again; other weights are "
-            "named with --weights FILE"
+            f"{path} must have the md5 {net.md5}, got {md5}: remove it, and Keras downloads it again, or name "
+            "other weights with --weights FILE"
         )
     return path
 
 
 def fetch(net: Application) -> None:
-    """Have Keras download the official file into its cache, unless it is there. Raises WeightsNotFound."""
+    """Let Keras download the official file into its cache unless it is there. Raises WeightsNotFound."""
     import tensorflow as tf
 
     if cached(net).is_file():
         return
     try:
-        with redirect_stdout(sys.stderr):  # the progress bar; standard output is for answers
+        with redirect_stdout(sys.stderr):  # the progress bar; standard output is for results
             getattr(tf.keras.applications, net.maker)(include_top=False, weights="imagenet")
-    except Exception as error:  # which is all that Keras raises when the address does not answer
-        raise WeightsNotFound(f"Keras could not download {net.file} ({error}): {remedy(net)}") from error
+    except Exception as error:  # Keras raises nothing more specific
+        raise WeightsNotFound(f"Keras could not download {net.file} ({first_line(error)}): {remedy(net)}") from error
 
 
 def remedy(net: Application) -> str:
-    """What to do where the official file is not there, and Keras cannot fetch it."""
+    """What a person can do when the official file is missing and cannot be downloaded."""
     return f"put {net.file} (md5 {net.md5}) into {cached(net).parent}, or name it with --weights FILE"

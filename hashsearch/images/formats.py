@@ -76,11 +76,15 @@ FORMATS = (
 _HEIC = re.compile(rb"....ftyp(he[iv][cx]|hevc|mif1|msf1)", re.DOTALL)  # what phones write and Pillow cannot read
 
 
+def format_of(head: bytes) -> Format | None:
+    """The format of an image by its first bytes, at least 64 of them or all; None if it is none of the formats."""
+    return next((known for known in FORMATS if known.beginning.match(head)), None)
+
+
 def detect_format(data: bytes) -> Format:
     """The format of an image file; NotAnImage for other data."""
-    for known in FORMATS:
-        if known.beginning.match(data):
-            return known
+    if known := format_of(data):
+        return known
     names = ", ".join(known.name for known in FORMATS)
     described = "a HEIC image" if _HEIC.match(data) else f"a file that begins with {_preview(data[:12])}"
     raise NotAnImage(f"an image must be one of {names}, got {described}")

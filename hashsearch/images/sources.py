@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hashsearch.errors import Unreadable
 from hashsearch.images.decoders import DECODERS
+from hashsearch.images.embedded import is_embedded, read_embedded
 from hashsearch.images.limits import DEFAULT, Limits
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
@@ -55,8 +56,8 @@ class ImageReader:
         Parameters
         ----------
         source : str
-            Path of a file, or an address that begins with ``http://``, ``https://`` or ``file://``, in any spelling
-            that `located` takes.
+            Path of a file, an address that begins with ``http://``, ``https://`` or ``file://``, or the place of an
+            image in a Parquet file, ``FILE.parquet#ROW/COLUMN``; in any spelling that `located` takes.
 
         Returns
         -------
@@ -75,6 +76,8 @@ class ImageReader:
             from hashsearch.images.fetching import fetch
 
             return fetch(place, self.limits, allow_private=self.allow_private)
+        if is_embedded(place):
+            return read_embedded(place)
         try:
             return _read_file(place, self.limits.max_bytes + 1)
         except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -158,11 +161,12 @@ def located(source: str, folder: Path | None = None) -> str:
         return f"{scheme.lower()}:{rest}"
     if found := _FILE_ADDRESS.match(stripped):
         source = stripped = unquote(stripped[found.end() - 1 :], errors="surrogateescape")
-    base = Path() if folder is None else folder
-    for path in (base / source, base / stripped):
-        if _exists(path):
-            return str(path)
-    return str(_in_other_spelling(base / stripped) or base / source)
+    path, bare = (Path(text) if folder is None else folder / text for text in (source, stripped))
+    if source == stripped and source.isascii():
+        return str(path)  # which has no other spelling: catalogs have millions
+    if _exists(path):
+        return str(path)
+    return str(_in_other_spelling(bare) or path)
 
 
 def _in_other_spelling(path: Path) -> Path | None:

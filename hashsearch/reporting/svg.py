@@ -91,15 +91,15 @@ def _outline(shape: str, x: float, y: float, size: float) -> str:
         return (
             f"M{_short(x - size)} {_short(y)}a{size} {size} 0 1 0 {2 * size:g} 0a{size} {size} 0 1 0 {-2 * size:g} 0z"
         )
-    corners = {
+    outlines: dict[str, list[tuple[float, float]]] = {
         "square": [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
         "triangle": [(0, -1.15), (1.1, 0.85), (-1.1, 0.85)],
         "diamond": [(0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)],
         "bar": [(-1.2, -0.45), (1.2, -0.45), (1.2, 0.45), (-1.2, 0.45)],
         "hourglass": [(-1, -1.15), (1, -1.15), (-1, 1.15), (1, 1.15)],
-        "cross": [(right, down) for right, down in _PLUS],
-    }[shape]
-    return path([(x + size * right, y + size * down) for right, down in corners]) + "z"
+        "cross": _PLUS,
+    }
+    return path([(x + size * right, y + size * down) for right, down in outlines[shape]]) + "z"
 
 
 _PLUS = [(-0.4, -1.2), (0.4, -1.2), (0.4, -0.4), (1.2, -0.4), (1.2, 0.4), (0.4, 0.4)]

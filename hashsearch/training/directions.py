@@ -55,7 +55,8 @@ def learn_directions(
         model = _coding_layer(start, weights)
         batches = _batches(centred[learned], classes[learned], generator)
         model.fit(batches, steps_per_epoch=_ROUND, epochs=rounds, callbacks=[best], shuffle=False, verbose=0)
-    return best.directions / np.linalg.norm(best.directions, axis=0)
+    directions: Vectors = best.directions / np.linalg.norm(best.directions, axis=0)
+    return directions
 
 
 def coding_loss(classes: tf.Tensor, codes: tf.Tensor, weights: LossWeights) -> tf.Tensor:
@@ -112,7 +113,7 @@ def _batches(vectors: Vectors, classes: Classes, generator: np.random.Generator)
 
 
 class _KeepBest(tf.keras.callbacks.Callback):
-    """Keeps the directions that score highest, those of the start included; ends after rounds without a better score."""
+    """Keeps the directions that score highest, those of the start included; ends when no round improves on them."""
 
     def __init__(self, start: Vectors, score: Callable[[Vectors], float]) -> None:
         super().__init__()

@@ -29,7 +29,9 @@ def top_accuracy(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int
     return float((top_k(scores, k) == labels[:, None]).any(axis=1).mean())
 
 
-def pair_distances(vectors: Vectors, labels: NDArray[np.int64], seed: int) -> tuple[NDArray, NDArray[np.bool_]]:
+def pair_distances(
+    vectors: Vectors, labels: NDArray[np.int64], seed: int
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
     """Euclidean distances of random pairs, half of them of one class, and which pairs those are."""
     rng = np.random.default_rng(seed)
     first, second = rng.integers(0, len(labels), (2, 50 * _PAIRS))

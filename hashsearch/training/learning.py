@@ -17,9 +17,9 @@ from hashsearch.training.curves import draw_log
 from hashsearch.training.log import Row, TrainingLog
 from hashsearch.training.networks import TrainableNetwork, build
 from hashsearch.training.optimisers import make_optimiser
-from hashsearch.training.photos import Photos, fingerprint, read_photos, split
+from hashsearch.training.photos import Photos, read_photos, split
 from hashsearch.training.recipes import LOSSES, Loss, TrainingRecipe, check_name
-from hashsearch.training.runs import Identity, is_trained_with, work_folder
+from hashsearch.training.runs import Identity, classes_folder, identity_of, is_trained_with, work_folder
 from hashsearch.training.saving import write_trained
 from hashsearch.training.trainer import LossFunction, Stage, fit, precision_policy
 
@@ -42,26 +42,18 @@ def train(
     ConfigError while another process trains the same.
     """
     folder, work = out / recipe.name, out / f"{recipe.name}.work"
-    identity = _identity(recipe, data)
+    identity = identity_of(recipe, data)
+    if recipe.loss.probabilities:
+        is_trained_with(classes_folder(folder), identity)  # the result of another training is refused now
     if is_trained_with(folder, identity) and not work.exists():
         return folder
     with work_folder(work, identity):
         if not is_trained_with(folder, identity):
             tf.keras.utils.set_random_seed(recipe.seed)
             training = Training(recipe, data, work, weights, notify)
-            training.check(folder, identity)
             training.fit()
             training.write(folder, identity)
     return folder
-
-
-def is_done(recipe: TrainingRecipe, data: DataSet, out: Path) -> bool:
-    """Whether `train` has nothing left to do. TrainingError when there is the result of another recipe or photos."""
-    return is_trained_with(out / recipe.name, _identity(recipe, data))
-
-
-def _identity(recipe: TrainingRecipe, data: DataSet) -> Identity:
-    return {"recipe": recipe.as_dict(), "data": {"name": data.name, "fingerprint": fingerprint(data.base)}}
 
 
 class Training:
@@ -88,10 +80,6 @@ class Training:
     def _build(self) -> TrainableNetwork:
         unit = self.recipe.loss.name != SOFTMAX
         return build(self.recipe.model, len(self.photos.classes), unit, self.weights)
-
-    def check(self, folder: Path, identity: Identity) -> None:
-        """Raise TrainingError when another training's result is in the place of the class probabilities."""
-        is_trained_with(_classes_folder(folder), identity)
 
     def fit(self) -> None:
         """Train for all epochs that are left."""
@@ -128,7 +116,7 @@ class Training:
             "metrics": self._metrics(),
         }
         draw_log(self.work / "log.csv", self.work / "curves.svg", self.recipe.name)
-        probabilities = _classes_folder(folder)
+        probabilities = classes_folder(folder)
         if self.network.logits and self.recipe.loss.probabilities and not is_trained_with(probabilities, identity):
             softmax = tf.keras.layers.Softmax(dtype="float32")(self.network.logits.output)
             classes = tf.keras.Model(self.network.logits.input, softmax)
@@ -166,11 +154,8 @@ class Training:
         return {"threshold": threshold, "pair_accuracy": figures.pair_accuracy(*new, threshold)}
 
 
-def _classes_folder(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}-classes")
-
-
 def _loss(recipe: Loss) -> LossFunction:
     if recipe.name == SOFTMAX:
         return partial(losses.softmax_loss, smoothing=recipe.smoothing)
-    return partial(PAIRWISE[recipe.name], margin=recipe.margin)
+    pairwise = PAIRWISE[recipe.name]
+    return lambda labels, embeddings: pairwise(labels, embeddings, recipe.margin)

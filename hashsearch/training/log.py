@@ -1,4 +1,4 @@
-"""The log of a training: one row per epoch. It decides which epoch is best, when the learning rate falls and when to end.
+"""The log of a training, a row for each epoch: it decides which is best, when the rate falls, and when to end.
 
 The rows are read from the log file, so that a resumed run decides as if it had not been killed. An epoch counts once
 it has its row; its weights, with the optimizer's state, are in a file of their own by then.

@@ -32,7 +32,7 @@ def semi_hard_triplet_loss(labels: tf.Tensor, embeddings: tf.Tensor, margin: flo
 
 
 def hard_triplet_loss(labels: tf.Tensor, embeddings: tf.Tensor, margin: float) -> tf.Tensor:
-    """The same, as a mean over anchors with the farthest positive and the nearest negative (Hermans et al. 2017, eq. 5)."""
+    """The same, as a mean over anchors, of the farthest positive and nearest negative (Hermans et al. 2017, eq. 5)."""
     distances, same, pairs = _compare(labels, embeddings)
     positive = tf.reduce_max(tf.where(pairs, distances, -np.inf), axis=1)
     negative = tf.reduce_min(tf.where(same, np.inf, distances), axis=1)

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from hashsearch.embedders import APPLICATIONS, BIT, SAVED, Preprocessing, names, own_weights, zoo
 from hashsearch.embedders.architectures import Architecture, parameter_shapes
-from hashsearch.embedders.bit import features, read_parameters, standardize
+from hashsearch.embedders.bit import features, standardize
+from hashsearch.embedders.weights import DAMAGE, first_line, read_parameters
 from hashsearch.errors import ConfigError, TrainingError, WeightsMismatch
 from hashsearch.training.recipes import NetworkRecipe, check_name
 
@@ -91,8 +92,10 @@ def _saved(name: str, size: int, weights: Path) -> tf.keras.Model:
         model = tf.keras.models.load_model(weights, compile=False)
         resized = tf.keras.models.clone_model(model, input_tensors=_layers.Input((size, size, 3)))
         resized.set_weights(model.get_weights())
-    except (OSError, ValueError, TypeError) as error:
-        raise WeightsMismatch(f"{weights} must be a .keras file of {name} for images of {size} px: {error}") from error
+    except DAMAGE as error:
+        raise WeightsMismatch(
+            f"{weights} must be a .keras file of {name} for images of {size} px: {first_line(error)}"
+        ) from error
     return resized
 
 

@@ -38,7 +38,7 @@ class Photos:
     @property
     def side(self) -> int:
         """Pixels of a photo's width and height."""
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
     def of(self, some: NDArray[np.int64]) -> Photos:
         """A selection of these photos, by index."""

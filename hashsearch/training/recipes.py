@@ -230,7 +230,7 @@ def _part(kind: type[Part], table: Table, where: str) -> Part:
     try:
         return kind(**table)
     except TypeError as error:
-        options = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
+        options = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]  # always a dataclass
         raise TrainingError(f"{where} must have some of {options}: {error}") from error
 
 
@@ -271,7 +271,7 @@ def _check_distillation(path: Path, recipe: DistillationRecipe) -> None:
         "there must be at least one phase of at least 1 epoch": min([p.epochs for p in fit.phases], default=0) >= 1,
         "batch must be at least 2": fit.batch >= 2,
         "measure_every must be at least 1": fit.measure_every >= 1,
-        "warmup_epochs must be at least 0 and fewer than all epochs": 0 <= fit.warmup_epochs < max(fit.epochs, 1),
+        "warmup_epochs must be 0 to the number of all epochs": 0 <= fit.warmup_epochs <= fit.epochs,
         "average_decay must be at least 0 and less than 1": 0 <= fit.average_decay < 1,
         "count must be at least 2": views.count >= 2,
         "min_area must be more than 0 and at most 1": 0 < views.min_area <= 1,

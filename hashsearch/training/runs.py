@@ -14,12 +14,25 @@ from typing import Any
 
 from hashsearch.embedders.trained import MANIFEST
 from hashsearch.errors import ConfigError, TrainingError
+from hashsearch.evaluation.data.datasets import DataSet
 from hashsearch.files import exclusive_lock, read_json, write_json
+from hashsearch.training.photos import fingerprint
+from hashsearch.training.recipes import TrainingRecipe
 
 Identity = Mapping[str, Any]  # as JSON: `recipe`, `data` with a `fingerprint` of the photos, perhaps `teacher`
 
 _STATE = 2  # of work folders; a change of what is in them needs a new number
 _IDENTITY, _LOCK = "identity.json", "lock"
+
+
+def identity_of(recipe: TrainingRecipe, data: DataSet) -> Identity:
+    """The identity of a training from labels."""
+    return {"recipe": recipe.as_dict(), "data": {"name": data.name, "fingerprint": fingerprint(data.base)}}
+
+
+def classes_folder(folder: Path) -> Path:
+    """Where a recipe with `probabilities` saves the embedder of class probabilities; `folder` has the other one."""
+    return folder.with_name(f"{folder.name}-classes")
 
 
 def is_trained_with(folder: Path, identity: Identity) -> bool:
@@ -32,8 +45,7 @@ def is_trained_with(folder: Path, identity: Identity) -> bool:
         if folder.is_dir() and any(folder.iterdir()):
             raise TrainingError(f"cannot write to {folder}: it exists and is not an embedder")
         return False
-    if _essence(manifest) != _essence(identity):
-        raise _different(folder)
+    _check_same(folder, manifest, identity)
     return True
 
 
@@ -53,32 +65,37 @@ def work_folder(work: Path, identity: Identity) -> Iterator[None]:
 
 
 def _claim(work: Path, identity: Identity) -> None:
-    found = read_json(work / _IDENTITY)
-    if found is None:
-        _empty(work)
+    entries = read_json(work / _IDENTITY)
+    if entries is None:
+        _forget(work)
         write_json(work / _IDENTITY, identity)
-    elif found != json.loads(json.dumps(identity)):
-        raise _different(work)
+    else:
+        _check_same(work, entries, identity)
 
 
-def _empty(work: Path) -> None:
-    """Remove the remains of a training that nothing is known of."""
-    for path in work.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != _LOCK:
-            path.unlink()
+def _forget(work: Path) -> None:
+    """Remove what a training would resume from, left by another one of which nothing is known."""
+    (work / "log.csv").unlink(missing_ok=True)
+    shutil.rmtree(work / "views", ignore_errors=True)
 
 
-def _essence(identity: Identity) -> list[Any]:
-    """What must be equal: other entries of a manifest may differ."""
+def _check_same(folder: Path, entries: Mapping[str, Any], identity: Identity) -> None:
+    """Raise TrainingError with what differs of the identity in `entries`, which may have other entries too."""
+    entries, expected = _flat(entries), _flat(identity)
+    names = {
+        "recipe": "a different recipe",
+        "photos": "different photos",
+        "teacher": "a different teacher",
+        "state": "another version of hashsearch",
+    }
+    if differing := [words for name, words in names.items() if entries[name] != expected[name]]:
+        raise TrainingError(
+            f"cannot resume: {folder} was made with {' and '.join(differing)}; remove it or choose another folder"
+        )
+
+
+def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
     plain = json.loads(json.dumps(identity))
     data = plain.get("data")
-    return [plain.get("recipe"), data.get("fingerprint") if isinstance(data, dict) else None, plain.get("teacher")]
-
-
-def _different(folder: Path) -> TrainingError:
-    return TrainingError(
-        f"cannot resume: {folder} was made with a different recipe, different photos, a different teacher or another "
-        "version; remove it, or choose another folder"
-    )
+    photos = data.get("fingerprint") if isinstance(data, dict) else None
+    return {**{name: plain.get(name) for name in ("recipe", "teacher", "state")}, "photos": photos}

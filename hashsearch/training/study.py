@@ -1,4 +1,4 @@
-"""A study: every recipe trained on every data set, then all embedders judged on what they have not seen."""
+"""A study: every recipe is trained on every data set, then all embedders are compared on held-out pictures."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.files import safe_name
 from hashsearch.progress import Progress, no_progress
-from hashsearch.training.recipes import Recipe, read_recipe, read_table
+from hashsearch.training.hash_head import make_binarizer
+from hashsearch.training.recipes import TrainingRecipe, read_recipe, read_table
+from hashsearch.training.runs import classes_folder, identity_of, is_trained_with
 
 if TYPE_CHECKING:
     from hashsearch.elastic.scratch import Scratch
 
-Say = Callable[[str], object]
+Notify = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,23 @@ class Study:
     """A comparison's plan, and the recipes of the embedders that are trained on each of its data sets."""
 
     plan: ComparisonPlan
-    recipes: tuple[Recipe, ...]
+    recipes: tuple[TrainingRecipe, ...]
 
 
 def read_study(path: Path, weights: Mapping[str, str], trained: Path) -> Study:
-    """The study in a TOML file: a plan, and `recipes`, from the file's folder. ConfigError or TrainingError."""
-    found = read_table(path)
-    named = found.pop("recipes", [])
-    if not isinstance(named, list) or not named:
-        raise TrainingError(f"{path} must name recipes, a list of files, got {named!r}")
-    return Study(plan_of(found, path, weights, trained), tuple(read_recipe(path.parent / str(name)) for name in named))
+    """The study in a TOML file: a plan, and the files of `recipes` relative to it. ConfigError or TrainingError."""
+    tables = read_table(path)
+    files = tables.pop("recipes", [])
+    if not isinstance(files, list) or not files:
+        raise TrainingError(f"{path} must name recipes, a list of files, got {files!r}")
+    recipes = tuple(read_recipe(path.parent / str(file)) for file in files)
+    return Study(plan_of(tables, path, weights, trained), recipes)
 
 
-class Studying:
-    """Runs a study; embedders go to `out/embedders/DATA`, results to `out/results`. What there is stays.
+class StudyRun:
+    """Runs a study: embedders go to `out/embedders/DATA`, results to `out/results`. Those that exist are kept.
 
-    Each training has a process of its own: TensorFlow gives the memory of a network back with its process only.
+    Each training has its own process, because TensorFlow frees the memory of a network only when its process ends.
     """
 
     def __init__(
@@ -63,56 +66,52 @@ class Studying:
         self.study, self.data_folder, self.weights, self.out = study, data_folder, weights, out
         self._open_scratch = open_scratch
 
-    def run(self, notify: Say, progress: Progress = no_progress) -> ComparisonSummary:
-        """Train and judge, one data set after the other. What fails is told and the rest goes on.
+    def run(self, notify: Notify, progress: Progress = no_progress) -> ComparisonSummary:
+        """Train and compare, one data set after the other. A failure is reported, and the others continue.
 
-        `say` must be a function of a module, which other processes can import.
+        `notify` must be a module's function, which other processes can import.
         """
         made = kept = 0
         failed: dict[str, str] = {}
         for table in self.study.plan.data:
             data = data_of(table, self.data_folder, self.study.plan.seed)
-            entries = []
+            methods = []
             for recipe in self.study.recipes:
                 try:
-                    entries += self._trained(replace(recipe, data=table), data, notify)
+                    methods += self._train(replace(recipe, data=table), data, notify)
                 except HashsearchError as error:
                     failed[f"{data.name}/{recipe.name}"] = str(error)
                     notify(f"{data.name}/{recipe.name} failed: {error}")
-            plan = replace(self.study.plan, data=(table,), methods=(*self.study.plan.methods, *entries))
-            summary = Runner(plan, self.out / "results", self._open_scratch).run(
-                make_tasks(plan, self.data_folder), notify, progress
-            )
+            plan = replace(self.study.plan, data=(table,), methods=(*self.study.plan.methods, *methods))
+            runner = Runner(plan, self.out / "results", self._open_scratch, make_binarizer)
+            summary = runner.run(make_tasks(plan, self.data_folder), notify, progress)
             made, kept, failed = made + summary.made, kept + summary.kept, failed | dict(summary.failed)
         return ComparisonSummary(made, kept, failed)
 
-    def _trained(self, recipe: Recipe, data: DataSet, notify: Say) -> list[PlannedMethod]:
+    def _train(self, recipe: TrainingRecipe, data: DataSet, notify: Notify) -> list[PlannedMethod]:
         """The embedders of a recipe, one or two, as methods of the comparison."""
-        begun = self.weights.get(recipe.model.network)
         notify(f"{data.name}/{recipe.name}")
-        import_tensorflow()
-        from hashsearch.training.learning import is_done
-
         out = self.out / "embedders" / safe_name(data.name)
         folder = out / recipe.name
-        if not is_done(recipe, data, out):
-            _train_alone(recipe, data, out, Path(begun) if begun else None, notify)
-        folders = [folder, *([folder.with_name(f"{folder.name}-classes")] if recipe.loss.probabilities else [])]
-        return [PlannedMethod(one.name, "exact", NetworkFeatures(str(one)), {}) for one in folders]
+        if not is_trained_with(folder, identity_of(recipe, data)):
+            weights = self.weights.get(recipe.model.network)
+            _train_in_own_process(recipe, data, out, Path(weights) if weights else None, notify)
+        folders = [folder, *([classes_folder(folder)] if recipe.loss.probabilities else [])]
+        return [PlannedMethod(path.name, "exact", NetworkFeatures(str(path)), {}) for path in folders]
 
 
-def _train_alone(recipe: Recipe, data: DataSet, out: Path, weights: Path | None, notify: Say) -> None:
-    from hashsearch.training.learning import train
-
-    with ProcessPoolExecutor(1, get_context("spawn"), _begin) as alone:
+def _train_in_own_process(
+    recipe: TrainingRecipe, data: DataSet, out: Path, weights: Path | None, notify: Notify
+) -> None:
+    with ProcessPoolExecutor(1, get_context("spawn"), _begin) as process:
         try:
-            alone.submit(train, recipe, data, out, weights, notify).result()
+            process.submit(_train, recipe, data, out, weights, notify).result()
         except BrokenProcessPool as error:
-            raise TrainingError("the training's process was ended from outside, perhaps for want of memory") from error
+            raise TrainingError("the training's process was killed, perhaps because memory ran out") from error
 
 
 def _begin() -> None:
-    """What a process does before it trains: see to it that it does not outlive the study."""
+    """End this process when the study's process ends."""
 
     def follow() -> None:
         study = parent_process()
@@ -122,3 +121,9 @@ def _begin() -> None:
 
     threading.Thread(target=follow, daemon=True).start()
     import_tensorflow()
+
+
+def _train(recipe: TrainingRecipe, data: DataSet, out: Path, weights: Path | None, notify: Notify) -> None:
+    from hashsearch.training.learning import train
+
+    train(recipe, data, out, weights, notify)

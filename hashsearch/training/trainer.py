@@ -60,7 +60,7 @@ def fit(model: tf.keras.Model, optimiser: Any, stages: Sequence[Stage], log: Tra
 @contextmanager
 def averaged(model: tf.keras.Model) -> Iterator[None]:
     """The model with the moving averages of its weights instead of the weights, in a `with` block."""
-    values = [variable.numpy() for variable in model.trainable_variables]
+    values = [variable.value.numpy() for variable in model.trainable_variables]
     model.optimizer.finalize_variable_values(model.trainable_variables)
     try:
         yield

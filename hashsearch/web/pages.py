@@ -79,7 +79,7 @@ class SearchPage:
             id=image_id,
             title=record.get("title") or PurePath(image_id).name or image_id,
             category=record.get("category"),
-            link=url_for("pages.page", id=image_id, **controls),  # type: ignore[arg-type]
+            link=url_for("pages.page", id=image_id, **controls),  # type: ignore[arg-type]  # values of any type go into an address
             picture=self._thumbnails.address(image_id, record.get("uri"), controls.get("model")),
             **result,
         )

@@ -44,10 +44,10 @@ def main(
     Exit code: 0 all done, 3 some failed and are listed, 1 the run failed, 2 wrong options.
     """
     from hashsearch.evaluation.report.embedder_tables import tables_of_models
-    from hashsearch.training.study import Studying, read_study
+    from hashsearch.training.study import StudyRun, read_study
 
     files = dict(weights)
-    studying = Studying(
+    run = StudyRun(
         read_study(study, files, settings.embedders),
         data_folder or study.parent,
         files,
@@ -55,7 +55,7 @@ def main(
         functools.partial(open_scratch, settings, notify=notify),
     )
     with Stages() as progress:
-        summary = studying.run(notify, progress)
+        summary = run.run(notify, progress)
     (out / "models.md").write_text(tables_of_models(out / "results", out / "embedders"), encoding="utf-8")
     notify(f"{summary}; tables: {out / 'models.md'}")
     if summary.failed:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     type=int,
     help="Number of cells, with --sub-codes cells.  [default: one for 16 images of the sample, from 16 to 4096]",
 )
-@click.option("--rerank-dims", type=int, help="PCA dimensions of the stored vector.  [default: no PCA]")
+@click.option("--rerank-dims", type=int, help="PCA dimensions of the stored vector, 1 to 4096.  [default: no PCA]")
 @click.option(
     "--rerank-dtype", default="float32", show_default=True, help="Numbers of the stored vector: float32 or int8."
 )
@@ -104,7 +104,7 @@ def main(
 
 
 def _sub_codes(name: str, cells: int | None, images: int, seed: int) -> Blocks | Cells:
-    """New sub-codes of that name; cells are as many as asked for, else as suit the images to learn from."""
+    """New sub-codes of that name, with `cells` cells or as many as suit the images to learn from."""
     from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
 
     if name == "cells":
@@ -139,4 +139,7 @@ def report_unlabelled(binarizer: Binarizer, categories: Sequence[str | None]) ->
     if left_out := int((~binarizer.learns_from(categories)).sum()):
         unknown = categories.count(None)
         single = left_out - unknown
-        notify(f"no labels for {binarizer.name}: {unknown} images have no category, {single} the only of theirs")
+        notify(
+            f"{binarizer.name} learns from categories: {unknown} images without one and {single} alone in theirs are "
+            "not used"
+        )

@@ -36,20 +36,23 @@ def main(recipe: Path, data: Path, weights: Path | None, out: Path) -> None:
 
 
 def _distil(path: Path, data: Path, weights: Path | None, out: Path) -> None:
-    from hashsearch.embedders import import_tensorflow
+    from hashsearch.embedders import check, import_tensorflow
+    from hashsearch.files import read_json
+    from hashsearch.training.recipes import read_distillation
 
     if weights is None:
         raise click.UsageError("a recipe with a teacher needs --weights, the teacher's")
+    recipe = read_distillation(path)
+    check(recipe.teacher, weights)
     import_tensorflow()
-    from hashsearch.training.curves import draw_curves, require_drawing
-    from hashsearch.training.distillation.distilling import distil, read_recipe
+    from hashsearch.training.distillation.distilling import distil
 
-    require_drawing()
-    figures = distil(read_recipe(path), data, weights, out)
-    for name, teacher in figures["teacher"].items():
-        student = figures["student"][name]
+    trained = distil(recipe, data, weights, out, notify)
+    metrics = (read_json(trained / "manifest.json") or {})["metrics"]
+    for name, teacher in metrics["teacher"].items():
+        student = metrics["student"][name]
         click.echo(f"{name:30} teacher {teacher:.4f}  student {student:.4f}  ({student / teacher:.1%})")
-    draw_curves(out / "log.jsonl", out / "curves.png")
+    click.echo(f"{trained}: embedder '{trained.name}'")
 
 
 def _learn(path: Path, folder: Path, weights: Path | None, out: Path) -> None:
@@ -60,9 +63,7 @@ def _learn(path: Path, folder: Path, weights: Path | None, out: Path) -> None:
     recipe = read_recipe(path)
     data = data_of(recipe.data, folder, recipe.seed)
     import_tensorflow()
-    from hashsearch.training.curves import require_drawing
     from hashsearch.training.learning import train
 
-    require_drawing()
     trained = train(recipe, data, out, weights, notify)
     click.echo(f"{trained}: embedder '{trained.name}'")

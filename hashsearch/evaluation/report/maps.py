@@ -99,7 +99,8 @@ def similarities(result: Result) -> str:
 
 def _shares(counts: Sequence[int]) -> np.ndarray:
     values = np.asarray(counts, float)
-    return values / max(values.sum(), 1)
+    shares: np.ndarray = values / max(values.sum(), 1)
+    return shares
 
 
 def landscape(section: Section, result: Result, name: str) -> str:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def feature_loss(teacher: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
-    """Mean of 1 - cosine between centred features of the teacher and those predicted from the student's, `(n, dims)`."""
+    """Mean of 1 - cosine of the teacher's centred features and those predicted from the student's, both `(n, dims)`."""
     return 1.0 - tf.reduce_mean(tf.reduce_sum(unit(predicted) * unit(teacher), axis=1))
 
 

@@ -73,7 +73,7 @@ def build_student(net: Architecture, parameters: Parameters, recipe: FitRecipe) 
 
 def trunk_parameters(student: tf.keras.Model) -> Parameters:
     """The student's parameters without its heads, with the names of a checkpoint."""
-    return {name: variable.numpy() for name, variable in student.get_layer(_TRUNK).parameters.items()}
+    return {name: variable.value.numpy() for name, variable in student.get_layer(_TRUNK).parameters.items()}
 
 
 def losses(recipe: FitRecipe) -> dict[str, LossFunction]:
@@ -105,7 +105,7 @@ def learning_rate(recipe: FitRecipe, steps: int) -> LearningRate:
     """A linear rise over the warm-up, then half a cosine down to 0 at the last step."""
     warmup = steps * recipe.warmup_epochs // recipe.epochs
     first = recipe.learning_rate / max(warmup, 1)
-    return LearningRate(warmup_cosine(recipe.learning_rate, warmup, steps - warmup, first))
+    return LearningRate(warmup_cosine(recipe.learning_rate, warmup, max(steps - warmup, 1), first))
 
 
 def batches(views: Views, phase: Phase, recipe: FitRecipe, seed: int) -> Callable[[int], tf.data.Dataset]:
