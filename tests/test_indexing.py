@@ -301,7 +301,7 @@ class TestRejects:
         bad = {
             "gone": ("pictures/gone.png", "unreadable"),
             "folder": ("pictures", "unreadable"),
-            "null": ("pictures/\0.png", "unreadable"),
+            "null": ("pictures/\0.png", "bad_entry"),
             "long": ("x" * 5000, "unreadable"),
             "empty": ("pictures/empty.png", "empty_image"),
             "page": ("pictures/page.png", "not_an_image"),
