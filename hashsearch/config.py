@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hashsearch.errors import ConfigError
-from hashsearch.images.decoding import DEFAULT, Limits
+from hashsearch.images.limits import DEFAULT, Limits
 from hashsearch.images.sources import ImageReader
 
 
@@ -38,6 +38,20 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError("must be at least 1")
     return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a number above 0")
+    return number
+
+
+def _switch(text: str) -> bool:
+    try:
+        return _SWITCHES[text.strip().lower()]
+    except KeyError:
+        raise ValueError(f"must be one of {', '.join(_SWITCHES)}") from None
 
 
 def _parts(text: str, separator: str) -> list[str]:
@@ -93,14 +107,17 @@ def _models(text: str) -> tuple[Model, ...]:
         raise ValueError(f'{error}; a path with a comma is written in a JSON list: ["NAME=INDEX:ENCODER"]') from error
 
 
+_SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _CASTS: dict[str, Callable[[str], Any]] = {
     "es_ca": _path,
     "encoder": _path,
     "models": _models,
     "port": _port,
     "image_roots": _folders,
+    "allow_private": _switch,
     "max_bytes": _positive,
     "max_pixels": _positive,
+    "max_seconds": _seconds,
 }
 
 
@@ -132,10 +149,14 @@ class Settings:
         Port that the page is served at.
     image_roots : tuple of Path
         Folders whose indexed images the page may show.
+    allow_private : bool
+        Whether images are also fetched from private network addresses.
     max_bytes : int
         Limit on the bytes of one image.
     max_pixels : int
         Limit on the pixels of one image.
+    max_seconds : float
+        Limit on the processor time of decoding one image, in seconds.
     """
 
     home: Path
@@ -150,8 +171,10 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 5800
     image_roots: tuple[Path, ...] = ()
+    allow_private: bool = False
     max_bytes: int = DEFAULT.max_bytes
     max_pixels: int = DEFAULT.max_pixels
+    max_seconds: float = DEFAULT.max_seconds
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -190,10 +213,10 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        """Limits on the bytes and pixels of one image."""
-        return Limits(self.max_bytes, self.max_pixels)
+        """What one image may cost."""
+        return Limits(self.max_bytes, self.max_pixels, self.max_seconds)
 
     @property
     def image_reader(self) -> ImageReader:
-        """Reads images within the limits, and fetches none from private addresses."""
-        return ImageReader(self.limits)
+        """Reads images within the limits, and from private addresses only if that is allowed."""
+        return ImageReader(self.limits, self.allow_private)

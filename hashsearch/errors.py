@@ -8,7 +8,9 @@
     │   ├── NotAnImage          unknown image format
     │   ├── TruncatedImage      the image data is incomplete or damaged
     │   ├── ImageTooLarge       more bytes than the limit
-    │   ├── TooManyPixels       more pixels than the limit, according to the header
+    │   ├── TooManyPixels       more pixels than the limit, or a side that is too long
+    │   ├── ImageTooCostly      decoding would take more time or memory than the limit
+    │   ├── ProcessingFailed    an unexpected error in a stage of the work on one image
     │   └── InvalidCrop         the box is outside the image or has no area
     ├── FetchError              an image URL that is not allowed or could not be fetched
     ├── EmbedderError           the network cannot be built
@@ -89,9 +91,21 @@ class ImageTooLarge(ImageError):
 
 
 class TooManyPixels(ImageError):
-    """More pixels than the limit, according to the header."""
+    """More pixels than the limit, or a side that is too long."""
 
     code = "too_many_pixels"
+
+
+class ImageTooCostly(ImageError):
+    """Decoding would take more processor time or memory than the limit."""
+
+    code = "image_too_costly"
+
+
+class ProcessingFailed(ImageError):
+    """An unexpected error in a stage of the work on one image; its traceback is in the log."""
+
+    code = "processing_failed"
 
 
 class InvalidCrop(ImageError):

@@ -123,7 +123,6 @@ def open_indexer(
     *,
     vocabulary: Vocabulary | None = None,
     workers: int = 4,
-    allow_private: bool = False,
 ) -> Indexer:
     """An indexer that writes to the settings' index, which is made if there is none.
 
@@ -137,8 +136,6 @@ def open_indexer(
         Also index visual words: for a new index, then always the same vocabulary.
     workers : int
         Threads that read and decode images.
-    allow_private : bool
-        Also fetch images from private network addresses.
 
     Returns
     -------
@@ -167,8 +164,7 @@ def open_indexer(
         index = ImageIndex.create(client, settings.index, encoder)
     index = set_vocabulary(index, vocabulary.fingerprint if vocabulary else None)
     writer = BulkWriter(client, index.alias)
-    reader = replace(settings.image_reader, allow_private=allow_private)
-    return Indexer(encoder, index, writer, reader, workers, vocabulary)
+    return Indexer(encoder, index, writer, settings.image_reader, workers, vocabulary)
 
 
 def open_searcher(settings: Settings, notify: Notify = quiet) -> Searcher:

@@ -5,11 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from hashsearch import embedders
 from hashsearch.embedders.bulk import BATCH, embed_sources
 from hashsearch.images.decoding import decode
+
+
+def test_an_unexpected_error_concerns_its_image_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    network = embedders.load("bit-tiny")
+    network.preprocessing = {**network.preprocessing, "filter": "no such filter"}
+    Image.new("RGB", (9, 7)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no image")
+    sources = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    (batch,) = embed_sources(network, sources)
+    assert (batch.sources, len(batch.vectors)) == ([], 0)
+    assert {source: error.code for source, error in batch.errors.items()} == {
+        sources[0]: "processing_failed",
+        sources[1]: "not_an_image",
+    }
+    assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
 def test_every_source_gets_a_vector_or_an_error(tmp_path: Path) -> None:

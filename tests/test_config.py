@@ -11,6 +11,7 @@ import pytest
 from hashsearch.config import Model, Settings, default_home
 from hashsearch.errors import ConfigError
 from hashsearch.images.decoding import DEFAULT, Limits
+from hashsearch.images.sources import ImageReader
 
 
 def settings(**variables: str) -> Settings:
@@ -40,6 +41,8 @@ def test_every_variable_is_cast_to_its_kind(tmp_path: Path) -> None:
         IMAGE_ROOTS=f"/a{os.pathsep}{os.pathsep}/b",
         MAX_BYTES="1000",
         MAX_PIXELS="2000",
+        MAX_SECONDS="0.5",
+        ALLOW_PRIVATE="yes",
     )
     assert found == Settings(
         home=tmp_path,
@@ -56,8 +59,11 @@ def test_every_variable_is_cast_to_its_kind(tmp_path: Path) -> None:
         image_roots=(Path("/a"), Path("/b")),
         max_bytes=1000,
         max_pixels=2000,
+        max_seconds=0.5,
+        allow_private=True,
     )
-    assert found.limits == Limits(1000, 2000)
+    assert found.limits == Limits(1000, 2000, 0.5)
+    assert found.image_reader == ImageReader(Limits(1000, 2000, 0.5), allow_private=True)
 
 
 def test_empty_means_not_set() -> None:
@@ -74,6 +80,11 @@ def test_empty_means_not_set() -> None:
         ("MAX_BYTES", "0"),
         ("MAX_BYTES", "20 MB"),
         ("MAX_PIXELS", "-1"),
+        ("MAX_SECONDS", "0"),
+        ("MAX_SECONDS", "inf"),
+        ("MAX_SECONDS", "nan"),
+        ("MAX_SECONDS", "2 s"),
+        ("ALLOW_PRIVATE", "maybe"),
         ("MODELS", "fine"),
         ("MODELS", "=images"),
         ("MODELS", "fine=:models/mine"),
@@ -84,6 +95,11 @@ def test_empty_means_not_set() -> None:
 def test_a_value_that_cannot_be_used_is_named_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"HASHSEARCH_{name} cannot be '{value}': "):
         settings(**{name: value})
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("TRUE", True), ("on", True), ("0", False), ("No", False)])
+def test_a_switch_is_written_as_people_do(text: str, value: bool) -> None:
+    assert settings(ALLOW_PRIVATE=text).allow_private is value
 
 
 def test_the_users_home_is_expanded_in_all_paths() -> None:

@@ -47,6 +47,8 @@ CODES = {
     "truncated_image": "TruncatedImage",
     "image_too_large": "ImageTooLarge",
     "too_many_pixels": "TooManyPixels",
+    "image_too_costly": "ImageTooCostly",
+    "processing_failed": "ProcessingFailed",
     "invalid_crop": "InvalidCrop",
     "fetch_error": "FetchError",
     "embedder_error": "EmbedderError",

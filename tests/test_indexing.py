@@ -22,6 +22,7 @@ from elasticsearch import Elasticsearch
 from PIL import Image
 from support.faults import Exchange, FaultProxy, answers, passes
 
+from benchmarks import bad_images
 from hashsearch.catalog.reading import Catalog
 from hashsearch.descriptors.phash import STORED
 from hashsearch.elastic import queries
@@ -288,6 +289,13 @@ class TestRejects:
     ) -> None:
         (tmp_path / "pictures" / "empty.png").write_bytes(b"")
         (tmp_path / "pictures" / "page.png").write_text("<html>")
+        os.mkfifo(tmp_path / "pictures" / "pipe.png")
+        for name, data in (
+            ("wide.png", bad_images.png(50_000_000, 1)),
+            ("scans.jpg", bad_images.repeated_scans(99, 200)),
+        ):
+            (tmp_path / "pictures" / name).write_bytes(data)
+        (tmp_path / "pictures" / "endless.jpg").write_bytes(bad_images.repeated_scans(bad_images.SIDE, 90))
         whole = (tmp_path / "pictures" / "1.png").read_bytes()
         (tmp_path / "pictures" / "cut.png").write_bytes(whole[: len(whole) // 2])
         bad = {
@@ -297,19 +305,44 @@ class TestRejects:
             "long": ("x" * 5000, "unreadable"),
             "empty": ("pictures/empty.png", "empty_image"),
             "page": ("pictures/page.png", "not_an_image"),
+            "pipe": ("pictures/pipe.png", "unreadable"),
+            "wide": ("pictures/wide.png", "too_many_pixels"),
+            "scans": ("pictures/scans.jpg", "image_too_costly"),
+            "endless": ("pictures/endless.jpg", "image_too_costly"),
             "cut": ("pictures/cut.png", "truncated_image"),
             "private": ("http://127.0.0.1/1.png", "fetch_error"),
             "pathless": (None, "bad_entry"),
         }
         mixed = [*rows, *({"id": image_id, "path": path} for image_id, (path, _) in bad.items()), rows[0]]
         summary, rejects = run(write(tmp_path, mixed), indexer, tmp_path)
-        assert summary == IndexingSummary(indexed=5, rejected=10)
+        assert summary == IndexingSummary(indexed=5, rejected=14)
         assert everything(indexer.index).keys() == {row["id"] for row in rows}
         listed = [(reject["id"], reject["error"]) for reject in rejects]
         assert sorted(listed) == sorted(
             [*((image_id, error) for image_id, (_, error) in bad.items()), ("p0", "bad_entry")]
         )
         assert all(reject["reason"] for reject in rejects)
+
+    def test_an_unexpected_error_in_any_stage_rejects_the_image_and_is_logged(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path, caplog: Any
+    ) -> None:
+        broken = Encoder.load(encoder_folder)
+        broken.embedder.preprocessing["filter"] = "no such filter"
+        summary, rejects = run(write(tmp_path, rows), replace(indexer, encoder=broken), tmp_path)
+        assert summary == IndexingSummary(rejected=5)
+        reason = "preparing failed: KeyError: 'no such filter'"
+        assert {(reject["error"], reject["reason"]) for reject in rejects} == {("processing_failed", reason)}
+        failures = [record for record in caplog.records if record.exc_info]
+        assert len(failures) == 5 and all("preparing of '" in record.message for record in failures)
+
+    def test_images_that_are_read_in_spite_of_a_fault_are_counted_in_the_log(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, caplog: Any
+    ) -> None:
+        for number in (1, 2):
+            picture = Image.open(tmp_path / "pictures" / f"{number}.png")
+            picture.save(tmp_path / "pictures" / f"{number}.png", icc_profile=b"no profile")
+        assert run(write(tmp_path, rows), indexer, tmp_path)[0] == IndexingSummary(indexed=5)
+        assert "2 images: an unusable colour profile was ignored" in caplog.messages
 
     def test_an_image_over_a_limit_is_rejected(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer

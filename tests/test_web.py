@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import io
 import json
@@ -9,6 +10,7 @@ import re
 import threading
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from support.vectors import toy_encoder
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.test import TestResponse
 
+from benchmarks import bad_images
 from hashsearch.config import Settings
 from hashsearch.elastic.client import connect
 from hashsearch.elastic.maintenance import add_graph
@@ -326,6 +329,7 @@ class TestRefusals:
             (b"<svg onload='alert(1)'/>", 415, "not_an_image"),
             (png(50, 50)[:-60], 422, "truncated_image"),
             (png(1, MAX_PIXELS + 1), 413, "too_many_pixels"),
+            (bad_images.repeated_scans(99, 200), 422, "image_too_costly"),
             (png(9, 9) + bytes(MAX_BYTES), 413, "image_too_large"),
             (png(9, 9) + bytes(2 * MAX_BYTES), 413, "request_entity_too_large"),
         ],
@@ -338,6 +342,8 @@ class TestRefusals:
         ("fields", "status", "word"),
         [
             ({"crop": "[0, 0, 97, 72]"}, 422, "crop"),
+            ({"crop": "[0, 0, 1, 1]"}, 422, "at least 8 a side"),
+            ({"crop": "[90, 0, 96, 72]"}, 422, "fractions"),
             ({"crop": "[0, 0, 0.5]"}, 422, "crop"),
             ({"crop": '{"left": 0}'}, 400, "crop"),
             ({"crop": "0,0,1,1"}, 400, "crop"),
@@ -468,6 +474,45 @@ class TestFailures:
     def test_the_log_has_the_reason(self, lonely: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
         lonely.get("/healthz")
         assert "GET /healthz: Elasticsearch does not answer" in caplog.text
+
+
+class TestCostlyImages:
+    @pytest.fixture(scope="class")
+    def roomy(self, shop: Shop) -> FlaskClient:
+        """The application with the usual limits, but less time."""
+        options = Settings(home=shop.secret, image_roots=(shop.folder,), max_seconds=0.5)
+        return create_app({"shop": shop.searcher}, options).test_client()
+
+    def test_images_that_would_take_a_decoder_minutes_are_refused_and_others_answered(
+        self, roomy: FlaskClient, shop: Shop
+    ) -> None:
+        """As many at once as are decoded at once, on the endpoint, the page and as pictures of the index."""
+        endless, path = bad_images.repeated_scans(bad_images.SIDE, 90), shop.folder / RED_MUG
+        before = path.read_bytes()
+        path.write_bytes(endless)
+
+        def outcome(kind: str) -> int:
+            with roomy.application.test_client() as client:
+                if kind == "page":
+                    return client.post("/", data={"image": (io.BytesIO(endless), "a.jpg")}).status_code
+                if kind == "picture":
+                    return client.get(f"/images/{RED_MUG}").status_code
+                return search_image(client, endless if kind == "endless" else before).status_code
+
+        kinds = ["endless", "page", "picture", "plain"] * 3
+        with ThreadPoolExecutor(6) as threads:
+            statuses = list(threads.map(outcome, kinds))
+        path.write_bytes(before)
+        assert statuses == [422, 422, 404, 200] * 3
+
+    def test_a_picture_of_50_million_pixels_is_searched_with(self, roomy: FlaskClient) -> None:
+        large = bad_images.encode(Image.new("RGB", (8000, 6200), "teal"), "PNG")
+        assert body(search_image(roomy, large))["query"] == {"by": "image", "width": 8000, "height": 6200}
+        part = body(search_image(roomy, large, crop="[0.5, 0, 1, 0.5]"))["query"]
+        assert (part["width"], part["height"]) == (4000, 3100)
+        page = roomy.post("/", data={"image": (io.BytesIO(large), "large.png")})
+        (shown,) = re.findall(r"data:image/jpeg;base64,([^\"]+)", page.text)
+        assert decode(base64.b64decode(shown)).shape == (372, 480, 3)
 
 
 class TestPictures:

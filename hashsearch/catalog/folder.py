@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hashsearch.errors import CatalogError
-from hashsearch.images.decoding import format_of
+from hashsearch.images.formats import format_of
 
 # Files with these endings are images or are rejected with the reason; of other files the first bytes decide.
 _IMAGE_ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .tif .tiff".split(),
+    ".jpg .jpeg .jpe .jfif .mpo .png .webp .avif .gif .bmp .tif .tiff".split(),
 )
 # Raw formats of cameras begin like TIFF, but what a TIFF reader finds in them is a thumbnail.
 _RAW_ENDINGS = frozenset(".arw .cr2 .cr3 .dng .nef .nrw .orf .pef .raf .rw2 .sr2 .srw".split())
-_OTHER_ENDINGS = frozenset(".ai .avif .eps .heic .heics .heif .hif .ico .jp2 .jxl .pdf .psd .svg .tga .xcf".split())
-_HEIF = frozenset(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"))
+_OTHER_ENDINGS = frozenset(".ai .eps .heic .heics .heif .hif .ico .jp2 .jxl .pdf .psd .svg .tga .xcf".split())
+_HEIF = frozenset(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"))
 # Thumbnails, recycle bins and snapshots that file servers and systems keep; hidden folders are passed over too.
 _SYSTEM_FOLDERS = frozenset(
     (

@@ -17,9 +17,9 @@ from hashsearch.catalog.folder import PassedOver, scan
 from hashsearch.catalog.roles import ROLES, Columns
 from hashsearch.catalog.row import BadRow, Row
 from hashsearch.catalog.rows import ENDINGS, RowFile, format_of
-from hashsearch.catalog.sources import absolute_source
 from hashsearch.errors import CatalogError, ConfigError
 from hashsearch.images.embedded import embedded_source
+from hashsearch.images.sources import located
 
 _MAX_ID_BYTES = 512  # Elasticsearch's limit for an id
 _NAMED = 40  # columns that a message names
@@ -252,7 +252,7 @@ class Catalog:
         if self._has_embedded_images:
             return embedded_source(self.path.absolute(), number, str(self._roles.image))
         text = _text(_path(value))
-        return None if text is None else absolute_source(text, self.path.absolute().parent)
+        return None if text is None else located(text, self.path.absolute().parent)
 
 
 def _checked(entry: Entry) -> Entry | BadEntry:

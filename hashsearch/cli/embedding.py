@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @embedder_options
 @click.option("--out", required=True, type=OUTPUT_FILE, help="The .npz file to write.")
-@with_settings("home")
+@with_settings("home", "allow_private")
 @as_json
 def embed(
     settings: Settings, images: tuple[Path, ...], embedder: str, weights: str | None, out: Path, as_json: bool
@@ -46,7 +46,7 @@ def embed(
     network = embedders.load(embedder, weights, trained=settings.embedders)
     with Progress("embed", "images", len(sources)) as progress:
         batches = []
-        for batch in embed_sources(network, sources):
+        for batch in embed_sources(network, sources, settings.image_reader):
             batches.append(batch)
             progress.update(len(batch.sources) + len(batch.errors))
     kept = [source for batch in batches for source in batch.sources]

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hashsearch.cli.commands import Command
-from hashsearch.cli.options import EXISTING_FILE, OUTPUT_FILE, as_json, keypoint_options
+from hashsearch.cli.options import EXISTING_FILE, OUTPUT_FILE, as_json, keypoint_options, with_settings
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
 
 
 @click.command(cls=Command)
 @click.argument("images", metavar="A B", nargs=2, type=EXISTING_FILE)
 @keypoint_options
 @click.option("--out", type=OUTPUT_FILE, help="Image file to write, with the matches drawn.")
+@with_settings()
 @as_json
-def match(images: tuple[Path, Path], features: str, keypoints: int, side: int, out: Path | None, as_json: bool) -> None:
+def match(
+    settings: Settings,
+    images: tuple[Path, Path],
+    features: str,
+    keypoints: int,
+    side: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Compare two images by their keypoints.
 
     The verdict is `same`, `in part` or `unlike`: whether A and B show the same thing, wholly, in part or not.
     """
     from hashsearch.descriptors.keypoints import LocalExtractor
     from hashsearch.descriptors.matching import draw_matches, verdict, verify
-    from hashsearch.images.sources import DEFAULT_READER
 
     extractor = LocalExtractor(features, keypoints, side)
-    first, second = (DEFAULT_READER.pixels(str(image)) for image in images)
+    first, second = (settings.image_reader.pixels(str(image)) for image in images)
     a, b = extractor.extract(first), extractor.extract(second)
     result = verify(a, b)
     if out is not None:

@@ -158,6 +158,12 @@ _SETTINGS = {
         type=EXISTING_FOLDER,
         help="Folder of indexed images that may be shown; repeatable.  [default: HASHSEARCH_IMAGE_ROOTS or none]",
     ),
+    "allow_private": click.option(
+        "--allow-private",
+        is_flag=True,
+        default=None,
+        help="Also fetch images from private network addresses.  [default: HASHSEARCH_ALLOW_PRIVATE or no]",
+    ),
 }
 
 

@@ -99,7 +99,7 @@ class SearchQuery:
 _QUERY_OPTIONS = (
     click.argument("images", metavar="[IMAGE]...", nargs=-1, type=EXISTING_FILE),
     click.option("--id", "image_ids", multiple=True, help="Search with an indexed image instead; repeatable."),
-    with_settings("index", "encoder", "es_url", "home"),
+    with_settings("index", "encoder", "es_url", "home", "allow_private"),
     click.option("-k", default=10, show_default=True, help="Number of hits."),
     category_option,
     attribute_option,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from hashsearch.errors import FetchError, HashsearchError, ImageError
 from hashsearch.hashing.vectors import Vectors
 from hashsearch.images.sources import DEFAULT_READER, ImageReader
+from hashsearch.images.stages import stage
 from hashsearch.overlap import batched, prefetch
 
 if TYPE_CHECKING:
@@ -37,7 +39,11 @@ def embed_sources(
 
     def prepare(source: str) -> NDArray[np.uint8] | HashsearchError:
         try:
-            return embedder.prepare(reader.pixels(source))
+            with ExitStack() as stack:
+                with stage("decoding", source):
+                    image = stack.enter_context(reader.decoded(reader.read(source)))
+                with stage("preparing", source):
+                    return embedder.prepare(image)
         except (FetchError, ImageError) as error:
             return error
 

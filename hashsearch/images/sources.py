@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import Unreadable
-from hashsearch.images.decoding import DEFAULT, Limits, decode
+from hashsearch.images.decoders import DECODERS
 from hashsearch.images.embedded import is_embedded, read_embedded
+from hashsearch.images.limits import DEFAULT, Limits
+
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_FILE_ADDRESS = re.compile(r"file:(//(localhost)?)?/", re.IGNORECASE)  # of this machine
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @dataclass(frozen=True)
 class ImageReader:
     """Reads images from files and from http(s) addresses, within limits.
 
-    `Settings.image_reader` is the reader with the limits of the settings.
+    `Settings.image_reader` is the reader with the limits of the settings. Images are decoded in processes of their own,
+    which all readers of a process share: a decoder that takes too much time or memory is ended.
 
     Parameters
     ----------
     limits : Limits
-        Largest number of bytes and of pixels of an image.
+        What one image may cost.
     allow_private : bool
         Whether to fetch from addresses that are not public, such as those of a local network.
     """
@@ -37,8 +56,8 @@ class ImageReader:
         Parameters
         ----------
         source : str
-            Path of a file, an address that begins with ``http://`` or ``https://``, or the place of an image in a
-            Parquet file, ``FILE.parquet#ROW/COLUMN``.
+            Path of a file, an address that begins with ``http://``, ``https://`` or ``file://``, or the place of an
+            image in a Parquet file, ``FILE.parquet#ROW/COLUMN``; in any spelling that `located` takes.
 
         Returns
         -------
@@ -48,24 +67,24 @@ class ImageReader:
         Raises
         ------
         Unreadable
-            If the file cannot be opened or read.
+            If the file cannot be opened or read, or is no regular file.
         FetchError
             If the address is not public or cannot be fetched within the limits.
         """
-        if source.startswith(("http://", "https://")):
+        place = located(source)
+        if is_address(place):
             from hashsearch.images.fetching import fetch
 
-            return fetch(source, self.limits, allow_private=self.allow_private)
-        if is_embedded(source):
-            return read_embedded(source)
+            return fetch(place, self.limits, allow_private=self.allow_private)
+        if is_embedded(place):
+            return read_embedded(place)
         try:
-            with Path(source).open("rb") as file:
-                return file.read(self.limits.max_bytes + 1)
+            return _read_file(place, self.limits.max_bytes + 1)
         except (OSError, ValueError) as error:  # ValueError: a path with a null character
             raise Unreadable(f"the image file cannot be read: {error}") from error
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
-        """Decode the bytes of an image, as `hashsearch.images.decoding.decode` does, within the limits of this reader.
+        """Decode the bytes of an image, as `hashsearch.images.decoding.decode` does, in a process of its own.
 
         Parameters
         ----------
@@ -80,9 +99,18 @@ class ImageReader:
         Raises
         ------
         ImageError
-            If the bytes are not an image, or exceed the limits.
+            If the bytes are not an image, or exceed the limits; ImageTooCostly if decoding takes more processor time or
+            memory than the limits allow.
         """
-        return decode(data, self.limits)
+        return DECODERS.decode(data, self.limits)
+
+    def decoded(self, data: bytes) -> AbstractContextManager[NDArray[np.uint8]]:
+        """`decode` for many threads: the pixels are to be used within a `with` block and not kept after it.
+
+        The blocks of all threads together may have 64 million pixels; others wait before they get theirs. A block must
+        not decode another image.
+        """
+        return DECODERS.decoded(data, self.limits)
 
     def pixels(self, source: str) -> NDArray[np.uint8]:
         """Read and decode an image.
@@ -90,7 +118,7 @@ class ImageReader:
         Parameters
         ----------
         source : str
-            Path of a file, or an address that begins with ``http://`` or ``https://``.
+            Path of a file, or an address that begins with ``http://``, ``https://`` or ``file://``.
 
         Returns
         -------
@@ -108,6 +136,80 @@ class ImageReader:
 
 
 DEFAULT_READER = ImageReader()
+
+
+def remarks() -> Counter[str]:
+    """How many of the images decoded so far had which fault that does not prevent reading them."""
+    return DECODERS.remarks
+
+
+def is_address(source: str) -> bool:
+    """Whether an image is fetched from there: an http(s) address in any capitals."""
+    return bool(_ADDRESS.match(source.strip()))
+
+
+def located(source: str, folder: Path | None = None) -> str:
+    """A source in its usual spelling: an address without blanks around it, else the path of a file.
+
+    A relative path starts at `folder`, if one is given. Where no file is, other spellings are tried: without blanks
+    around the names, and with composed or decomposed letters (é is one character or two; tables and file systems
+    differ). A path that leads to a file in none of them comes back as it is.
+    """
+    stripped = source.strip()
+    if is_address(stripped):
+        scheme, rest = stripped.split(":", 1)
+        return f"{scheme.lower()}:{rest}"
+    if found := _FILE_ADDRESS.match(stripped):
+        source = stripped = unquote(stripped[found.end() - 1 :], errors="surrogateescape")
+    path, bare = (Path(text) if folder is None else folder / text for text in (source, stripped))
+    if source == stripped and source.isascii():
+        return str(path)  # which has no other spelling: catalogs have millions
+    if _exists(path):
+        return str(path)
+    return str(_in_other_spelling(bare) or path)
+
+
+def _in_other_spelling(path: Path) -> Path | None:
+    """The path of something that exists and differs in blanks around names, or in composed letters; else None."""
+    existing = Path(path.anchor)
+    for name in path.parts[bool(path.anchor) :]:
+        bare = name.strip()
+        spellings = (existing / text for text in (name, _nfc(name), _nfd(name), bare, _nfc(bare), _nfd(bare)) if text)
+        spelled = next(filter(_exists, spellings), None)
+        if spelled is None:
+            return None
+        existing = spelled
+    return existing
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _nfd(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (OSError, ValueError):  # ValueError: a null character
+        return False
+    return True
+
+
+def _read_file(path: str, size: int) -> bytes:
+    """At most this many bytes of a regular file; a pipe would be waited for, a device may never end."""
+    _check_regular(path, Path(path).stat().st_mode)
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        _check_regular(path, os.fstat(file.fileno()).st_mode)  # it may have been exchanged meanwhile
+        return file.read(size)
+
+
+def _check_regular(path: str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise Unreadable(f"an image must be a regular file, and '{path}' is {kind}")
 
 
 def file_within(path: str | None, roots: Sequence[Path]) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hashsearch.elastic import document
 from hashsearch.encoder import Encoder
 from hashsearch.errors import FetchError, ImageError
 from hashsearch.images.sources import DEFAULT_READER, ImageReader
+from hashsearch.images.stages import stage
 
 if TYPE_CHECKING:
     from hashsearch.descriptors.words import Vocabulary
@@ -66,7 +68,8 @@ Change = NewImage | UpdatedMetadata | Unchanged | Reject
 class ChangeFinder:
     """Reads images and compares them with what the index stores of them.
 
-    With a vocabulary, new images get visual words. Safe to share between threads.
+    An error in any stage of the work on an image makes its entry a Reject. With a vocabulary, new images get visual
+    words. Safe to share between threads.
     """
 
     encoder: Encoder
@@ -78,25 +81,35 @@ class ChangeFinder:
         if isinstance(entry, BadEntry):
             return Reject(entry.id, None, "bad_entry", entry.reason)
         try:
-            data = self.reader.read(entry.source)
+            with stage("reading", entry.source):
+                data = self.reader.read(entry.source)
             sha256 = hashlib.sha256(data).hexdigest()
             record = records().get(entry.id)
             if record and document.has_image_fields(record) and record[document.SHA256] == sha256:
                 return _compare(entry, record)
-            return self._new_image(entry, self.reader.decode(data), sha256, is_other_source(entry, record))
+            return self._new_image(entry, data, sha256, is_other_source(entry, record))
         except (FetchError, ImageError) as error:
             return Reject(entry.id, entry.source, error.code, str(error))
 
-    def _new_image(self, entry: Entry, image: NDArray[np.uint8], sha256: str, replaces: bool) -> NewImage:
-        words = self.vocabulary.terms(self.vocabulary.extractor.extract(image)) if self.vocabulary else None
-        hashes = {} if is_flat(image) else document.hash_fields(STORED.hash([image])[0])
-        fields = {
-            **document.metadata_fields(entry),
-            **document.image_fields(image, sha256),
-            **hashes,
-            **document.word_fields(words),
-        }
-        return NewImage(entry, fields, self.encoder.embedder.prepare(image), replaces)
+    def _new_image(self, entry: Entry, data: bytes, sha256: str, replaces: bool) -> NewImage:
+        words, source = None, entry.source
+        with contextlib.ExitStack() as stack:
+            with stage("decoding", source):
+                image = stack.enter_context(self.reader.decoded(data))
+            with stage("preparing", source):
+                pixels = self.encoder.embedder.prepare(image)
+            with stage("hashing", source):
+                hashes = {} if is_flat(image) else document.hash_fields(STORED.hash([image])[0])
+            with stage("finding visual words", source):
+                if self.vocabulary:
+                    words = self.vocabulary.terms(self.vocabulary.extractor.extract(image))
+            fields = {
+                **document.metadata_fields(entry),
+                **document.image_fields(image, sha256),
+                **hashes,
+                **document.word_fields(words),
+            }
+        return NewImage(entry, fields, pixels, replaces)
 
 
 def is_other_source(entry: Entry, record: Mapping[str, Any] | None) -> bool:

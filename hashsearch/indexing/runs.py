@@ -10,6 +10,7 @@ from hashsearch.catalog.reading import Catalog
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.maintenance import add_graph, merge
 from hashsearch.errors import ChangesNotAccepted
+from hashsearch.images.sources import remarks
 from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
 from hashsearch.indexing.known_catalogs import KnownCatalogs
 from hashsearch.indexing.missing import check_removal, count_missing, remove_missing
@@ -81,6 +82,7 @@ def index_catalog(
     if graph:
         index.check_quantizable()  # before the work, not after it
     identity = {"catalog": catalog.fingerprint, "index": list(index.uuids), "encoder": indexer.encoder.fingerprint}
+    before = remarks()
     with Checkpoint.hold(state / index.alias, identity, rejects) as checkpoint:
         catalogs = KnownCatalogs(checkpoint.folder, index)
         if finished := checkpoint.summary.entries:
@@ -93,6 +95,8 @@ def index_catalog(
             catalog, checkpoint, lambda _: progress("index", checkpoint.summary.entries, catalog.total)
         )
         summary, refused = _compare_with_index(index, checkpoint, summary, remove, accept_changes)
+    for remark, count in (remarks() - before).items():
+        _log.warning("%d images: %s", count, remark)
     if graph and not index.graph:
         add_graph(index)
     elif summary.indexed * _MERGED_SHARE >= index.count() > 0:

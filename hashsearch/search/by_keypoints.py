@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from hashsearch.elastic.document import described
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.errors import FetchError, HashsearchError, ImageError, SearchError, Unreadable
 from hashsearch.images.sources import DEFAULT_READER, ImageReader
+from hashsearch.images.stages import stage
 from hashsearch.overlap import prefetch
 from hashsearch.search.hits import FoundImage
 
@@ -214,7 +216,11 @@ def features_of_sources(
         if not source:
             return Unreadable("the index does not store where the image was read from")
         try:
-            return extractor.extract(reader.pixels(source))
+            with ExitStack() as stack:
+                with stage("decoding", source):
+                    image = stack.enter_context(reader.decoded(reader.read(source)))
+                with stage("finding keypoints", source):
+                    return extractor.extract(image)
         except (FetchError, ImageError) as error:
             return error
 

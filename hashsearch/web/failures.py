@@ -19,6 +19,7 @@ STATUS: dict[type[errors.HashsearchError], int] = {
     errors.TruncatedImage: 422,
     errors.ImageTooLarge: 413,
     errors.TooManyPixels: 413,
+    errors.ImageTooCostly: 422,
     errors.InvalidCrop: 422,
     errors.SearchError: 422,
     errors.HashingError: 422,

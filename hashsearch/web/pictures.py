@@ -13,7 +13,8 @@ from werkzeug.routing import PathConverter
 
 from hashsearch.errors import ImageError
 from hashsearch.images.decoding import thumbnail
-from hashsearch.images.sources import ImageReader, file_within
+from hashsearch.images.sources import ImageReader, file_within, is_address
+from hashsearch.images.stages import stage
 from hashsearch.web.service import AT_ONCE, SearchService
 
 SIDE = 480  # pixels; twice what the page shows, for screens of high density
@@ -40,14 +41,18 @@ class Thumbnails:
 
     def address(self, image_id: str, uri: str | None, model: str | None) -> str | None:
         """The address from which a page gets the picture of a model's image; None if it cannot be shown."""
-        if uri and uri.startswith(("http://", "https://")):
+        if uri and is_address(uri):
             return uri
         return url_for("pictures.picture", image_id=image_id, model=model) if self.file(uri) else None
 
     def jpeg(self, file: Path) -> bytes:
         """The thumbnail of a file, decoded and encoded again; ImageError if it cannot be read."""
-        with self._slots:
-            return thumbnail(self.reader.pixels(str(file)), SIDE)
+        with (
+            self._slots,
+            stage("making a thumbnail", str(file)),
+            self.reader.decoded(self.reader.read(str(file))) as image,
+        ):
+            return thumbnail(image, SIDE)
 
 
 def blueprint(service: SearchService, thumbnails: Thumbnails) -> Blueprint:

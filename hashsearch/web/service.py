@@ -17,7 +17,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from hashsearch.encoder import Encoder
 from hashsearch.errors import SearchError
-from hashsearch.images.decoding import crop
+from hashsearch.images.decoding import crop, reduced
 from hashsearch.images.sources import ImageReader
 from hashsearch.search.explanation import Explanation
 from hashsearch.search.searcher import Hit, Searcher
@@ -25,6 +25,7 @@ from hashsearch.web.request import SearchRequest
 
 AT_ONCE = min(4, os.cpu_count() or 1)  # the network uses several cores, an image of 50 million pixels 150 MB
 WAITING = 8
+_SHOWN_PIXELS, _SHOWN_SIDE = 4_000_000, 960  # of an upload: larger ones are reduced, a page shows 480 pixels a side
 _TOP_CLASSES = 5
 
 
@@ -41,7 +42,7 @@ class Timings:
 class SearchResults:
     """Hits of a model, best first.
 
-    `query` describes the request, `image` is the part of the upload searched with, `note` says why there are no hits.
+    `query` describes the request, `image` is what to show of an upload, `note` says why there are no hits.
     """
 
     model: str
@@ -66,9 +67,11 @@ class SearchResults:
 
 @dataclass(frozen=True)
 class _EmbeddedUpload:
-    """An uploaded image and its vector; `confidences` of a classifier by class."""
+    """An uploaded image, reduced if it is large, its own size and its vector; `confidences` by class."""
 
     image: NDArray[np.uint8]
+    width: int
+    height: int
     vector: NDArray[np.float32]
     decode_ms: float
     embed_ms: float
@@ -124,14 +127,14 @@ class SearchService:
     def _embed(self, encoder: Encoder, data: bytes, box: list[float] | None) -> _EmbeddedUpload:
         with self._gate.passing():
             started = perf_counter()
-            image = self.reader.decode(data)
-            if box is not None:
-                image = crop(image, box)
-            prepared = encoder.embedder.prepare(image)
+            with self.reader.decoded(data) as image:
+                part = image if box is None else crop(image, box)
+                (height, width), prepared = part.shape[:2], encoder.embedder.prepare(part)
+                shown = part if width * height <= _SHOWN_PIXELS else reduced(part, _SHOWN_SIDE)
             decoded = perf_counter()
             vector = encoder.embed([prepared])[0]
             timings = _ms(started, decoded), _ms(decoded, perf_counter())
-            return _EmbeddedUpload(image, vector, *timings, encoder.confidences(vector))
+            return _EmbeddedUpload(shown, width, height, vector, *timings, encoder.confidences(vector))
 
 
 class Gate:
@@ -167,8 +170,7 @@ def _search(searcher: Searcher, request: SearchRequest, vector: NDArray[np.float
 def _description(request: SearchRequest, upload: _EmbeddedUpload | None) -> dict[str, Any]:
     if upload is None:
         return {"by": "vector"} if request.id is None else {"by": "id", "id": request.id}
-    height, width = upload.image.shape[:2]
-    size = {"by": "image", "width": width, "height": height}
+    size = {"by": "image", "width": upload.width, "height": upload.height}
     likeliest = islice(upload.confidences.items(), _TOP_CLASSES)
     classes = [{"class": name, "confidence": confidence} for name, confidence in likeliest]
     return {**size, "classes": classes} if classes else size

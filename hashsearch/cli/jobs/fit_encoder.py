@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hashsearch.hashing.binarizers import Binarizer
     from hashsearch.hashing.sub_codes import Blocks, Cells
     from hashsearch.hashing.vectors import Vectors
+    from hashsearch.images.sources import ImageReader
 
 
 @click.command(cls=Command)
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     help="Images to learn from; 65536 are recommended for an index of millions.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the fitting.")
-@with_settings("home")
+@with_settings("home", "allow_private")
 def main(
     settings: Settings,
     catalogs: tuple[Path, ...],
@@ -93,7 +94,7 @@ def main(
     terms = _sub_codes(sub_codes, cells, len(sampled), seed)
     network = embedders.load(embedder, weights, trained=settings.embedders)
     vectors.check_dims(network.dims)
-    embeddings, labels = _embed(network, sampled)
+    embeddings, labels = _embed(network, sampled, settings.image_reader)
     encoder = Encoder.fit(EmbedderSpec.of(network), embeddings, hashes, terms, vectors, labels)
     encoder.save(out)
     click.echo(
@@ -113,7 +114,9 @@ def _sub_codes(name: str, cells: int | None, images: int, seed: int) -> Blocks |
     return make_sub_codes(name)
 
 
-def _embed(network: Embedder, sampled: Sequence[tuple[str, str | None]]) -> tuple[Vectors, list[str | None]]:
+def _embed(
+    network: Embedder, sampled: Sequence[tuple[str, str | None]], reader: ImageReader
+) -> tuple[Vectors, list[str | None]]:
     """Vectors `(n, dims)` and categories of the sources that are images."""
     import numpy as np
 
@@ -122,7 +125,7 @@ def _embed(network: Embedder, sampled: Sequence[tuple[str, str | None]]) -> tupl
     vectors, labels = [], []
     categories = dict(sampled)
     with Progress("embed", "images", len(sampled)) as progress:
-        for batch in embed_sources(network, (source for source, _ in sampled)):
+        for batch in embed_sources(network, (source for source, _ in sampled), reader):
             vectors.append(batch.vectors)
             labels += [categories[source] for source in batch.sources]
             for source, error in batch.errors.items():

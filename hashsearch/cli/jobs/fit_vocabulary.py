@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hashsearch.cli.commands import Command
-from hashsearch.cli.options import OUTPUT_FILE, catalogs_argument, keypoint_options
+from hashsearch.cli.options import OUTPUT_FILE, catalogs_argument, keypoint_options, with_settings
 from hashsearch.cli.progress import Progress
 from hashsearch.cli.running import notify
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
 
 
 @click.command(cls=Command)
@@ -19,8 +23,17 @@ from hashsearch.cli.running import notify
 @click.option("--words", default=4096, show_default=True, help="Number of words to learn.")
 @click.option("--sample", default=2000, show_default=True, type=click.IntRange(1), help="Images to learn from.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the learning.")
+@with_settings("allow_private")
 def main(
-    catalogs: tuple[Path, ...], out: Path, features: str, keypoints: int, side: int, words: int, sample: int, seed: int
+    settings: Settings,
+    catalogs: tuple[Path, ...],
+    out: Path,
+    features: str,
+    keypoints: int,
+    side: int,
+    words: int,
+    sample: int,
+    seed: int,
 ) -> None:
     """Learn visual words from images of the CATALOGs.
 
@@ -40,7 +53,8 @@ def main(
     sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
     learned = []
     with Progress("extract", "images", len(sources)) as progress:
-        for source, extracted in zip(sources, features_of_sources(vocabulary.extractor, sources)):
+        features_of = features_of_sources(vocabulary.extractor, sources, settings.image_reader)
+        for source, extracted in zip(sources, features_of):
             if isinstance(extracted, LocalFeatures):
                 learned.append(extracted)
             else:

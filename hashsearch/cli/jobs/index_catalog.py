@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("catalog", type=click.Path(path_type=Path))
-@with_settings("index", "encoder", "es_url", "home")
+@with_settings("index", "encoder", "es_url", "home", "allow_private")
 @click.option(
     "--column",
     "columns",
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     help="File that lists the rejected entries.  [default: rejects.jsonl in the index's folder of --home]",
 )
 @click.option("--allow-empty", is_flag=True, help="Accept a catalog without images, which is refused otherwise.")
-@click.option("--allow-private", is_flag=True, help="Also fetch images from private network addresses.")
 @click.option("--remove-missing", is_flag=True, help="Remove images from the index that are not in CATALOG.")
 @click.option(
     "--accept-changes",
@@ -63,7 +61,6 @@ def main(
     workers: int,
     rejects_file: Path | None,
     allow_empty: bool,
-    allow_private: bool,
     remove_missing: bool,
     accept_changes: bool,
     dry_run: bool,
@@ -86,11 +83,11 @@ def main(
         _check_rejects(rejects_file)
     _report(source)
     if dry_run:
-        sys.exit(_preview(settings, source, workers, allow_private, remove_missing, accept_changes))
+        sys.exit(_preview(settings, source, workers, remove_missing, accept_changes))
     words = _load_vocabulary(vocabulary) if vocabulary else None
     from hashsearch.indexing.runs import index_catalog
 
-    indexer = open_indexer(settings, notify, vocabulary=words, workers=workers, allow_private=allow_private)
+    indexer = open_indexer(settings, notify, vocabulary=words, workers=workers)
     with Stages() as progress:
         summary, rejects = index_catalog(
             source,
@@ -130,7 +127,6 @@ def _preview(
     settings: Settings,
     source: Catalog,
     workers: int,
-    allow_private: bool,
     remove_missing: bool,
     accept_changes: bool,
 ) -> int:
@@ -151,7 +147,7 @@ def _preview(
             settings.home / "jobs",
             remove_missing=remove_missing,
             accept_changes=accept_changes,
-            reader=replace(settings.image_reader, allow_private=allow_private),
+            reader=settings.image_reader,
             workers=workers,
             progress=progress,
         )

@@ -42,7 +42,7 @@ def main() -> None:
     help="Images mapped by t-SNE at most; the others are mapped by PCA only.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the samples, the clusters and the maps.")
-@with_settings("home")
+@with_settings("home", "allow_private")
 def export(
     settings: Settings,
     catalogs: tuple[Path, ...],
@@ -85,6 +85,7 @@ def export(
             sample=sample,
             most_placed=tsne,
             seed=seed,
+            reader=settings.image_reader,
             progress=progress.update,
         )
     for problem in exported.problems:

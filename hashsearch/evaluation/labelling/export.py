@@ -27,7 +27,7 @@ from hashsearch.evaluation.metrics.projection import components, placed, sampled
 from hashsearch.files import atomic_file
 from hashsearch.hashing.vectors import Vectors, is_normalizable
 from hashsearch.images.decoding import thumbnail
-from hashsearch.images.sources import DEFAULT_READER
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.overlap import prefetch
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def export(
     sample: int | None = None,
     most_placed: int = 5000,
     seed: int = 0,
+    reader: ImageReader = DEFAULT_READER,
     progress: Callable[[int], object],
 ) -> Exported:
     """Write the table of the catalogs' images to `out`, and the list of clusters beside it.
@@ -77,7 +78,7 @@ def export(
     a `.parquet` file, if a file would be overwritten, or if there is nothing to cluster.
     """
     check_free(out)
-    entries, vectors, problems = _embed(*_sample(catalogs, sample, seed), embedder, progress)
+    entries, vectors, problems = _embed(*_sample(catalogs, sample, seed), embedder, reader, progress)
     points = components(vectors, seed)
     if points is None:
         raise EvaluationError(f"clustering needs at least four images, not all the same, got {len(entries)}")
@@ -86,7 +87,7 @@ def export(
     tsne = np.full((len(points), 2), np.nan)
     tsne[rows] = placed(points[rows], seed)
     about = {"embedder": embedder.name, "weights": embedder.digest, "clusters": repr(clustering), "seed": seed}
-    write_table(out, _rows(entries, vectors, clusters, points[:, :2], tsne), about)
+    write_table(out, _rows(entries, vectors, clusters, points[:, :2], tsne, _thumbnails(entries, reader)), about)
     _write_names(names_of(out), entries, clusters)
     alone = int((clusters.numbers == ALONE).sum())
     return Exported(out, names_of(out), len(points), clusters.count, alone, len(rows), problems)
@@ -125,12 +126,16 @@ def _sample(catalogs: Sequence[Catalog], count: int | None, seed: int) -> tuple[
 
 
 def _embed(
-    entries: Sequence[Entry], problems: list[LeftOut], embedder: Embedder, progress: Callable[[int], object]
+    entries: Sequence[Entry],
+    problems: list[LeftOut],
+    embedder: Embedder,
+    reader: ImageReader,
+    progress: Callable[[int], object],
 ) -> tuple[list[Entry], Vectors, list[LeftOut]]:
     """The entries that could be embedded, their vectors `(n, dims)`, and `problems` with those of the others."""
     vectors: dict[str, NDArray[np.float32]] = {}
     reasons: dict[str, str] = {}
-    for batch in embed_sources(embedder, dict.fromkeys(entry.source for entry in entries)):
+    for batch in embed_sources(embedder, dict.fromkeys(entry.source for entry in entries), reader):
         vectors |= dict(zip(batch.sources, batch.vectors, strict=True))
         reasons |= {source: str(error) for source, error in batch.errors.items()}
         progress(len(batch.sources) + len(batch.errors))
@@ -149,9 +154,10 @@ def _rows(
     clusters: Clusters,
     pca: NDArray[np.floating],
     tsne: NDArray[np.floating],
+    thumbnails: Iterable[bytes | None],
 ) -> Iterator[dict[str, Any]]:
     """A row for each entry, as `write_table` takes it; the label starts as the known category."""
-    for row, (entry, small) in enumerate(zip(entries, _thumbnails(entries), strict=True)):
+    for row, (entry, small) in enumerate(zip(entries, thumbnails, strict=True)):
         numbers = (float(clusters.certainty[row]), *map(float, pca[row]), *map(float, tsne[row]))
         named = zip(("certainty", "pca_x", "pca_y", "tsne_x", "tsne_y"), numbers, strict=True)
         yield {
@@ -167,16 +173,17 @@ def _rows(
         }
 
 
-def _thumbnails(entries: Iterable[Entry]) -> Iterator[bytes | None]:
+def _thumbnails(entries: Iterable[Entry], reader: ImageReader) -> Iterator[bytes | None]:
     """A JPEG of each image, in order, a limited number made ahead."""
     with ThreadPoolExecutor(_WORKERS, "thumbnail") as pool:
-        for future in prefetch(entries, lambda entry: pool.submit(_thumbnail, entry.source), _AHEAD):
+        for future in prefetch(entries, lambda entry: pool.submit(_thumbnail, entry.source, reader), _AHEAD):
             yield future.result()
 
 
-def _thumbnail(source: str) -> bytes | None:
+def _thumbnail(source: str, reader: ImageReader) -> bytes | None:
     try:
-        return thumbnail(DEFAULT_READER.pixels(source), SIDE)
+        with reader.decoded(reader.read(source)) as image:
+            return thumbnail(image, SIDE)
     except HashsearchError:
         return None  # it was deleted since it was embedded; its row can still be labelled
 
