@@ -229,9 +229,7 @@ def _is_flat(hit: Mapping[str, Any]) -> bool:
 
 def _hashes(image: NDArray[np.uint8], turned: bool) -> Codes:
     if is_flat(image):
-        raise FlatImage(
-            "the picture has nearly one colour, so it has no usable perceptual hash"
-        )
+        raise FlatImage("the picture has nearly one colour, so it has no usable perceptual hash")
     return STORED.variants(image) if turned else STORED.hash([image])
 
 
