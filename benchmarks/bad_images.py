@@ -10,6 +10,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -197,10 +198,7 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
     "empty": lambda: b"",
     "text": lambda: b"<html>no picture</html>",
     "zeros": lambda: bytes(5000),
-    **{
-        f"half a {form}": lambda form=form: cut(form, 0.5)
-        for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-    },
-    **{f"header of a {form}": lambda form=form: cut(form, 0.005) for form in ("JPEG", "PNG", "GIF", "TIFF")},
+    **{f"half a {form}": partial(cut, form, 0.5) for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")},
+    **{f"header of a {form}": partial(cut, form, 0.005) for form in ("JPEG", "PNG", "GIF", "TIFF")},
 }
 """Files that are no picture, or only a part of one."""

@@ -301,7 +301,12 @@ class TestBudget:
     def test_a_picture_larger_than_all_is_used_alone(self) -> None:
         budget, inside = PixelBudget(100), threading.Event()
         with budget.hold(1_000_000):
-            other = threading.Thread(target=lambda: budget.hold(1).__enter__() or inside.set())
+
+            def enter() -> None:
+                with budget.hold(1):
+                    inside.set()
+
+            other = threading.Thread(target=enter)
             other.start()
             assert not inside.wait(0.1)
         assert inside.wait(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ def picture(seed: int) -> Levels:
     """`(40, 50)` levels of 0 to 1 in soft blobs: almost black to almost white."""
     rough = np.random.default_rng(seed).random((6, 7)).astype(np.float32)
     soft = np.asarray(Image.fromarray(rough).resize(SHAPE[::-1], Image.Resampling.BICUBIC))
-    return 0.02 + 0.96 * (soft - soft.min()) / (soft.max() - soft.min())
+    levels: Levels = 0.02 + 0.96 * (soft - soft.min()) / (soft.max() - soft.min())
+    return levels
 
 
 def as_png(levels: Levels, *chunks: bytes) -> bytes:
@@ -41,7 +43,7 @@ def as_tiff(levels: Levels, dtype: str, **tags: Any) -> bytes:
     return out.getvalue()
 
 
-CONTAINERS = {
+CONTAINERS: dict[str, Callable[[Levels], bytes]] = {
     "16-bit PNG": as_png,
     "16-bit TIFF": lambda levels: as_tiff(levels, "uint16"),
     "32-bit TIFF": lambda levels: as_tiff(levels, "int32"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet
@@ -36,7 +37,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "catalog.csv"
 
 
-def exported(shelf: Path, out: Path, **more: int) -> Exported:
+def exported(shelf: Path, out: Path, **more: Any) -> Exported:
     network = embedders.load("bit-tiny")
     return export([Catalog(shelf)], network, KMeans(3), out, progress=int, **more)
 

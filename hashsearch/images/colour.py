@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from PIL.ImageCms import ImageCmsTransform
+    from PIL.ImageCms import ImageCmsProfile, ImageCmsTransform
 
 _FLAT_LEVELS, _SAME_LEVELS = 16, 3
 _GREY_MODES = ("L", "LA", "La")
@@ -78,7 +78,7 @@ def _conversion(profile: bytes, kind: str) -> Conversion | None:
 
 
 @lru_cache(maxsize=1)
-def _srgb() -> object:
+def _srgb() -> ImageCmsProfile:
     from PIL import ImageCms
 
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

@@ -102,7 +102,7 @@ class Decoder:
     def pixels(self, height: int, width: int) -> NDArray[np.uint8]:
         """The pixels `(height, width, 3) uint8` of the image that was decoded last, read-only."""
         pixels = np.empty((height, width, 3), np.uint8)
-        view, position = memoryview(pixels).cast("B"), 0
+        view, position = pixels.data.cast("B"), 0
         while position < len(view):
             count = os.preadv(self._file, [view[position:]], position)
             if not count:

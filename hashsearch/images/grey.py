@@ -40,14 +40,19 @@ class GreyScale:
         """`(height, width) uint8` of levels."""
         bits = int(self.white).bit_length()
         if levels.dtype.itemsize == 2 and self.black == 0 and self.white == (1 << bits) - 1 >= 255:
-            return np.minimum(levels.astype(np.uint16) >> (bits - 8), 255).astype(np.uint8)
+            shifted: NDArray[Any] = levels.astype(np.uint16) >> (bits - 8)
+            upper: NDArray[np.uint8] = np.minimum(shifted, 255).astype(np.uint8)
+            return upper
         span = self.white - self.black
-        numbers = levels.astype(np.float32 if 1e-30 < span < 1e30 else np.float64)  # the first takes half of the time
+        numbers: NDArray[Any] = levels.astype(
+            np.float32 if 1e-30 < span < 1e30 else np.float64
+        )  # the first takes half of the time
         if levels.dtype.kind == "f":
             numbers[~np.isfinite(numbers)] = self.black
-        numbers -= self.black
-        numbers *= 255 / span
-        return np.rint(np.clip(numbers, 0, 255, out=numbers), out=numbers).astype(np.uint8)
+        np.subtract(numbers, self.black, out=numbers)
+        np.multiply(numbers, 255 / span, out=numbers)
+        scaled: NDArray[np.uint8] = np.rint(np.clip(numbers, 0, 255, out=numbers), out=numbers).astype(np.uint8)
+        return scaled
 
 
 def grey_scale(blocks: Iterable[NDArray[Any]], pixels: int, declared: float | None = None) -> GreyScale:

@@ -57,14 +57,14 @@ def _decode(file: int, length: int, limits: Limits) -> tuple[int, int, dict[str,
         image = load(os.pread(file, length, 0), limits)
         offset = 0
         for block in image.blocks():
-            offset += _write(file, memoryview(block).cast("B"), offset)
+            offset += _write(file, block.data.cast("B"), offset)
         return image.height, image.width, {"remarks": image.remarks}
     except ImageError as error:
         spent = isinstance(error, ImageTooCostly) and error.__cause__ is not None  # not refused before it was decoded
         return 0, 0, {"code": error.code, "message": str(error)[:_MAX_TEXT], "spent": spent}
     except MemoryError:
-        error = ImageTooCostly(f"decoding an image may take at most {limits.max_memory / 1e6:.0f} MB of memory")
-        return 0, 0, {"code": error.code, "message": str(error), "spent": True}
+        message = f"decoding an image may take at most {limits.max_memory / 1e6:.0f} MB of memory"
+        return 0, 0, {"code": ImageTooCostly.code, "message": message, "spent": True}
     except Exception:  # of ours: reported with its traceback, which the other process logs
         return 0, 0, {"traceback": traceback.format_exc()[-_MAX_TEXT:]}
 

@@ -57,7 +57,7 @@ def grey_profile(gamma: float) -> bytes:
 def cmyk_profile() -> bytes:
     """A profile for which cyan ink is red, magenta green, yellow blue and black black: nothing like naive CMYK."""
     inks = {(1, 0, 0): (136, 208, 195), (0, 1, 0): (224, 46, 209), (0, 0, 1): (75, 195, 16)}  # L*a*b* as bytes
-    grid = []
+    grid: list[int] = []
     for cyan, magenta, yellow, black in product((0, 1), repeat=4):
         shade = (0, 128, 128) if black else inks.get((cyan, magenta, yellow), (255, 128, 128))
         grid += shade
