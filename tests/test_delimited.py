@@ -9,6 +9,7 @@ import io
 import re
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import example, given, settings
@@ -58,7 +59,7 @@ def entries(folder: Path, name: str, data: bytes) -> list[Entry | BadEntry]:
 )
 @example([("1", "a;b;c", "x"), ("2", "a;b;c", "x")], ",", csv.QUOTE_MINIMAL, "\n", "utf-8", False)
 def test_csv_of_every_dialect_and_encoding_gives_the_same_rows(
-    table: list[tuple[str, ...]], delimiter: str, quoting: int, line_end: str, encoding: str, zipped: bool
+    table: list[tuple[str, ...]], delimiter: str, quoting: Literal[0, 1], line_end: str, encoding: str, zipped: bool
 ) -> None:
     if quoting == csv.QUOTE_MINIMAL:  # Python 3.12 and older do not quote all line ends
         table = [tuple(re.sub("[\r\n]", " ", field) for field in row) for row in table]
