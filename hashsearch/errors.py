@@ -21,12 +21,15 @@
     ├── VocabularyError         visual words that cannot be learned, loaded or used
     │   └── VocabularyMismatch  the index was written with another vocabulary, or with none
     ├── CatalogError            a catalog that cannot be read
+    │   └── ChangesNotAccepted  the run would replace or remove many images, which must be accepted
     ├── SearchError             a query or search option out of range
+    │   └── FlatImage           a perceptual hash of a picture of nearly one colour
     ├── EvaluationError         a measurement that is not possible with the data given
     ├── TrainingError           a recipe or training data that cannot be used
     ├── NodeError               the local Elasticsearch node cannot be started, found or stopped
     └── StoreError              an unexpected response from Elasticsearch
         ├── StoreUnavailable    Elasticsearch does not respond or is overloaded
+        ├── RequestTooLarge     a proxy or Elasticsearch refuses requests of this size
         ├── IndexNotFound       no index or alias of that name
         └── ImageNotFound       no image with that id in the index
 
@@ -189,10 +192,22 @@ class CatalogError(HashsearchError):
     code = "catalog_error"
 
 
+class ChangesNotAccepted(CatalogError):
+    """The run would replace or remove many images, which must be accepted."""
+
+    code = "changes_not_accepted"
+
+
 class SearchError(HashsearchError):
     """A query or search option out of range."""
 
     code = "search_error"
+
+
+class FlatImage(SearchError):
+    """A perceptual hash of a picture of nearly one colour, which would equal that of every other such picture."""
+
+    code = "flat_image"
 
 
 class EvaluationError(HashsearchError):
@@ -223,6 +238,12 @@ class StoreUnavailable(StoreError):
     """Elasticsearch does not respond or is overloaded."""
 
     code = "store_unavailable"
+
+
+class RequestTooLarge(StoreError):
+    """A proxy or Elasticsearch refuses requests of this size."""
+
+    code = "request_too_large"
 
 
 class IndexNotFound(StoreError):

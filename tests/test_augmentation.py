@@ -1,4 +1,4 @@
-"""Augmentation: sizes and values kept, probabilities obeyed, seeds repeat it."""
+"""Augmentation keeps sizes and the range of values, follows its probabilities, and repeats with its seed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def test_every_kind_changes_images_and_keeps_their_size_and_range(kind: str) -> 
     assert np.abs(images - PIXELS).mean() > 1
 
 
-def test_a_probability_is_of_each_image() -> None:
+def test_a_probability_applies_to_each_image() -> None:
     images = Augmentation([Step("brightness", 0.5, p=0.5)], 40, 3)(tf.constant(np.repeat(PIXELS, 8, axis=0))).numpy()
     changed = np.abs(images - np.repeat(PIXELS, 8, axis=0)).mean(axis=(1, 2, 3)) > 0.5
     assert 40 < changed.sum() < 88
 
 
-def test_larger_photos_are_cut_each_at_a_place_of_its_own() -> None:
+def test_larger_photos_are_cropped_at_random_places() -> None:
     ramp = np.broadcast_to(np.arange(40, dtype=np.uint8)[None, None, :, None], (64, 40, 40, 3))
     images = Augmentation([], 32, 0)(tf.constant(ramp)).numpy()
     assert images.shape == (64, 32, 32, 3)
@@ -37,7 +37,7 @@ def test_larger_photos_are_cut_each_at_a_place_of_its_own() -> None:
     assert np.ptp(images, axis=2) == pytest.approx(31, abs=0.3)
 
 
-def test_the_same_seed_does_the_same() -> None:
+def test_the_same_seed_gives_the_same_images() -> None:
     steps = [Step("crop", 0.5), Step("flip", p=0.5)]
     first, again = (Augmentation(steps, 40, 5)(tf.constant(PIXELS)).numpy() for _ in range(2))
     assert np.array_equal(first, again)

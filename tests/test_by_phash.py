@@ -14,14 +14,14 @@ from PIL import Image
 from support.indices import documents_of, filled, fresh_index_name, older
 from support.vectors import clustered, flipped, random_codes, toy_encoder
 
-from hashsearch.descriptors.phash import STORED, TURNS
+from hashsearch.descriptors.phash import FLAT_HASHES, STORED, TURNS
 from hashsearch.elastic import queries
 from hashsearch.elastic.document import hash_fields
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.maintenance import add_fields
 from hashsearch.elastic.queries import MAX_CANDIDATES
 from hashsearch.elastic.writing import BulkWriter
-from hashsearch.errors import ImageNotFound, SearchError
+from hashsearch.errors import FlatImage, ImageNotFound, SearchError
 from hashsearch.hashing.bits import hamming
 from hashsearch.search.by_phash import PerceptualHit, PerceptualSearcher, as_table
 from hashsearch.search.radius import MEASURED
@@ -172,6 +172,74 @@ class TestWithinARadius:
             PerceptualSearcher(index).within_radius(QUERY, 3)
 
 
+class TestTies:
+    @pytest.mark.parametrize("k", [1, 3, 4, 5, 7])
+    def test_images_of_one_distance_come_by_id_also_at_the_last_rank(
+        self, client: Elasticsearch, fresh_name: str, k: int
+    ) -> None:
+        """Written in the reverse order of their ids: three at distance 0, then twenty at distance 2."""
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        (_, fields), *_ = documents_of(ENCODER, VECTORS[:1])
+        distances = {f"{row:02}": 0 if row >= 20 else 2 for row in range(23)}
+        codes = {name: flipped(HASH, np.arange(bits)) for name, bits in distances.items()}
+        documents = [(name, {**fields, **hash_fields(codes[name])}) for name in sorted(codes, reverse=True)]
+        assert BulkWriter(client, index.alias).write(documents) == []
+        index.refresh()
+        expected = sorted(distances, key=lambda name: (distances[name], name))
+        hits = PerceptualSearcher(index).by_image(QUERY, k)
+        assert [(hit.id, hit.hamming) for hit in hits] == [(name, distances[name]) for name in expected[:k]]
+
+
+def one_colour(*levels: int) -> NDArray[np.uint8]:
+    return np.full((40, 60, 3), levels, np.uint8)
+
+
+FLAT = {"white": one_colour(255, 255, 255), "red": one_colour(255, 0, 0), "black": one_colour(0, 0, 0)}
+
+
+class TestFlatPictures:
+    @pytest.fixture(params=["with blocks", "without blocks"])
+    def mixed(self, request: pytest.FixtureRequest, client: Elasticsearch, fresh_name: str) -> PerceptualSearcher:
+        """An index with hashes of flat pictures, as older versions stored them, before the others."""
+        flat = [STORED.hash([image])[0] for image in FLAT.values()] * 50
+        texts = [*map(hash_fields, flat), *TEXTS[:30]]
+        if request.param == "without blocks":
+            for fields in texts[: len(flat)]:
+                del fields["phash_blocks"]
+        return PerceptualSearcher(filled(client, fresh_name, ENCODER, VECTORS[: len(texts)], texts))
+
+    @pytest.mark.parametrize("name", FLAT)
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_a_flat_query_is_a_named_error(self, index: ImageIndex, name: str, turned: bool) -> None:
+        searcher = PerceptualSearcher(index)
+        with pytest.raises(FlatImage, match="the query must have shapes, but the picture has nearly one colour"):
+            searcher.by_image(FLAT[name], 1, turned=turned)
+        with pytest.raises(FlatImage, match="the query must have shapes"):
+            searcher.within_radius(FLAT[name], 0, turned=turned)
+
+    @pytest.mark.parametrize("image_id", ["0000", "0001", "0002"])
+    def test_a_stored_hash_of_a_flat_picture_is_not_searched_with(
+        self, mixed: PerceptualSearcher, image_id: str
+    ) -> None:
+        with pytest.raises(FlatImage, match=f"but image '{image_id}' of .* has nearly one colour"):
+            mixed.by_id(image_id)
+        with pytest.raises(FlatImage, match=f"but image '{image_id}' of .* has nearly one colour"):
+            mixed.within_radius_of(image_id, 0)
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_a_stored_hash_of_a_flat_picture_is_never_a_hit(self, mixed: PerceptualSearcher, turned: bool) -> None:
+        others = {f"{row:04}" for row in range(150, 180)}
+        assert {hit.id for hit in mixed.within_radius(QUERY, 64, turned=turned)} == others
+        assert {hit.id for hit in mixed.by_image(QUERY, 400, turned=turned)} == others
+        near_flat = one_colour(255, 255, 255)
+        near_flat[:, :30] = 0  # few frequencies, so that flat hashes are nearest
+        assert (
+            min(hamming(STORED.hash([near_flat]), np.frombuffer(b"".join(FLAT_HASHES), np.uint8).reshape(2, 8))[0]) < 9
+        )
+        nearest = {hit.id for hit in mixed.by_image(near_flat, 5, turned=turned)}
+        assert len(nearest) == 5 and nearest <= others
+
+
 class TestTurned:
     @pytest.fixture
     def turns(self, client: Elasticsearch, fresh_name: str) -> PerceptualSearcher:
@@ -235,8 +303,18 @@ class TestAnOlderIndex:
         del fields["phash"]
         client.index(index=index.alias, id="bare", document=fields, refresh=True)
         assert rows(PerceptualSearcher(index).by_image(QUERY)) == {0, 1, 2}
-        with pytest.raises(SearchError, match=r"image 'bare' of .* has no perceptual hash: index it again"):
+        with pytest.raises(
+            SearchError, match=r"image 'bare' of .* has no perceptual hash: index it again, unless it is"
+        ):
             PerceptualSearcher(index).by_id("bare")
+
+    def test_a_large_index_without_any_hash_has_no_hits(self, client: Elasticsearch, fresh_name: str) -> None:
+        (image_id, fields), *_ = documents_of(ENCODER, VECTORS[:1])
+        index = ImageIndex.create(client, fresh_name, ENCODER)
+        del fields["phash"]
+        client.index(index=index.alias, id=image_id, document=fields, refresh=True)
+        searcher = PerceptualSearcher(index, ALWAYS_BLOCKS)
+        assert searcher.within_radius(QUERY, 64) == searcher.by_image(QUERY) == []
 
 
 def test_a_table_for_a_terminal() -> None:

@@ -172,6 +172,8 @@ def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, s
     question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
     every = json.loads(hashsearch(["search", question, "-k", "12", "--json"], indexed).stdout)
     design = every[0]["attributes"]["design"]
+    none = hashsearch(["search", question, "--attribute", "design=none", "--json"], indexed)
+    assert (none.returncode, json.loads(none.stdout)) == (0, []) and "no image passes the filters" in none.stderr
     same = hashsearch(["search", question, "--attribute", f"design={design}", "--json"], indexed)
     assert {hit["id"] for hit in json.loads(same.stdout)} == {
         hit["id"] for hit in every if hit["attributes"]["design"] == design
@@ -234,6 +236,10 @@ def test_turned_pictures_are_found_by_perceptual_hash(pictures: Path, indexed: d
     assert (len(others), image_id in others) == (11, False)
     category = hashsearch([*words[:3], "--category", "none of these", "--json"], indexed)
     assert json.loads(category.stdout) == []
+    assert "no image passes the filters" in category.stderr
+    unknown = hashsearch([*words[:3], "--attribute", "color=red"], indexed)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "search_error: a filter must name an attribute of the images, got 'color'; known: " in unknown.stderr
 
 
 def test_a_vocabulary_is_learned_indexed_and_searched(
@@ -556,19 +562,23 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         ("index rows.csv --column id", 2, "must be ROLE=COLUMN, got 'id'"),
         ("index rows.csv --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
-        ("index rows.csv --vocabulary absent", 1, "vocabulary_error: absent is no vocabulary"),
+        ("index rows.csv --vocabulary absent", 1, "vocabulary_error: absent is not a vocabulary"),
         ("index rows.csv --index Ä", 1, "config_error: an index name must be"),
         ("index rows.csv --es-url http://127.0.0.1:9", 1, "store_unavailable: Elasticsearch does not answer"),
         ("index rows.csv --rejects note.txt/rejects", 2, "is not a folder that may be written to"),
         ("fit there --out there", 1, "encoder_error: an encoder is never overwritten, and there exists"),
         ("fit there --out new --embedder none", 1, "unknown_embedder: an embedder must be one of bit-tiny"),
-        ("fit there --out new --embedder bit-m-r50x1 --weights a.npz", 1, "weights_not_found: weights must be a file"),
+        (
+            "fit there --out new --embedder bit-m-r50x1 --weights a.npz",
+            1,
+            "weights_not_found: weights must be an .npz checkpoint, found no file a.npz",
+        ),
         ("fit there --out new --embedder mobilenet-v2", 1, "weights_not_found: mobilenet-v2 does not ship"),
         ("fit there --out new --embedder a.json --weights there.npz", 1, "config_error: a.json must be JSON"),
         ("fit there --out new --binarizer none", 1, "hashing_error: unknown binarizer 'none'"),
         ("fit there --out new --sub-codes none", 1, "hashing_error: unknown sub-codes 'none'"),
         ("fit there --out new --sub-codes blocks --cells 8", 2, "--cells goes with --sub-codes cells"),
-        ("fit there --out new --bits 7", 1, "hashing_error: a code's length must be a positive multiple of 8 bits"),
+        ("fit there --out new --bits 7", 1, "hashing_error: bits must be a positive multiple of 8, got 7"),
         (
             "fit there --out new --rerank-dims 769",
             1,
@@ -582,7 +592,11 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("duplicates --out new --cosine 2", 1, "search_error: cosine must be -1 to 1, got 2"),
         ("duplicates --out new --keep best", 1, "config_error: what to keep must be largest, oldest"),
         ("duplicates --out new --attribute colour", 2, "must be NAME=VALUE, got 'colour'"),
-        ("compare run bad.toml --out new", 1, "config_error: a comparison must be described in a TOML file"),
+        (
+            "compare run bad.toml --out new",
+            1,
+            "config_error: a comparison must be a TOML file, but bad.toml cannot be read",
+        ),
         ("compare run study.toml --out new --weights vgg16", 2, "must be NETWORK=FILE, got 'vgg16'"),
         (
             "compare run study.toml --out new --weights vgg16=absent",
@@ -594,7 +608,11 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("train bad.toml --data . --out new", 1, "training_error: a recipe must be a TOML file"),
         ("train loss.toml --data . --out new", 1, "must be one of softmax, semi-hard-triplet"),
         ("train network.toml --data . --out new", 1, "must be one of bit-tiny, bit-m-r50x1"),
-        ("train recipe.toml --data . --out new", 1, "evaluation_error: the data 'x' must be a folder or a catalog"),
+        (
+            "train recipe.toml --data . --out new",
+            1,
+            "evaluation_error: data set 'x' must be a folder or a catalog file",
+        ),
         ("train recipe.toml --data . --out new --weights absent", 2, "'absent' does not exist"),
         ("train recipe.toml --data . --out note.txt/new", 2, "is not a folder that may be written to"),
         ("train teacher.toml --data . --out new", 2, "a recipe with a teacher needs --weights"),
@@ -611,7 +629,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("search photo.png --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
         ("search photo.png --crop 0,0,900,900", 1, "invalid_crop: a crop in pixels must lie inside the 60 x 40 image"),
         ("search note.txt", 1, "not_an_image: an image must be one of JPEG"),
-        ("search sift photo.png --vocabulary absent", 1, "vocabulary_error: absent is no vocabulary"),
+        ("search sift photo.png --vocabulary absent", 1, "vocabulary_error: absent is not a vocabulary"),
         ("serve --encoder absent", 1, "encoder_error: absent is not a complete encoder folder"),
         ("serve --model a=Ä", 1, "config_error: an index name must be"),
         ("serve --port {busy}", 1, "config_error: the page cannot be served at 127.0.0.1:"),

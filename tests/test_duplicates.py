@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import os
 import tracemalloc
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +27,7 @@ from hashsearch.cli.jobs.find_duplicates import main
 from hashsearch.duplicates.components import Components
 from hashsearch.duplicates.finding import Group, Member, NearDuplicates, find
 from hashsearch.duplicates.keeping import Keeping
+from hashsearch.duplicates.originals import find_original
 from hashsearch.duplicates.pairs import similar_pairs
 from hashsearch.duplicates.sheets import GROUPS, IMAGES
 from hashsearch.duplicates.sketches import ROUNDING, Sketches
@@ -330,6 +334,130 @@ class TestFinding:
             find(index, -1, most_in_group=30)
 
 
+def save_picture(path: Path, content: bytes = b"picture") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def indexed(path: Path | str, content: bytes = b"picture", **record: Any) -> dict[str, Any]:
+    """The record of a file that had this content when it was indexed, now."""
+    at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"uri": str(path), "sha256": hashlib.sha256(content).hexdigest(), "indexed_at": at, **record}
+
+
+class TestOriginals:
+    def state(self, record: dict[str, Any]) -> str:
+        return find_original("a", record).state
+
+    @pytest.mark.parametrize("uri", ["http://shop.invalid/a.jpg", "https://shop.invalid/a.jpg", "a.jpg", "", None])
+    def test_only_absolute_paths_are_checked(self, uri: str | None) -> None:
+        assert self.state({"uri": uri}) == "unchecked"
+
+    @pytest.mark.parametrize(
+        "name", ["gone.jpg", "folder", "dangling.jpg", "loop.jpg", "null\0", "a.jpg/b.jpg", "fifo"]
+    )
+    def test_what_is_no_readable_file_is_missing(self, tmp_path: Path, name: str) -> None:
+        save_picture(tmp_path / "a.jpg")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "dangling.jpg").symlink_to("gone.jpg")
+        (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+        os.mkfifo(tmp_path / "fifo")
+        assert self.state(indexed(tmp_path / name)) == "missing"
+
+    def test_a_file_that_others_replaced_is_changed_whatever_its_own_time(self, tmp_path: Path) -> None:
+        save_picture(tmp_path / "a.jpg", b"another picture")
+        os.utime(tmp_path / "a.jpg", (0, 0))
+        assert self.state(indexed(tmp_path / "a.jpg")) == "changed"
+        save_picture(tmp_path / "a.jpg")
+        assert self.state(indexed(tmp_path / "a.jpg")) == "present"
+
+    def test_an_unchanged_file_is_not_read(self, tmp_path: Path) -> None:
+        save_picture(tmp_path / "a.jpg", b"another picture")
+        assert self.state(indexed(tmp_path / "a.jpg", indexed_at="2100-01-01T00:00:00+00:00")) == "present"
+
+    def test_one_file_has_one_identity_under_all_its_names(self, tmp_path: Path) -> None:
+        save_picture(tmp_path / "a.jpg")
+        save_picture(tmp_path / "copy.jpg")
+        (tmp_path / "link.jpg").symlink_to("a.jpg")
+        os.link(tmp_path / "a.jpg", tmp_path / "hard.jpg")
+        (tmp_path / "folder").symlink_to(".")
+        names = ["a.jpg", "link.jpg", "hard.jpg", "folder/a.jpg", f"../{tmp_path.name}/a.jpg"]
+        identities = {find_original(name, indexed(f"{tmp_path}/{name}")).identity for name in names}
+        assert len(identities) == 1
+        assert find_original("copy", indexed(tmp_path / "copy.jpg")).identity not in identities
+
+    def test_one_address_is_one_picture_and_records_without_any_are_not(self) -> None:
+        first, second = (find_original(name, {"uri": ADDRESS}).identity for name in "ab")
+        assert first == second
+        assert find_original("a", {}).identity != find_original("b", {}).identity
+
+
+class TestFiles:
+    """Groups whose files are gone, or are one file."""
+
+    def members(self, client: Elasticsearch, name: str, records: dict[str, Any], rule: str) -> dict[str, Member]:
+        """The one group of equal images with these records, by the last part of the path."""
+        vectors = np.repeat(VECTORS[20:21], len(records), axis=0)
+        index = filled(client, name, ENCODER, vectors, list(records.values()))
+        (only,) = find(index, 0.99, Keeping.parse(rule)).groups
+        assert only.members[0].verdict == "keep"
+        names = list(records)
+        return {names[int(member.id)]: member for member in only.members}
+
+    @pytest.mark.parametrize("rule", ["largest", "oldest", "field:price"])
+    @pytest.mark.parametrize("how", ["removed", "replaced", "folder"])
+    def test_a_file_that_is_gone_is_not_kept_for_one_that_exists(
+        self, client: Elasticsearch, fresh_name: str, tmp_path: Path, rule: str, how: str
+    ) -> None:
+        preferred: dict[str, Any] = {"width": 500, "height": 500, "indexed_at": "2020-01-01T00:00:00+00:00"}
+        records = {
+            "gone": indexed(tmp_path / "gone.jpg", **preferred, attributes={"price": 1}),
+            "real": indexed(tmp_path / "real.jpg", width=5, height=5, attributes={"price": 2}),
+        }
+        save_picture(tmp_path / "real.jpg")
+        if how == "replaced":
+            save_picture(tmp_path / "gone.jpg", b"another picture")
+        elif how == "folder":
+            (tmp_path / "gone.jpg").mkdir()
+        members = self.members(client, fresh_name, records, rule)
+        assert [member.verdict for member in members.values()] == ["keep", "missing"]
+        assert (members["real"].verdict, members["real"].file) == ("keep", "present")
+        assert members["gone"].file == ("changed" if how == "replaced" else "missing")
+
+    def test_an_address_is_kept_for_a_file_that_is_gone(
+        self, client: Elasticsearch, fresh_name: str, tmp_path: Path
+    ) -> None:
+        records = {"gone": indexed(tmp_path / "gone.jpg", width=9, height=9), "web": indexed(ADDRESS)}
+        members = self.members(client, fresh_name, records, "largest")
+        assert (members["web"].verdict, members["web"].file) == ("keep", "unchecked")
+
+    def test_the_rule_decides_between_files_that_are_all_gone(
+        self, client: Elasticsearch, fresh_name: str, tmp_path: Path
+    ) -> None:
+        records = {name: indexed(tmp_path / name, width=size, height=1) for size, name in enumerate("abc", 1)}
+        members = self.members(client, fresh_name, records, "largest")
+        assert members["c"].verdict == "keep"
+        assert {member.file for member in members.values()} == {"missing"}
+
+    @pytest.mark.parametrize("rule", ["largest", "field:title", "field:-title"])
+    def test_one_file_under_several_names_is_never_a_copy_of_itself(
+        self, client: Elasticsearch, fresh_name: str, tmp_path: Path, rule: str
+    ) -> None:
+        save_picture(tmp_path / "originals" / "z.jpg")
+        save_picture(tmp_path / "copy.jpg")
+        (tmp_path / "a.jpg").symlink_to("originals/z.jpg")
+        os.link(tmp_path / "copy.jpg", tmp_path / "hard.jpg")
+        paths = ["a.jpg", "originals/z.jpg", "originals/z.jpg", "hard.jpg", "copy.jpg"]
+        records = {str(row): indexed(tmp_path / path, title=path) for row, path in enumerate(paths)}
+        members = self.members(client, fresh_name, records, rule)
+        assert sorted(member.verdict for member in members.values()) == ["copy", "keep", "same", "same", "same"]
+        one, other = {"0", "1", "2"}, {"3", "4"}
+        for names in (one, other):
+            (shown,) = (members[name] for name in names if members[name].verdict != "same")
+            same = [members[name].same_as for name in names if members[name].verdict == "same"]
+            assert same == [shown.id] * (len(names) - 1)
+
+
 def member(image_id: str, verdict: str = "copy", cosine: float = 0.99, **record: Any) -> Member:
     return Member(image_id, cosine, verdict, record)
 
@@ -360,7 +488,8 @@ class TestWriting:
         first, second = map(json.loads, (tmp_path / "out" / "groups.jsonl").read_text().splitlines())
         assert (first["group"], first["images"], first["least_cosine"]) == (1, 3, 0.91)
         nothing = {"category": None, "indexed_at": None}
-        assert first["members"][1] == {"id": "a", "verdict": "copy", "cosine": 0.99, **record, **nothing}
+        judged = {"id": "a", "verdict": "copy", "cosine": 0.99, "file": "present", "same_as": None}
+        assert first["members"][1] == {**judged, **record, **nothing}
         assert second["members"][0]["id"] == "kept 2"
         with (tmp_path / "out" / "groups.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -377,6 +506,29 @@ class TestWriting:
         written(tmp_path, group(1, member("a", title="=cmd()")))
         assert "'=cmd()" in (tmp_path / "groups.csv").read_text()
         assert '"=cmd()"' in (tmp_path / "groups.jsonl").read_text()
+
+    def test_the_lists_and_the_summary_name_missing_and_same_files(self, tmp_path: Path) -> None:
+        gone, same = Member("g", 0.99, "missing", {}, "missing"), Member("s", 1.0, "same", {}, "present", "kept 1")
+        web, other = Member("w", 0.99, "copy", {}, "unchecked"), Member("o", 0.99, "missing", {}, "changed")
+        assert str(written(tmp_path, group(1, same, gone, web, other))) == (
+            "100 images, 7 pairs, 1 group: 1 copy can be removed; 1 image is the same file as another: do not remove; "
+            "the files of 2 images are missing or changed; the files of 1 image cannot be checked (no local path)"
+        )
+        with (tmp_path / "groups.csv").open(encoding="utf-8", newline="") as file:
+            rows = [(row["id"], row["verdict"], row["file"], row["same_as"]) for row in csv.DictReader(file)]
+        assert rows == [
+            ("kept 1", "keep", "present", ""),
+            ("s", "same", "present", "kept 1"),
+            ("g", "missing", "missing", ""),
+            ("w", "copy", "unchecked", ""),
+            ("o", "missing", "changed", ""),
+        ]
+        members = json.loads((tmp_path / "groups.jsonl").read_text())["members"]
+        assert [(one["file"], one["same_as"]) for one in members] == [(row[2], row[3] or None) for row in rows]
+        page = (tmp_path / "report.html").read_text()
+        assert page.count("same file as kept 1") == page.count("file changed") == page.count("file missing") == 1
+        assert "the files of 2 images are gone, cannot be read, or have other content than was indexed" in page
+        assert "1 image has a web address or no absolute path" in page
 
     def test_a_failed_run_leaves_the_files_of_the_run_before(self, tmp_path: Path) -> None:
         written(tmp_path, group(1, member("a")))
@@ -471,7 +623,12 @@ class TestJob:
         odd = [image_id for image_id in shop.vectors if not image_id.endswith(".png")]
         assert sorted(one["id"] for one in group["members"]) == sorted(odd)
         pairs = len(odd) * (len(odd) - 1) // 2
-        said = f"{len(shop.vectors)} images, {pairs} pairs, 1 group: {len(odd) - 1} copies can be removed; "
+        # Three point at the red mug and three at the plan; two have no file, two no absolute path; one is kept.
+        said = (
+            f"{len(shop.vectors)} images, {pairs} pairs, 1 group: {len(odd) - 1 - 2 - 2 - 2} copies can be removed; "
+            "4 images are the same file as another: do not remove; the files of 2 images are missing or changed; "
+            "the files of 2 images cannot be checked (no local path); "
+        )
         assert done.stdout.splitlines()[3].startswith(said)
         page = (tmp_path / "out" / "report.html").read_text()
         assert page.count("data:image/jpeg;base64,") == 3  # those that point at the red mug
@@ -490,6 +647,9 @@ class TestJob:
             (["--cosine", "1.5"], SearchError, "cosine must be -1 to 1, got 1.5"),
             (["--keep", "newest"], ConfigError, "got 'newest'"),
             (["--keep", "field:weight"], ConfigError, "has 'weight'"),
+            (["--attribute", "color=red"], SearchError, "got 'color'; known: colour, new, price"),
+            (["--attribute", "colour=tartan"], SearchError, "no image passes the filters; 'hashsearch-"),
+            (["--category", "hats"], SearchError, "no image passes the filters; 'hashsearch-"),
             (["--index", "absent"], IndexNotFound, "there is no index 'hashsearch-absent'"),
             (["--encoder", ""], EncoderMismatch, "can only be used with it"),
         ],

@@ -44,7 +44,7 @@ def random_images(sides: list[tuple[int, int]], seed: int = 0) -> list[np.ndarra
 
 
 class PlainBit:
-    """The forward pass of one image as the paper and the official code tell it, in plain float64 numpy."""
+    """The forward pass of one image as in the paper and the official code, in float64 numpy."""
 
     def __init__(self, parameters: Mapping[str, np.ndarray], groups: int) -> None:
         self.parameters = {name: value.astype(np.float64) for name, value in parameters.items()}
@@ -91,7 +91,7 @@ def small_weights(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("net", "side"), [(SMALL, 64), (BIT["bit-tiny"], 65), (BIT["bit-m-r50x1"], 64)])
-def test_forward_pass_is_the_papers(net: Architecture, side: int) -> None:
+def test_the_forward_pass_is_that_of_the_paper(net: Architecture, side: int) -> None:
     parameters = random_parameters(net)
     images = np.random.default_rng(1).uniform(-1, 1, (2, side, side, 3)).astype(np.float32)
     got = features(standardize(parameters), tf.constant(images), net).numpy()
@@ -146,7 +146,7 @@ def test_wrong_shapes_are_named(tmp_path: Path) -> None:
         load_bit("small", SMALL, tmp_path / "short.npz")
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "noise.npz").write_bytes(b"not a zip file")
     with pytest.raises(WeightsMismatch, match="cannot be read as one"):
         load("bit-m-r50x1", tmp_path / "noise.npz")
@@ -192,7 +192,7 @@ def test_resampling_averages_what_it_drops(small_weights: Path) -> None:
 
 
 @pytest.mark.parametrize("image", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.float32)])
-def test_other_arrays_are_refused(small_weights: Path, image: np.ndarray) -> None:
+def test_arrays_that_are_no_rgb_image_are_refused(small_weights: Path, image: np.ndarray) -> None:
     with pytest.raises(EmbedderError, match=r"must be \(height, width, 3\) uint8"):
         load_bit("small", SMALL, small_weights).embed([image])
 
@@ -204,13 +204,13 @@ def test_digest_follows_the_weights(tmp_path: Path, small_weights: Path) -> None
     assert first == load_bit("small", SMALL, small_weights).digest != other
 
 
-def test_pixels_reach_the_network_as_the_preprocessing_says() -> None:
+def test_pixels_are_scaled_by_range_mean_and_deviation() -> None:
     scale, shift = Preprocessing(8, range=(0, 1), mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0)).scale_and_shift()
     assert np.allclose(0 * scale + shift, [-1, -1, 0])
     assert np.allclose(255 * scale + shift, [1, 3, 0.5])
 
 
-def test_channels_are_turned_last_and_told_only_then() -> None:
+def test_bgr_reverses_the_channels_last_and_is_in_the_fields_only_then() -> None:
     """Mean and deviation are of red, green and blue in either order; fingerprints are older than the other."""
     plain = Preprocessing(8, range=(0, 255), mean=(1, 2, 3))
     turned = replace(plain, channels="bgr")
@@ -263,7 +263,7 @@ def test_a_saved_model_folder_runs_as_bit_in_0_to_1(tmp_path: Path, with_call: b
     assert embedder.preprocessing["range"] == (0.0, 1.0)
 
 
-def test_wrong_settings_and_files_are_named(tmp_path: Path, mean_colour_model: Path) -> None:
+def test_wrong_preprocessing_and_missing_files_are_named(tmp_path: Path, mean_colour_model: Path) -> None:
     with pytest.raises(ConfigError, match="colour"):
         load(write_settings(tmp_path, input_size=8, colour="bgr"), mean_colour_model)
     with pytest.raises(ConfigError, match="one of bilinear, bicubic, lanczos, got 'nearest'"):
@@ -281,7 +281,7 @@ def test_a_network_of_another_input_size_is_refused(tmp_path: Path) -> None:
         load(write_settings(tmp_path, input_size=9), tmp_path / "dense.keras")
 
 
-def test_a_network_that_answers_maps_is_refused(tmp_path: Path) -> None:
+def test_a_network_that_returns_maps_is_refused(tmp_path: Path) -> None:
     maps = tf.keras.Sequential([tf.keras.layers.Input((8, 8, 3)), tf.keras.layers.ReLU()])
     maps.save(tmp_path / "maps.keras")
     with pytest.raises(EmbedderError, match="one vector per image"):

@@ -158,7 +158,7 @@ class TestSmallerVectors:
         odd = np.stack([vectors[0], np.zeros(DIMS), np.full(DIMS, np.nan), beyond]).astype(np.float32)
         assert made.encodable(odd).tolist() == [True, False, False, False]
         assert encoder.encodable(odd).tolist() == [True, False, False, True]
-        with pytest.raises(HashingError, match="of its length in the 20 directions"):
+        with pytest.raises(HashingError, match="of its length in the PCA subspace of 20 dims"):
             made.encode(beyond[np.newaxis])
 
 

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
-from support.faults import Fault, FaultProxy, answers, cuts_the_reply, halves_the_json, rewrites
+from support.faults import (
+    Fault,
+    FaultProxy,
+    answers,
+    cuts_the_reply,
+    halves_the_json,
+    loses_the_reply,
+    passes,
+    rewrites,
+)
 from support.indices import documents_of, filled, fresh_index_name
-from support.vectors import clustered, toy_encoder
+from support.vectors import clustered, toy_encoder, toy_spec
 
 from hashsearch.elastic import queries, templates
 from hashsearch.elastic.client import connect
+from hashsearch.elastic.creation import unallocated
 from hashsearch.elastic.document import StoredVectors
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.maintenance import remove_images
+from hashsearch.elastic.retries import RetryPolicy
 from hashsearch.elastic.writing import BulkWriter
+from hashsearch.encoder import Encoder
 from hashsearch.errors import (
     ConfigError,
     EncoderMismatch,
+    HashingError,
     ImageNotFound,
     IndexNotFound,
     StoreError,
@@ -359,3 +374,250 @@ class TestConnect:
     def test_an_invalid_address_is_refused(self, url: str) -> None:
         with pytest.raises(ConfigError, match="address must be like http://localhost:9200, got"):
             connect(url)
+
+
+class TestSeveralIndices:
+    """An alias with two indices: the newest has the last word on every image, and no image counts twice."""
+
+    @pytest.fixture(params=["write index", "last created"])
+    def two(self, request: pytest.FixtureRequest, client: Elasticsearch, fresh_name: str) -> ImageIndex:
+        """Ids 0 to 19 are in the older index, 10 to 29 in the newer one, where they have other vectors and titles."""
+        is_written = request.param == "write index"
+        names = [f"hashsearch-{fresh_name}-2020", f"hashsearch-{fresh_name}-2021"]
+        mappings = templates.index_mappings(ENCODER.dims, ENCODER.bits, ENCODER.fingerprint)
+        for name in reversed(names) if is_written else names:
+            alias = {"is_write_index": True} if is_written and name == names[1] else {}
+            client.indices.create(index=name, aliases={f"hashsearch-{fresh_name}": alias}, mappings=mappings)
+        older = [{"title": f"Old {row}", "category": "old"} for row in range(30)]
+        newer = [{"title": f"New {row}", "category": "new"} for row in range(30)]
+        for name, texts, vectors, rows in (
+            (names[0], older, VECTORS, range(20)),
+            (names[1], newer, VECTORS[::-1].copy(), range(10, 30)),
+        ):
+            for row, (image_id, fields) in enumerate(documents_of(ENCODER, vectors, texts)):
+                if row in rows:
+                    client.index(index=name, id=image_id, document=fields)
+        client.indices.refresh(index=f"hashsearch-{fresh_name}")
+        return ImageIndex.open(client, fresh_name, ENCODER)
+
+    IDS = tuple(f"{row:04}" for row in range(30))
+    NEW = IDS[10:]
+
+    def test_records_are_those_of_the_newest_index(self, two: ImageIndex) -> None:
+        records = two.records(self.IDS)
+        assert sorted(records) == list(self.IDS)
+        assert {image_id for image_id, record in records.items() if record["category"] == "new"} == set(self.NEW)
+
+    def test_vectors_are_those_of_the_newest_index(self, two: ImageIndex) -> None:
+        expected = np.concatenate([VECTORS[:10], VECTORS[::-1][10:]])
+        stored = two.vectors(self.IDS)
+        assert (
+            np.stack([stored[key].rerank_vector for key in self.IDS]) == ENCODER.encode(expected).rerank_vectors
+        ).all()
+
+    def test_pages_have_each_image_once(self, two: ImageIndex) -> None:
+        assert sorted(image_id for ids, _ in two.rerank_vectors([]) for image_id in ids) == list(self.IDS)
+        assert sorted(image_id for ids, _ in two.codes([]) for image_id in ids) == list(self.IDS)
+        assert sorted(image_id for ids in two.ids() for image_id in ids) == list(self.IDS)
+        expected = dict(zip(self.IDS, ENCODER.encode(np.concatenate([VECTORS[:10], VECTORS[::-1][10:]])).codes))
+        assert all(
+            (code == expected[image_id]).all() for ids, codes in two.codes([]) for image_id, code in zip(ids, codes)
+        )
+
+    def test_counts_have_each_image_once(self, two: ImageIndex) -> None:
+        assert two.count() == 30
+        assert two.count(queries.filters(["old"], {})) == 10
+        assert two.categories() == {"new": 20, "old": 10}
+        images, terms = two.sub_code_counts(1000)
+        blocks = ENCODER.encode(VECTORS).sub_codes.shape[1]
+        assert (images, sum(terms.values())) == (30, 30 * blocks)
+
+    @pytest.mark.parametrize("row", [0, 5, 15, 25])
+    def test_a_search_has_no_superseded_vector(self, two: ImageIndex, row: int) -> None:
+        """The newer vector of an image is far from its older one."""
+        query = ENCODER.encode_query(VECTORS[row])
+        (response,) = two.search(queries.rerank(query, [], 5, 30, None))
+        hits = {hit["_id"]: hit for hit in response["hits"]["hits"]}
+        assert len(hits) == len(response["hits"]["hits"]) == 5
+        assert all(hits[image_id]["_source"]["category"] == "new" for image_id in hits if image_id in self.NEW)
+        nearest = response["hits"]["hits"][0]
+        assert nearest["_id"] == (f"{row:04}" if row < 10 else f"{29 - row:04}")
+        assert nearest["_score"] == pytest.approx(1.0, abs=1e-5)
+
+    def test_an_index_that_joins_later_is_the_newest(self, client: Elasticsearch, fresh_name: str) -> None:
+        """Also for a search that finds nothing in it."""
+        index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
+        mappings = templates.index_mappings(ENCODER.dims, ENCODER.bits, ENCODER.fingerprint)
+        client.indices.put_alias(index=index.indices[0], name=index.alias, is_write_index=False)
+        client.indices.create(index=f"{index.indices[0]}-2", aliases={index.alias: {}}, mappings=mappings)
+        _, fields = list(documents_of(ENCODER, VECTORS[::-1].copy(), [{"title": "moved"}] * 30))[3]
+        client.index(index=f"{index.indices[0]}-2", id="0003", document=fields, refresh=True)
+        assert index.record("0003")["title"] == "moved"
+        assert index.count() == 30
+        (response,) = index.search(queries.rerank(ENCODER.encode_query(VECTORS[3]), [], 1, 30, None))
+        assert [hit["_id"] for hit in response["hits"]["hits"]] != ["0003"]
+
+    def test_removed_images_are_removed_from_all_indices(self, two: ImageIndex) -> None:
+        assert remove_images(two, [*self.IDS[5:15], "unknown"]) == 15
+        two.refresh()
+        assert two.count() == 20
+
+    def test_an_index_of_another_encoder_is_named_until_it_leaves_the_alias(
+        self, client: Elasticsearch, fresh_name: str
+    ) -> None:
+        """Its codes have another length, so searches fail in its shards only."""
+        index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
+        search = queries.rerank(ENCODER.encode_query(VECTORS[0]), [queries.recall("0000", 9, [])], 3, 9, None)
+        foreign = templates.dated_index_of(fresh_name, date(2020, 1, 1), OTHER.fingerprint)
+        mappings = templates.index_mappings(8, 32, OTHER.fingerprint)
+        client.indices.create(index=foreign, aliases={index.alias: {}}, mappings=mappings)
+        for _ in range(2):
+            with pytest.raises(EncoderMismatch) as raised:
+                index.search(search)
+            assert raised.value.index == foreign
+        client.indices.delete_alias(index=foreign, name=index.alias)
+        assert len(index.search(search)[0]["hits"]["hits"]) == 3
+
+
+class TestPatience:
+    """Reads of long jobs are sent again, as writes are."""
+
+    @pytest.mark.parametrize(
+        "fault", [answers(429), answers(503), loses_the_reply, cuts_the_reply, rewrites(second_times_out)]
+    )
+    @pytest.mark.parametrize("read", ["records", "vectors"])
+    def test_a_failed_lookup_is_sent_again(
+        self, node: SimpleNamespace, index: ImageIndex, fault: Fault, read: str
+    ) -> None:
+        proxy = FaultProxy(node.url, "_msearch")
+        proxy.plan(fault, fault)
+        with connect(proxy.url) as client:
+            patient = replace(index, client=client).patient(RetryPolicy(2, 0.001))
+            assert len(getattr(patient, read)(["0001", "0002"])) == 2
+            proxy.plan(*[answers(429)] * 3)
+            with pytest.raises(StoreUnavailable):
+                getattr(patient, read)(["0001", "0002"])
+        proxy.stop()
+
+    def test_a_failed_page_is_sent_again(self, node: SimpleNamespace, index: ImageIndex) -> None:
+        proxy = FaultProxy(node.url, "_search")
+        with connect(proxy.url) as client:
+            proxy.plan(answers(429), answers(503))
+            patient = replace(index, client=client).patient(RetryPolicy(2, 0.001))
+            assert sum(len(ids) for ids, _ in patient.codes([])) == 30
+        proxy.stop()
+
+    def test_the_end_of_a_point_in_time_hides_no_error(self, node: SimpleNamespace, index: ImageIndex) -> None:
+        proxy = FaultProxy(node.url, "_pit")
+        with connect(proxy.url) as client:
+            through = replace(index, client=client)
+            proxy.plan(passes, answers(500, "close failed"))
+            pages = through.codes([])
+            assert isinstance(pages, Generator)
+            next(pages)
+            with pytest.raises(ZeroDivisionError):
+                pages.throw(ZeroDivisionError)
+            proxy.plan(passes, answers(500, "close failed"))
+            assert sum(len(ids) for ids, _ in through.codes([])) == 30
+        proxy.stop()
+
+    def test_a_search_that_timed_out_is_reported_as_such(self, node: SimpleNamespace, index: ImageIndex) -> None:
+        proxy = FaultProxy(node.url, "_msearch")
+        proxy.plan(rewrites(second_times_out))
+        with (
+            connect(proxy.url) as client,
+            pytest.raises(StoreUnavailable, match=f"^a search of '{index.alias}' timed out after 10 s$"),
+        ):
+            replace(index, client=client).search(BODY)
+        proxy.stop()
+
+    def test_a_document_without_vectors_is_left_out(self, client: Elasticsearch, index: ImageIndex) -> None:
+        client.index(index=index.alias, id="bare", document={"title": "bare"}, refresh=True)
+        try:
+            assert index.vectors(["bare", "0001"]).keys() == {"0001"}
+            assert sum(len(ids) for ids, _ in index.codes([])) == 30
+            assert sum(len(ids) for ids, _ in index.rerank_vectors([])) == 30
+            assert sum(map(len, index.ids())) == 31
+        finally:
+            client.delete(index=index.alias, id="bare", refresh=True)
+
+
+class TestNoPlace:
+    """A new index whose shards no node takes, as the server explains it."""
+
+    EXPLANATION: ClassVar[dict[str, Any]] = {
+        "can_allocate": "no",
+        "allocate_explanation": "cannot allocate",
+        "node_allocation_decisions": [
+            {
+                "deciders": [
+                    {"decider": "max_retry", "decision": "YES", "explanation": "fine"},
+                    {"decider": "disk_threshold", "decision": "NO", "explanation": "the node is above the watermark"},
+                ]
+            }
+        ],
+    }
+
+    def test_a_full_disk_is_named(self) -> None:
+        assert unallocated(self.EXPLANATION) == "the disk of Elasticsearch is full: the node is above the watermark"
+
+    def test_another_reason_is_quoted(self) -> None:
+        other = {"deciders": [{"decider": "filter", "decision": "NO", "explanation": "no node matches"}]}
+        assert unallocated({"node_allocation_decisions": [other]}) == "no node takes its shards: no node matches"
+        assert unallocated({"allocate_explanation": "wait"}) == "no node takes its shards: wait"
+        assert unallocated({}) == "no node takes its shards: no reason given"
+
+    def test_an_index_without_a_place_is_deleted_again(
+        self, client: Elasticsearch, node: SimpleNamespace, fresh_name: str
+    ) -> None:
+        dated = templates.dated_index_of(fresh_name, date.today(), ENCODER.fingerprint)
+        proxy = FaultProxy(node.url, dated)
+
+        def unacknowledged(answer: Any) -> None:
+            answer["shards_acknowledged"] = False
+
+        proxy.plan(rewrites(unacknowledged))
+        with connect(proxy.url) as through, pytest.raises(StoreError, match=f"the index '{dated}' cannot be created: "):
+            ImageIndex.create(through, fresh_name, ENCODER)
+        proxy.stop()
+        assert not client.indices.exists(index=dated)
+
+    def test_too_long_vectors_are_refused_before_anything_is_created(
+        self, client: Elasticsearch, fresh_name: str
+    ) -> None:
+        long = Encoder(toy_spec(6144), ENCODER.binarizer, ENCODER.sub_codes)
+        with pytest.raises(
+            HashingError, match=r"at most 4096 dims, .* got 6144: fit the encoder with --rerank-dims 2048"
+        ):
+            ImageIndex.create(client, fresh_name, long)
+
+
+class TestForeignAnswers:
+    @pytest.mark.parametrize("status", [403, 413, 500])
+    def test_an_answer_that_is_not_elasticsearchs_is_quoted_shortly(
+        self, node: SimpleNamespace, index: ImageIndex, status: int
+    ) -> None:
+        proxy = FaultProxy(node.url, "_msearch")
+        page = (
+            b"<html><head><title>x</title></head><body><h1>Not today</h1><p>" + b"nginx " * 100 + b"</p></body></html>"
+        )
+        proxy.plan(lambda exchange: exchange.reply(status, page, headers={"Content-Type": "text/html"}))
+        with connect(proxy.url) as client, pytest.raises(StoreError) as raised:
+            replace(index, client=client).search(BODY)
+        proxy.stop()
+        start = f"a server that is not Elasticsearch answered {status} for '{index.alias}': 'Not today nginx nginx"
+        assert str(raised.value).startswith(start)
+        assert len(str(raised.value)) < 280
+
+    def test_a_full_disk_is_not_retried(self, node: SimpleNamespace, index: ImageIndex) -> None:
+        proxy = FaultProxy(node.url, "_msearch")
+        reason = "index [i] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, ...]"
+        error = {"error": {"type": "cluster_block_exception", "reason": reason}, "status": 429}
+        proxy.plan(lambda exchange: exchange.reply(429, json.dumps(error).encode()))
+        with (
+            connect(proxy.url) as client,
+            pytest.raises(StoreError, match="the disk of Elasticsearch is full") as raised,
+        ):
+            replace(index, client=client).search(BODY)
+        proxy.stop()
+        assert not isinstance(raised.value, StoreUnavailable)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 from PIL import Image
-from support.faults import FaultProxy, answers
+from support.faults import Exchange, FaultProxy, answers, passes
 
 from hashsearch.catalog.reading import Catalog
 from hashsearch.descriptors.phash import STORED
@@ -32,15 +32,16 @@ from hashsearch.elastic.writing import BulkWriter
 from hashsearch.embedders import Embedder, Preprocessing
 from hashsearch.embedders.bulk import BATCH
 from hashsearch.encoder import EmbedderSpec, Encoder
-from hashsearch.errors import CatalogError, HashsearchError, NodeError, StoreUnavailable
+from hashsearch.errors import CatalogError, ChangesNotAccepted, HashsearchError, NodeError, StoreUnavailable
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
 from hashsearch.hashing.vectors import normalised
 from hashsearch.images.decoding import Limits, decode
 from hashsearch.images.sources import ImageReader
-from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
+from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary, last_run
 from hashsearch.indexing.pipeline import Indexer
+from hashsearch.indexing.preview import preview_catalog
 from hashsearch.indexing.runs import index_catalog
 from hashsearch.node.account import process_identity
 from hashsearch.node.jdk import newest_jdk
@@ -115,9 +116,9 @@ def made_smaller(encoder: Encoder, dims: int | None, dtype: str) -> Encoder:
     return Encoder(encoder.spec, encoder.binarizer, encoder.sub_codes, learned)
 
 
-def write(tmp_path: Path, rows: list[dict[str, Any]]) -> Catalog:
-    (tmp_path / "catalog.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    return Catalog(tmp_path / "catalog.jsonl")
+def write(tmp_path: Path, rows: list[dict[str, Any]], name: str = "catalog") -> Catalog:
+    (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return Catalog(tmp_path / f"{name}.jsonl")
 
 
 def run(catalog: Catalog, indexer: Indexer, state: Path) -> tuple[IndexingSummary, list[dict[str, Any]]]:
@@ -162,6 +163,15 @@ class TestNew:
         first = queries.sub_codes([f"b00:{stored.phash[:4]}"], PHASH.terms)
         (found,) = indexer.index.search({"query": first})
         assert "p3" in {hit["_id"] for hit in found["hits"]["hits"]}
+
+    def test_a_picture_of_one_colour_has_no_perceptual_hash(self, tmp_path: Path, indexer: Indexer) -> None:
+        draw(tmp_path / "pictures" / "drawn.png", 1)
+        for name in ("white", "red"):
+            Image.new("RGB", (30, 20), name).save(tmp_path / "pictures" / f"{name}.png")
+        run(Catalog(tmp_path / "pictures"), indexer, tmp_path / "state")
+        stored = indexer.index.vectors(["drawn.png", "white.png", "red.png"])
+        assert {name for name, vectors in stored.items() if vectors.phash is None} == {"white.png", "red.png"}
+        assert indexer.index.count([{"exists": {"field": PHASH.terms}}]) == 1
 
     def test_a_folder(self, tmp_path: Path, indexer: Indexer) -> None:
         for name in ("a.png", "mugs/b.jpg", "mugs/c.bmp"):
@@ -283,7 +293,7 @@ class TestRejects:
         bad = {
             "gone": ("pictures/gone.png", "unreadable"),
             "folder": ("pictures", "unreadable"),
-            "null": ("pictures/\0.png", "unreadable"),
+            "null": ("pictures/\0.png", "bad_entry"),
             "long": ("x" * 5000, "unreadable"),
             "empty": ("pictures/empty.png", "empty_image"),
             "page": ("pictures/page.png", "not_an_image"),
@@ -503,6 +513,219 @@ class TestResume:
             index_catalog(write(tmp_path, rows), indexer, tmp_path)
 
 
+class TestMissing:
+    """Images of the index that a catalog does not have."""
+
+    def some(self, tmp_path: Path, numbers: Iterable[int], name: str = "some") -> Catalog:
+        rows = []
+        for number in numbers:
+            draw(tmp_path / "some" / f"{number}.bmp", number)
+            rows.append({"id": f"{number}", "path": f"some/{number}.bmp"})
+        return write(tmp_path, rows, name)
+
+    def indexed(self, indexer: Indexer) -> set[str]:
+        return set(everything(indexer.index))
+
+    def test_a_run_counts_the_images_that_its_catalog_does_not_have(self, tmp_path: Path, indexer: Indexer) -> None:
+        assert run(self.some(tmp_path, range(6)), indexer, tmp_path)[0].missing == 0
+        summary, _ = run(self.some(tmp_path, range(2, 8)), indexer, tmp_path)
+        assert (summary.missing, summary.removed, summary.entries) == (2, 0, 6)
+        assert self.indexed(indexer) == set(map(str, range(8)))
+
+    def test_missing_images_are_removed_if_wanted(self, tmp_path: Path, indexer: Indexer) -> None:
+        run(self.some(tmp_path, range(6)), indexer, tmp_path)
+        summary, _ = index_catalog(self.some(tmp_path, range(2, 8)), indexer, tmp_path, remove=True)
+        assert (summary.missing, summary.removed) == (2, 2)
+        assert self.indexed(indexer) == set(map(str, range(2, 8)))
+        assert last_run(tmp_path / indexer.index.alias) == summary
+
+    def test_a_renamed_picture_of_a_folder_is_missing_under_its_old_name(
+        self, tmp_path: Path, indexer: Indexer
+    ) -> None:
+        draw(tmp_path / "folder" / "a.png", 1)
+        run(Catalog(tmp_path / "folder"), indexer, tmp_path)
+        (tmp_path / "folder" / "a.png").rename(tmp_path / "folder" / "b.png")
+        summary, _ = index_catalog(Catalog(tmp_path / "folder"), indexer, tmp_path, remove=True)
+        assert (summary.indexed, summary.missing, summary.removed) == (1, 1, 1)
+        assert self.indexed(indexer) == {"b.png"}
+
+    def test_a_rejected_entry_keeps_its_image(self, tmp_path: Path, indexer: Indexer) -> None:
+        catalog = self.some(tmp_path, range(4))
+        run(catalog, indexer, tmp_path)
+        (tmp_path / "some" / "1.bmp").unlink()
+        (tmp_path / "some" / "2.bmp").write_bytes(b"no picture")
+        summary, _ = index_catalog(Catalog(catalog.path), indexer, tmp_path, remove=True)
+        assert (summary.rejected, summary.missing, summary.removed) == (2, 0, 0)
+        assert self.indexed(indexer) == {"0", "1", "2", "3"}
+
+    def test_a_resumed_run_counts_the_entries_before_the_interruption(self, tmp_path: Path, indexer: Indexer) -> None:
+        numbers = range(int(2.5 * BATCH))
+        run(self.some(tmp_path, [*numbers, 9998, 9999]), indexer, tmp_path)
+        catalog = self.some(tmp_path, numbers)
+
+        def stop(stage: str, done: int, total: int) -> None:
+            if done:
+                raise Stop
+
+        with pytest.raises(Stop):
+            index_catalog(catalog, indexer, tmp_path, progress=stop)
+        summary, _ = index_catalog(catalog, indexer, tmp_path, remove=True)
+        assert (summary.entries, summary.missing, summary.removed) == (len(numbers), 2, 2)
+        assert indexer.index.count() == len(numbers)
+
+    @pytest.mark.parametrize(("before", "gone", "refused"), [(210, 21, False), (200, 21, True), (30, 19, False)])
+    def test_many_images_are_only_removed_if_accepted(
+        self, tmp_path: Path, indexer: Indexer, before: int, gone: int, refused: bool
+    ) -> None:
+        """Also when the catalog brings many others."""
+        run(self.some(tmp_path, range(before)), indexer, tmp_path)
+        catalog = self.some(tmp_path, range(gone, before + 300))
+        if refused:
+            message = f"^{gone} of the {before} images that .* had before are not in this catalog; removing more"
+            with pytest.raises(ChangesNotAccepted, match=message):
+                index_catalog(catalog, indexer, tmp_path, remove=True)
+            assert indexer.index.count() == before + 300, "the catalog is indexed, and nothing was removed"
+            summary, _ = index_catalog(catalog, indexer, tmp_path, remove=True, accept_changes=True)
+        else:
+            summary, _ = index_catalog(catalog, indexer, tmp_path, remove=True)
+        assert summary.removed == gone
+        assert indexer.index.count() == before + 300 - gone
+
+    def test_entries_without_an_id_keep_images_from_being_removed(self, tmp_path: Path, indexer: Indexer) -> None:
+        run(self.some(tmp_path, range(5)), indexer, tmp_path)
+        catalog = self.some(tmp_path, range(4))
+        catalog.path.write_text(catalog.path.read_text() + '\n{"id": "4", "path": "some/4.')
+        with pytest.raises(ChangesNotAccepted, match="1 rejected entries have no readable id"):
+            index_catalog(Catalog(catalog.path), indexer, tmp_path, remove=True)
+        assert indexer.index.count() == 5
+
+    def test_a_preview_writes_nothing_and_counts_what_the_run_does(
+        self, tmp_path: Path, indexer: Indexer, encoder: Encoder
+    ) -> None:
+        run(self.some(tmp_path, range(30)), indexer, tmp_path / "state")
+        catalog = self.some(tmp_path, range(3, 40))
+        (tmp_path / "some" / "5.bmp").write_bytes(b"no picture")
+        draw(tmp_path / "some" / "6.bmp", 99)
+        catalog.path.write_text(catalog.path.read_text().replace('"id": "7"', '"title": "seven", "id": "7"'))
+        before, files = everything(indexer.index), sorted((tmp_path / "state").rglob("*"))
+        preview = preview_catalog(
+            Catalog(catalog.path), encoder, indexer.index, tmp_path / "state", remove_missing=True
+        )
+        assert everything(indexer.index) == before
+        assert sorted((tmp_path / "state").rglob("*")) == files
+        assert preview == IndexingSummary(indexed=11, updated=1, unchanged=24, rejected=1, missing=3)
+        summary, _ = index_catalog(Catalog(catalog.path), indexer, tmp_path / "state", remove=True)
+        assert summary == replace(preview, removed=3)
+
+    def test_a_preview_of_a_new_index(self, tmp_path: Path, encoder: Encoder) -> None:
+        catalog = self.some(tmp_path, range(3))
+        assert preview_catalog(catalog, encoder, None, tmp_path) == IndexingSummary(indexed=3)
+
+    def test_a_preview_refuses_what_the_run_refuses(self, tmp_path: Path, indexer: Indexer, encoder: Encoder) -> None:
+        run(self.some(tmp_path, range(40)), indexer, tmp_path)
+        with pytest.raises(ChangesNotAccepted, match="30 of the 40 images"):
+            preview_catalog(self.some(tmp_path, range(10)), encoder, indexer.index, tmp_path, remove_missing=True)
+
+
+class TestAnotherCatalog:
+    """Two folders with the same file names, into one index."""
+
+    def folder(self, tmp_path: Path, name: str, seed: int) -> Catalog:
+        for number in range(4):
+            draw(tmp_path / name / f"{number}.png", seed + number)
+        return Catalog(tmp_path / name)
+
+    def test_its_first_run_must_be_accepted_before_anything_is_written(self, tmp_path: Path, indexer: Indexer) -> None:
+        run(self.folder(tmp_path, "first", 0), indexer, tmp_path)
+        other, before = self.folder(tmp_path, "second", 100), everything(indexer.index)
+        draw(tmp_path / "second" / "new.png", 200)
+        for _ in range(2):
+            with pytest.raises(ChangesNotAccepted, match="would replace the pictures of 4 ids there by others"):
+                run(other, indexer, tmp_path)
+        assert everything(indexer.index) == before
+        summary, _ = index_catalog(Catalog(other.path), indexer, tmp_path, accept_changes=True)
+        assert summary == IndexingSummary(indexed=1, replaced=4)
+        assert str(summary).startswith("5 entries: 1 new, 4 replaced (another picture under the same id), 0 metadata")
+
+    def test_an_accepted_catalog_is_not_asked_about_again(self, tmp_path: Path, indexer: Indexer) -> None:
+        first, second = self.folder(tmp_path, "first", 0), self.folder(tmp_path, "second", 100)
+        run(first, indexer, tmp_path)
+        index_catalog(second, indexer, tmp_path, accept_changes=True)
+        assert run(first, indexer, tmp_path)[0] == IndexingSummary(replaced=4)
+        assert run(second, indexer, tmp_path)[0] == IndexingSummary(replaced=4)
+
+    def test_a_new_dump_of_the_same_pictures_is_not_asked_about(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
+    ) -> None:
+        run(write(tmp_path, rows, "2026-11-01"), indexer, tmp_path)
+        draw(tmp_path / "pictures" / "1.png", 77)
+        rows[0]["title"] = "New"
+        summary, _ = run(write(tmp_path, rows, "2026-11-08"), indexer, tmp_path)
+        assert summary == IndexingSummary(indexed=1, updated=1, unchanged=3)
+
+    def test_a_catalog_of_other_ids_is_not_asked_about(self, tmp_path: Path, indexer: Indexer) -> None:
+        run(self.folder(tmp_path, "first", 0), indexer, tmp_path)
+        draw(tmp_path / "other" / "z.png", 5)
+        assert run(Catalog(tmp_path / "other"), indexer, tmp_path)[0] == IndexingSummary(indexed=1, missing=4)
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", '{"index": 1}', '{"index": [], "catalogs": 3}'])
+    def test_a_damaged_list_of_catalogs_asks_once_more(self, tmp_path: Path, indexer: Indexer, content: str) -> None:
+        run(self.folder(tmp_path, "first", 0), indexer, tmp_path)
+        (tmp_path / indexer.index.alias / "catalogs.json").write_text(content)
+        assert run(Catalog(tmp_path / "first"), indexer, tmp_path)[0] == IndexingSummary(unchanged=4)
+        with pytest.raises(ChangesNotAccepted):
+            run(self.folder(tmp_path, "second", 100), indexer, tmp_path)
+
+
+class TestMeanwhile:
+    """Documents that change or are incomplete while a run looks at them."""
+
+    def test_an_image_without_a_digest_or_size_or_vectors_is_new(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
+    ) -> None:
+        run(write(tmp_path, rows), indexer, tmp_path)
+        index, stored = indexer.index, everything(indexer.index)
+        for place, image_id in enumerate(("p0", "p1", "p2")):
+            fields = {name: value for name, value in stored[image_id].items() if name != "_version"}
+            vectors = index.vectors([image_id])[image_id].fields() if place < 2 else {}
+            fields.pop(("sha256", "width", "indexed_at")[place])
+            index.client.index(index=index.alias, id=image_id, document={**fields, **vectors})
+        index.refresh()
+        for row in rows:
+            row["title"] = "New"
+        assert run(write(tmp_path, rows), indexer, tmp_path)[0] == IndexingSummary(indexed=3, updated=2)
+        assert len(index.vectors(["p0", "p1", "p2"])) == 3
+        assert run(write(tmp_path, rows), indexer, tmp_path)[0] == IndexingSummary(unchanged=5)
+
+    def test_an_image_that_is_deleted_after_its_record_was_read_is_new(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, node: SimpleNamespace
+    ) -> None:
+        run(write(tmp_path, rows), indexer, tmp_path)
+        rows[2]["title"] = "New"
+        index, proxy = indexer.index, FaultProxy(node.url, "_msearch")
+
+        def deletes_afterwards(exchange: Exchange) -> None:
+            passes(exchange)
+            index.client.delete(index=index.alias, id="p2", refresh=True)
+
+        proxy.plan(deletes_afterwards)
+        with connect(proxy.url) as client:
+            through = replace(indexer, index=replace(index, client=client))
+            assert run(write(tmp_path, rows), through, tmp_path)[0] == IndexingSummary(indexed=1, unchanged=4)
+        proxy.stop()
+        assert everything(index)["p2"]["title"] == "New"
+
+    def test_an_overloaded_lookup_does_not_end_the_run(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, node: SimpleNamespace
+    ) -> None:
+        proxy = FaultProxy(node.url, "_msearch")
+        proxy.plan(answers(429), answers(503))
+        with connect(proxy.url) as client:
+            through = replace(indexer, index=replace(indexer.index, client=client))
+            assert run(write(tmp_path, rows), through, tmp_path)[0] == IndexingSummary(indexed=5)
+        proxy.stop()
+
+
 class Job:
     """`python -m jobs.index_catalog` as a process of its own."""
 
@@ -602,3 +825,42 @@ def own_node(node_home: Path, server_folder: Path) -> Iterator[LocalNode]:
     local.start()
     yield local
     local.stop()
+
+
+class TestCommand:
+    """The options of `hashsearch index` that guard an index, with their exit codes."""
+
+    def call(self, job: Job, *options: str) -> tuple[int, str]:
+        done = subprocess.run([*job.command, *options], capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    def test_exit_codes_and_messages(
+        self, tmp_path: Path, encoder_folder: Path, node: SimpleNamespace, fresh_name: str
+    ) -> None:
+        for name, seed in (("first", 0), ("second", 100)):
+            for number in range(3):
+                draw(tmp_path / name / f"{number}.png", seed + number)
+        first, second = (
+            Job(tmp_path / name, encoder_folder, tmp_path / "home", node.url, fresh_name)
+            for name in ("first", "second")
+        )
+        code, output = self.call(first, "--dry-run")
+        assert code == 0, output
+        assert "dry run, nothing was written: 3 entries: 3 new" in output
+        assert not (tmp_path / "home" / "jobs").exists()
+        assert self.call(first)[0] == 0
+        assert "--accept-changes" in self.call(second)[1]
+        assert self.call(second)[0] == self.call(second, "--dry-run")[0] == 5
+        (tmp_path / "first" / "2.png").unlink()
+        code, output = self.call(first)
+        assert code == 0
+        assert "1 images in the index are not in this catalog; --remove-missing removes them" in output
+        code, output = self.call(first, "--remove-missing")
+        assert code == 0
+        assert "1 images that are not in this catalog were removed from the index" in output
+        listing = tmp_path / "listing.csv"
+        listing.write_text("id,path\n1,first/1.png\n")
+        code, output = self.call(first, "--rejects", str(listing))
+        assert code == 1
+        assert "the rejects file must be a new file or an earlier list of rejects" in output
+        assert listing.read_text() == "id,path\n1,first/1.png\n"

@@ -1,4 +1,4 @@
-"""Losses over pairs and triplets: worked by hand, and against plain loops over all pairs and triplets."""
+"""Losses over pairs and triplets: worked by hand, and against loops over all pairs and triplets."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_contrastive_worked_by_hand() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_semi_hard_triplets_are_those_of_plain_loops(seed: int) -> None:
+def test_semi_hard_triplets_are_those_that_loops_find(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, embeddings = rng.integers(0, 4, 24), rng.normal(size=(24, 8)).astype(np.float32)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -65,7 +65,7 @@ def test_semi_hard_triplets_are_those_of_plain_loops(seed: int) -> None:
 
 @pytest.mark.parametrize("loss", [semi_hard_triplet_loss, hard_triplet_loss])
 @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 0, 0]])
-def test_without_pairs_or_negatives_there_is_nothing_to_learn(loss: Loss, labels: list[int]) -> None:
+def test_without_pairs_or_negatives_the_loss_is_zero(loss: Loss, labels: list[int]) -> None:
     assert loss_of(loss, labels, [[1.0, 0], [0, 1.0], [0.6, 0.8]], 0.4) == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from functools import cache
@@ -326,16 +327,30 @@ def test_fusion_adds_reciprocal_ranks() -> None:
     assert fused([[], []], 5)[0].tolist() == []
 
 
-def test_a_scratch_removes_the_indices_of_a_killed_run(client: Elasticsearch, prefix: str) -> None:
+def test_a_scratch_removes_the_old_indices_of_a_killed_run(client: Elasticsearch, prefix: str) -> None:
     left = Scratch(client, prefix)
     left.create(left.name(), {"a": {"type": "keyword"}})
     other = Scratch(client, f"{prefix}x")
-    other.create(other.name(), {"a": {"type": "keyword"}})
-    with Scratch.clearing(client, prefix) as scratch:
+    kept = other.name()
+    other.create(kept, {"a": {"type": "keyword"}})
+    time.sleep(0.1)
+    with Scratch.clearing(client, prefix, abandoned_after=0.05) as scratch:
         assert not any(name.startswith(f"{prefix}-") for name in indices(client, prefix))
         scratch.create(scratch.name(), {"a": {"type": "keyword"}})
-    assert indices(client, prefix) == {f"{prefix}x-0000-only"}
+    assert indices(client, prefix) == {f"{kept}-only"}
     other.remove(prefix)
+    assert indices(client, prefix) == set()
+
+
+def test_runs_with_one_prefix_leave_each_others_indices_alone(client: Elasticsearch, prefix: str) -> None:
+    """Two machines with the same results folder have the same prefix."""
+    with Scratch.clearing(client, prefix) as first:
+        name = first.name()
+        first.create(name, {"a": {"type": "keyword"}})
+        with Scratch.clearing(client, prefix) as second:
+            second.create(second.name(), {"a": {"type": "keyword"}})
+            assert indices(client, prefix) > {f"{name}-only"}
+        assert indices(client, prefix) == {f"{name}-only"}
     assert indices(client, prefix) == set()
 
 

@@ -98,6 +98,26 @@ def test_precision_covers_categories_with_more_than_one_image(
     assert night["figures"]["precision@10"]["value"] == pytest.approx(right[:299].mean())
 
 
+@pytest.mark.parametrize("count", [2, 3, 9, 10, 11, 12])
+def test_two_nights_of_a_tiny_index_are_measured(
+    client: Elasticsearch, fresh_name: str, tmp_path: Path, count: int
+) -> None:
+    live = Live(filled(client, fresh_name, ENCODER, VECTORS[:count], TEXTS[:count]), tmp_path)
+    labels = {"0000": {"0001"}}
+    nights = [live.measure(now=FIRST, labels=labels), live.measure(now=FIRST + WEEK, labels=labels)]
+    for night in nights:
+        assert night["figures"]["recall@10"] == {"value": 1, "low": 1, "high": 1}
+        assert night["figures"]["labelled recall@10"]["value"] == (1 if count <= 11 else pytest.approx(0.5, abs=0.5))
+        assert [change for change in night["worse"] if " ms " not in change] == []  # times are the machine's
+        json.dumps(night, allow_nan=False)
+    pens = count // 2
+    assert nights[0]["by_category"].get("pens", {}).get("queries") == (pens if pens > 1 else None)
+    assert nights[1]["probes"] == {"gone": 0, "changed": 0, "same_hits": 1}
+    live.index.client.delete(index=live.index.alias, id="0000", refresh=True)
+    if count > 2:
+        assert live.measure(now=FIRST + 2 * WEEK, labels=labels)["figures"]["images"]["value"] == count - 1
+
+
 def test_images_without_categories_have_no_precision(live: Live) -> None:
     night = live.measure()
     assert night["by_category"] == {}

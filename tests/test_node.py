@@ -155,3 +155,32 @@ def test_three_nodes_are_one_cluster(make_node: MakeNode) -> None:
     assert nodes[2].health("/spread?wait_for_status=green&timeout=60s")["active_shards"] == 2
     for node in nodes:
         assert node.stop()
+
+
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); input()"
+
+
+def test_a_node_that_ignores_the_first_signal_is_killed(make_node: MakeNode) -> None:
+    node = make_node("stubborn")
+    command = [sys.executable, "-c", STUBBORN, node.mark]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"1\n"
+        assert node.stop(timeout=0.5)
+        assert process.wait() == -signal.SIGKILL
+
+
+class Immortal(LocalNode):
+    """A node whose process ignores all signals, as one that waits for a broken disk does."""
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        """Send nothing."""
+
+
+def test_a_node_that_still_runs_is_not_reported_as_stopped(tmp_path: Path) -> None:
+    node = Immortal(tmp_path, "immortal")
+    with subprocess.Popen([sys.executable, "-c", "input()", node.mark], stdin=subprocess.PIPE) as process:
+        while not node.status().running:
+            time.sleep(0.01)
+        message = f"the node 'immortal' still runs 0 s after it was killed: process {process.pid}"
+        with pytest.raises(NodeError, match=f"^{message}$"):
+            node.stop(timeout=0.2)

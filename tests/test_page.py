@@ -80,6 +80,7 @@ def test_colours_and_fonts_are_those_of_the_reports(web: FlaskClient) -> None:
     assert tokens.mimetype == "text/css"
     assert tokens.text == TOKENS.read_text()
     assert tokens.text in page_style()
+    tokens.close()
 
 
 class TestPageWithoutScripts:

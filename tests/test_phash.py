@@ -5,10 +5,12 @@ from __future__ import annotations
 import imagehash
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashsearch.descriptors.phash import BLOCKS, HASHES, STORED, TURNS, make_hash
+from hashsearch.descriptors.phash import BLOCKS, FLAT_HASHES, HASHES, STORED, TURNS, is_flat, make_hash
 from hashsearch.errors import HashingError
 from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.images.decoding import resize_square
@@ -89,6 +91,53 @@ def test_another_size_or_compression_keeps_most_bits_and_another_picture_does_no
     for name, kind in HASHES.items():
         same, other = hamming(kind.hash([image]), kind.hash([small, picture(2)]))[0] / kind.bits
         assert same < 0.15 < 0.25 < other, name
+
+
+def on_white(top: int, left: int, height: int, width: int, level: int) -> NDArray[np.uint8]:
+    """A white page of 600 x 400 pixels with one grey rectangle."""
+    page = np.full((400, 600, 3), 255, np.uint8)
+    page[top : top + height, left : left + width] = level
+    return page
+
+
+class TestFlat:
+    @given(
+        colour=st.tuples(*[st.integers(0, 255)] * 3),
+        height=st.integers(1, 80),
+        width=st.integers(1, 80),
+        noise=st.integers(0, 2),
+    )
+    @settings(max_examples=200, deadline=None)
+    def test_one_colour_of_any_size_and_faint_noise_is_flat(
+        self, colour: tuple[int, int, int], height: int, width: int, noise: int
+    ) -> None:
+        speckle = np.random.default_rng(0).integers(-1, 2, (height, width, 3)) * (noise > 1)
+        image = np.clip(np.full((height, width, 3), colour) + speckle, 0, 255).astype(np.uint8)
+        assert is_flat(image)
+        if noise < 2:
+            assert STORED.hash([image])[0].tobytes() in FLAT_HASHES
+
+    @pytest.mark.parametrize(
+        ("image", "flat"),
+        [
+            (on_white(0, 0, 400, 600, 250), True),
+            (on_white(200, 300, 2, 2, 0), True),
+            (on_white(100, 100, 50, 50, 253), True),
+            (on_white(150, 200, 100, 200, 200), False),
+            (on_white(200, 100, 4, 400, 0), False),
+            (on_white(0, 0, 400, 300, 240), False),
+            (picture(4), False),
+        ],
+        ids=["page", "dot", "watermark", "logo", "line", "halves", "picture"],
+    )
+    def test_a_picture_is_flat_if_its_reduced_grey_levels_hardly_differ(
+        self, image: NDArray[np.uint8], flat: bool
+    ) -> None:
+        assert is_flat(image) == flat
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_no_turn_makes_a_picture_flat(self, seed: int) -> None:
+        assert not any(is_flat(np.ascontiguousarray(turn(picture(seed)))) for turn in BY_NUMPY.values())
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

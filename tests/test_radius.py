@@ -173,3 +173,15 @@ class TestOnAnIndex:
         index = ImageIndex.create(client, fresh_name, BLOCKS)
         assert RadiusPlanner(BLOCKS, index, DEAR_SCAN).clauses(QUERIES[0].code, 6) == []
         assert Searcher(BLOCKS, index).within_radius(VECTORS[0], 6) == []
+
+
+def test_an_index_without_the_codes_is_planned_as_a_scan(client: Elasticsearch, fresh_name: str) -> None:
+    """A large index of a version without perceptual hashes."""
+    vectors = clustered(40, 64)
+    encoder = toy_encoder(vectors, bits=64)
+    index = ImageIndex.create(client, fresh_name, encoder)
+    for row in range(5):
+        client.index(index=index.alias, id=str(row), document={"title": f"{row}"}, refresh=True)
+    assert index.sampled_codes(9)[0] == 0
+    planner = RadiusPlanner(encoder, index, replace(MEASURED, code=1e12, planning=0.0))
+    assert planner.clauses(encoder.encode(vectors[:1]).codes[0], 3) == []

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from hashsearch.errors import EvaluationError
+from hashsearch.evaluation.metrics import statistics
 from hashsearch.evaluation.metrics.ranking import (
     average_precision,
     average_precision_at,
@@ -158,3 +159,44 @@ def test_neighbours_are_ranked_by_cosine_and_leave_the_query_out() -> None:
     labels = np.array([0, 1, 0, 1])
     # nearest first: 0 -> 1 2, 1 -> 0 2, 2 -> 1 0, 3 -> 2 1
     assert rank_same_class(vectors, labels, 2).tolist() == [[False, True], [False, False], [False, True], [False, True]]
+
+
+class TestFewImages:
+    """Ranks beyond the images that there are: they count as irrelevant, and nothing fails."""
+
+    @given(labels=st.lists(st.integers(0, 2), min_size=1, max_size=14), k=st.integers(0, 12), seed=st.integers(0, 9))
+    @settings(deadline=None)
+    def test_neighbours_are_those_of_plain_sorting_however_few(self, labels: list[int], k: int, seed: int) -> None:
+        vectors = np.random.default_rng(seed).standard_normal((len(labels), 5))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        expected = []
+        for query, label in enumerate(labels):
+            others = [row for row in range(len(labels)) if row != query]
+            nearest = sorted(others, key=lambda row: -float(vectors[row] @ vectors[query]))[:k]
+            expected.append([labels[row] == label for row in nearest] + [False] * (k - len(nearest)))
+        relevant = rank_same_class(vectors.astype(np.float32), np.array(labels), k)
+        assert (relevant.shape, relevant.tolist()) == ((len(labels), k), expected)
+
+    @given(ranks=st.integers(0, 14), k=st.integers(1, 12), queries=st.integers(1, 4), seed=st.integers(0, 9))
+    @settings(deadline=None)
+    def test_every_metric_equals_that_of_ranks_without_hits(self, ranks: int, k: int, queries: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        hits = rng.random((queries, ranks)) < 0.5
+        scores = -np.sort(-rng.integers(0, 4, (queries, ranks)).astype(float), axis=1)
+        counts = hits.sum(axis=1) + rng.integers(1, 3, queries)
+        padded_hits = np.pad(hits, ((0, 0), (0, 20 - ranks)))
+        padded = np.pad(scores, ((0, 0), (0, 20 - ranks)), constant_values=np.nan)
+        for few, many in (
+            (precision(hits, k), precision(padded_hits, k)),
+            (recall(hits, counts, k), recall(padded_hits, counts, k)),
+            (hit_rate(hits, k), hit_rate(padded_hits, k)),
+            (average_precision(hits, k), average_precision(padded_hits, k)),
+            (average_precision(hits, k, counts), average_precision(padded_hits, k, counts)),
+            (reciprocal_rank(hits), reciprocal_rank(padded_hits)),
+            (ndcg(hits, counts, k), ndcg(padded_hits, counts, k)),
+            (tie_aware_recall(hits, scores, counts, k), tie_aware_recall(padded_hits, padded, counts, k)),
+        ):
+            assert np.isfinite(few).all() and few == pytest.approx(many)
+        figures, per_query = statistics.figures(hits, scores, counts, 0)
+        assert all(0 <= figure["low"] <= figure["high"] <= 1 + 1e-9 for figure in figures.values())
+        assert all(len(values) == queries for values in per_query.values())

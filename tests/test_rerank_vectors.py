@@ -194,6 +194,29 @@ class TestRefused:
             RerankVectors(dims=8).fit(vectors).reconstruct(vectors)
 
 
+class TestTooLong:
+    """Elasticsearch holds vectors of at most 4,096 dims; networks may have more."""
+
+    @pytest.mark.parametrize(
+        ("parameters", "available"), [({}, 6144), ({"dtype": "int8"}, 4097), ({"dims": 5000}, 8192)]
+    )
+    def test_vectors_that_cannot_be_stored_are_refused_before_anything_is_fitted(
+        self, parameters: dict[str, Any], available: int
+    ) -> None:
+        length = parameters.get("dims", available)
+        message = (
+            rf"^re-rank vectors may have at most 4096 dims, .*, got {length}: fit the encoder with --rerank-dims 2048$"
+        )
+        with pytest.raises(HashingError, match=message):
+            RerankVectors(**parameters).check_dims(available)
+        with pytest.raises(HashingError, match=message):
+            RerankVectors(**parameters).fit(np.eye(2, available, dtype=np.float32))
+
+    def test_fewer_dims_of_a_wide_network_and_the_limit_itself_are_allowed(self) -> None:
+        RerankVectors(2048).check_dims(8192)
+        RerankVectors().check_dims(4096)
+
+
 class TestAsJson:
     def test_bytes_are_hex_and_floats_an_array(self) -> None:
         assert as_json(np.array([1, -1, 127, -127], dtype=np.int8)) == "01ff7f81"

@@ -327,7 +327,10 @@ def test_weights_are_named_by_network(folder: Path) -> None:
     config = write_config(folder, method)
     for weights, message in (
         ((), "weights must be given"),
-        (("--weights", "mobilenet-v2=/nowhere"), "but /nowhere does not exist"),
+        (
+            ("--weights", "mobilenet-v2=/nowhere"),
+            "the weights of mobilenet-v2 must be a file, a folder or an address, found no /nowhere",
+        ),
     ):
         answer = run(config, "--out", folder / "results", *weights)
         assert message in str(answer.exception)

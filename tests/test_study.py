@@ -93,7 +93,7 @@ def test_all_embedders_are_in_one_table(tmp_path: Path) -> None:
     all_sets = table[: table.index("## stripes")]
     assert "| method | stripes same class |" in all_sets and "| triplet | " in all_sets
     assert rows["triplet"][6] == "-" and rows["softmax"][6] != "-"
-    assert "48 pictures searched, 18 searched with." in table
+    assert "48 images searched, 18 queries." in table
     again = run(tmp_path)
     assert again.returncode == 3
     assert "0 new results, 4 unchanged, 1 failed" in again.stderr

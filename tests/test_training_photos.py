@@ -1,4 +1,4 @@
-"""Photos to learn from: what cannot be used is named; splits hold every class."""
+"""Photos to train on: those that cannot be used are listed; splits have every class."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_photos_are_squares_with_labels_by_name(tmp_path: Path) -> None:
     assert photos.pixels[:, 8, 8, 0].tolist() == [0, 10, 20, 30]
 
 
-def test_what_cannot_be_learned_from_is_named_and_the_rest_kept(tmp_path: Path) -> None:
+def test_photos_that_cannot_be_used_are_listed_and_the_others_kept(tmp_path: Path) -> None:
     found = pictures(tmp_path, ["tea", "cup", "tea", "cup", "odd", ""])
     found[0].path.write_bytes(b"no picture")
     photos = read_photos([*found, *pictures(tmp_path / "..", [])], 8, tmp_path / "photos.npy")
@@ -42,19 +42,19 @@ def test_what_cannot_be_learned_from_is_named_and_the_rest_kept(tmp_path: Path) 
     assert reasons["5.png"] == "a picture to learn from must have a label"
 
 
-def test_pictures_of_classes_not_learned_are_left_out(tmp_path: Path) -> None:
+def test_pictures_of_unknown_classes_are_left_out(tmp_path: Path) -> None:
     photos = read_photos(pictures(tmp_path, ["tea", "jug"]), 8, tmp_path / "photos.npy", ("cup", "tea"))
     assert photos.labels.tolist() == [1]
     assert [str(problem) for problem in photos.problems] == ["1.png: its class must be one that was learned, got 'jug'"]
 
 
 @pytest.mark.parametrize("labels", [[], ["tea", "tea"], ["tea", "cup"]])
-def test_fewer_than_two_classes_are_nothing_to_learn_from(tmp_path: Path, labels: list[str]) -> None:
+def test_fewer_than_two_classes_are_refused(tmp_path: Path, labels: list[str]) -> None:
     with pytest.raises(TrainingError, match="there must be two classes or more to learn from, got"):
         read_photos(pictures(tmp_path, labels), 8, tmp_path / "photos.npy")
 
 
-def test_a_split_takes_a_share_of_each_class_and_one_at_least() -> None:
+def test_a_split_takes_a_share_of_each_class_and_at_least_one() -> None:
     labels = np.repeat([0, 1, 2], [40, 10, 2])
     learned, validated = split(labels, 0.1, seed=0)
     assert sorted([*learned, *validated]) == list(range(52))
@@ -63,7 +63,7 @@ def test_a_split_takes_a_share_of_each_class_and_one_at_least() -> None:
     assert not np.array_equal(split(labels, 0.1, seed=1)[1], validated)
 
 
-def test_the_fingerprint_is_of_ids_labels_and_files(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_ids_labels_and_files(tmp_path: Path) -> None:
     found = pictures(tmp_path, ["tea", "cup"])
     first = fingerprint(found)
     assert fingerprint(found[::-1]) == first

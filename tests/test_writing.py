@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 from support.faults import (
+    Exchange,
     Fault,
     FaultProxy,
     answers,
@@ -289,7 +291,7 @@ class TestIndexGone:
         with pytest.raises(StoreError, match="write index"):
             writer.write(DOCUMENTS.items())
 
-    @pytest.mark.parametrize("status", [401, 403, 404, 413])
+    @pytest.mark.parametrize("status", [401, 403, 404])
     def test_other_errors_are_not_retried(self, writer: BulkWriter, proxy: FaultProxy, status: int) -> None:
         proxy.plan(answers(status, "security_exception"))
         with pytest.raises(StoreError, match=f"answered {status}") as raised:
@@ -303,3 +305,57 @@ class TestIndexGone:
         proxy.plan(overloads_items(403, *IDS, kind="security_exception"))
         with pytest.raises(StoreError, match="security_exception"):
             writer.write(DOCUMENTS.items())
+
+
+def refuses_over(limit: int, status: int = 413) -> Fault:
+    """A proxy that passes requests of at most so many bytes; nginx's default is 1 MiB."""
+
+    def fault(exchange: Exchange) -> None:
+        if len(exchange.body) > limit:
+            return answers_html(status)(exchange)
+        return passes(exchange)
+
+    return fault
+
+
+class TestTooLarge:
+    LIMIT = 1500  # of about 500 bytes a document
+
+    def test_a_refused_request_is_halved_until_it_passes(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
+    ) -> None:
+        proxy.plan(*[refuses_over(self.LIMIT)] * 100)
+        assert writer.write(DOCUMENTS.items()) == []
+        assert stored_ids(index) == IDS
+
+    def test_later_requests_are_as_small_as_those_that_passed(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
+    ) -> None:
+        proxy.plan(*[refuses_over(self.LIMIT)] * 100)
+        assert writer.write(DOCUMENTS.items()) == []
+        first = len(proxy.sent)
+        assert writer.write(DOCUMENTS.items()) == []
+        assert max(map(len, proxy.sent[first:])) * 2 <= len(IDS)
+        assert len(proxy.sent) - first < first, "the limit is not looked for again"
+
+    def test_a_document_that_is_too_large_alone_is_refused_and_the_others_are_written(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
+    ) -> None:
+        proxy.plan(*[refuses_over(self.LIMIT)] * 100)
+        large = {**DOCUMENTS["0007"], "title": "x" * 5000}
+        (failure,) = writer.write({**DOCUMENTS, "0007": large}.items())
+        assert failure.id == "0007"
+        assert re.fullmatch(
+            r"its document of 5,\d\d\d bytes is too large: a server that is not Elasticsearch answered 413 for "
+            r"'hashsearch-.*': 'Service Unavailable'",
+            failure.reason,
+        )
+        assert stored_ids(index) == [image_id for image_id in IDS if image_id != "0007"]
+
+    def test_elasticsearchs_own_refusal_is_halved_too(
+        self, writer: BulkWriter, index: ImageIndex, proxy: FaultProxy
+    ) -> None:
+        proxy.plan(answers(413, "content_too_long_exception"))
+        assert writer.write(DOCUMENTS.items()) == []
+        assert proxy.sent == [IDS, IDS[:10], IDS[10:]]
+        assert stored_ids(index) == IDS

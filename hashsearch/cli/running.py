@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from hashsearch import telemetry
-from hashsearch.errors import HashsearchError
+from hashsearch.errors import ChangesNotAccepted, HashsearchError
 
-EXIT_FAILED, EXIT_REJECTS = 1, 3  # 2 is click's own, for a wrong command line
+EXIT_FAILED, EXIT_REJECTS, EXIT_NOT_ACCEPTED = 1, 3, 5  # 2 is click's own, for a wrong command line
 _log = logging.getLogger(__name__)
 
 
@@ -30,8 +30,8 @@ def notify(sentence: str) -> None:
 def run_reporting_errors(command: click.Command, words: Sequence[str] | None = None, name: str | None = None) -> None:
     """Run a command with these words, by default the process's own, and end the process with its exit code.
 
-    That is 1 when it failed and 2 for a wrong command line. An error of this package or of the system is one line, any
-    other one has its traceback.
+    That is 1 when it failed, 2 for a wrong command line and 5 for changes that must be accepted. An error of this
+    package or of the system is one line, any other one has its traceback.
     """
     warnings.filterwarnings("ignore", module="PIL")  # of damage that either becomes an error of ours or does not matter
     logging.captureWarnings(True)
@@ -44,6 +44,9 @@ def run_reporting_errors(command: click.Command, words: Sequence[str] | None = N
         sys.exit(error.exit_code)
     except click.Abort:
         _log.error("interrupted")
+    except ChangesNotAccepted as error:
+        _log.error("%s", error, exc_info=True, extra={"code": error.code})
+        sys.exit(EXIT_NOT_ACCEPTED)
     except HashsearchError as error:
         _log.error("%s", error, exc_info=True, extra={"code": error.code})
     except OSError as error:

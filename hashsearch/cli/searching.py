@@ -24,7 +24,7 @@ from hashsearch.cli.options import (
     with_options,
     with_settings,
 )
-from hashsearch.cli.running import EXIT_REJECTS
+from hashsearch.cli.running import EXIT_REJECTS, notify
 from hashsearch.errors import HashsearchError
 from hashsearch.services import open_keypoint_searcher, open_phash_searcher, open_searcher
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashsearch.config import Settings
+    from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.elastic.queries import Body
     from hashsearch.search.planner import SearchOptions
     from hashsearch.search.searcher import Hit, Searcher
@@ -86,10 +87,12 @@ class SearchQuery:
         pixels = self.settings.image_reader.pixels(str(self.images[0]))
         return pixels if self.crop is None else crop(pixels, self.crop)
 
-    def filters(self) -> list[Body]:
-        """The filters as clauses of a query."""
+    def filters(self, index: ImageIndex) -> list[Body]:
+        """The filters as clauses of a query; SearchError for an attribute that no image of the index has."""
         from hashsearch.elastic.queries import filters
+        from hashsearch.search.filtering import FilterChecks
 
+        FilterChecks(index).check_names(self.attributes)
         return filters(self.category, self.attributes)
 
 
@@ -116,8 +119,18 @@ def query_options(command: Decorated) -> Decorated:
     return with_options(cast("Decorated", run), _QUERY_OPTIONS)
 
 
-def _print_hits(hits: Sequence[Any], table: Callable[[Sequence[Any]], str], as_json: bool) -> None:
+def _print_hits(
+    hits: Sequence[Any],
+    table: Callable[[Sequence[Any]], str],
+    as_json: bool,
+    index: ImageIndex,
+    filters: Sequence[Body],
+) -> None:
+    from hashsearch.search.filtering import FilterChecks
+
     click.echo(json.dumps([hit.as_dict() for hit in hits]) if as_json else table(hits))
+    if not hits and (note := FilterChecks(index).note(filters)):
+        notify(note)
 
 
 @click.group(
@@ -187,7 +200,8 @@ def codes(
         explanation = searcher.explain(example, explained, options)
         click.echo(json.dumps(explanation.as_dict()) if as_json else explanation.as_lines())
         return
-    _print_hits(_hits(searcher, example, radius, options), as_table, as_json)
+    hits = _hits(searcher, example, radius, options)
+    _print_hits(hits, as_table, as_json, searcher.index, options.filters)
 
 
 def _hits(searcher: Searcher, query: str | NDArray[np.uint8], radius: int | None, options: SearchOptions) -> list[Hit]:
@@ -219,8 +233,9 @@ def phash(
 
     if turned and query.image_ids:
         raise click.UsageError("--turned turns the picture itself: give IMAGE instead of --id")
-    example, filters = query.single("search phash"), query.filters()
+    example = query.single("search phash")
     searcher = open_phash_searcher(query.settings)
+    filters = query.filters(searcher.index)
     if isinstance(example, str):
         by_id, within_radius_of = searcher.by_id, searcher.within_radius_of
         hits = (
@@ -232,7 +247,7 @@ def phash(
         hits = searcher.by_image(example, query.k, turned=turned, filters=filters)
     else:
         hits = searcher.within_radius(example, radius, turned=turned, filters=filters)
-    _print_hits(hits, as_table, as_json)
+    _print_hits(hits, as_table, as_json, searcher.index, filters)
 
 
 @search.command()
@@ -255,13 +270,14 @@ def sift(
     from hashsearch.descriptors.words import Vocabulary
     from hashsearch.search.by_keypoints import as_table
 
-    words, example, filters = Vocabulary.load(vocabulary), query.single("search sift"), query.filters()
+    words, example = Vocabulary.load(vocabulary), query.single("search sift")
     searcher = open_keypoint_searcher(query.settings, words)
+    filters = query.filters(searcher.index)
     if isinstance(example, str):
         hits = searcher.by_id(example, query.k, candidates=matched, turned=turned, filters=filters)
     else:
         hits = searcher.by_image(example, query.k, candidates=matched, turned=turned, filters=filters)
-    _print_hits(hits, as_table, as_json)
+    _print_hits(hits, as_table, as_json, searcher.index, filters)
 
 
 def _search_each(query: SearchQuery, options: SearchOptions) -> Iterator[tuple[str, list[Hit] | HashsearchError]]:
@@ -269,6 +285,9 @@ def _search_each(query: SearchQuery, options: SearchOptions) -> Iterator[tuple[s
     from hashsearch.embedders.bulk import embed_sources
 
     searcher = open_searcher(query.settings)
+    searcher.check_filters(options)
+    if note := searcher.filter_checks.note(options.filters):
+        notify(note)
     yield from zip(query.image_ids, searcher.search_many(query.image_ids, options))
     sources = list(dict.fromkeys(map(str, query.images)))
     for batch in embed_sources(searcher.encoder.embedder, sources, query.settings.image_reader):

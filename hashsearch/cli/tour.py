@@ -27,7 +27,9 @@ def show(settings: Settings, catalog: Path | None, notify: Callable[[str], None]
     name = f"demo-{entries.fingerprint[:6]}-{load_encoder(settings).fingerprint[:6]}"
     indexer = open_indexer(replace(settings, index=name), notify)
     with Stages() as progress:
-        summary, rejects = index_catalog(entries, indexer, settings.home / "jobs", progress=progress)
+        summary, rejects = index_catalog(  # the index is only for this catalog, wherever it was before
+            entries, indexer, settings.home / "jobs", accept_changes=True, progress=progress
+        )
     notify(f"{summary}, listed in {rejects}" if summary.rejected else str(summary))
     searcher = Searcher(indexer.encoder, indexer.index)
     image = settings.image_reader.pixels(photo)

@@ -3,6 +3,9 @@
 Computed by imagehash from a very small grey picture: pHash compares its lowest frequencies with their median, dHash
 each pixel with its left neighbour, aHash each pixel with the mean, wHash the Haar wavelet's approximation with its
 median.
+
+Pictures of nearly one colour (`is_flat`) have no usable hash: red, blue and white have the same one, and with a little
+noise it is random.
 """
 
 from __future__ import annotations
@@ -75,8 +78,21 @@ def make_hash(name: str) -> PerceptualHash:
     return HASHES[name]
 
 
-STORED = HASHES["phash-64"]  # of every image in the index
+STORED = HASHES["phash-64"]  # of every image in the index that is not flat
+FLAT_HASHES = (bytes(8), b"\x80" + bytes(7))  # stored hashes of one colour: no frequency but the mean
+_FLAT_BELOW = 1.0  # standard deviation of 255 levels
+_FLAT_SIDE = 32  # of the grey picture that pHash compares
 BLOCKS = Blocks().restore({"permutation_": np.arange(STORED.bits, dtype=np.int32)})  # in the bits' own order
+
+
+def is_flat(image: NDArray[np.uint8]) -> bool:
+    """Whether an RGB image `(height, width, 3) uint8` is too flat for a usable hash.
+
+    It is if the grey picture of 32 x 32 that pHash compares has a standard deviation below 1 of 255 levels. So are
+    pictures of one colour, faint noise, and a dot that vanishes when reduced. Colours of equal brightness are one grey.
+    """
+    reduced = _grey(image).resize((_FLAT_SIDE, _FLAT_SIDE), Image.Resampling.LANCZOS)
+    return bool(np.asarray(reduced).std() < _FLAT_BELOW)
 
 
 def _grey(image: NDArray[np.uint8]) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from hashsearch.duplicates.components import Components
 from hashsearch.duplicates.keeping import Keeping, Record
+from hashsearch.duplicates.originals import State, find_original
 from hashsearch.duplicates.pairs import EQUAL, directions, similar_pairs
 from hashsearch.duplicates.spool import Rows, Spool
 from hashsearch.elastic.document import SHOWN
@@ -28,18 +29,23 @@ _LARGEST = Keeping()
 class Member:
     """An image of a group: its cosine to the kept image, rounded to six digits, and its stored fields without vectors.
 
-    `verdict` is `keep`, `copy` (the cosine reaches the threshold) or `chained` (connected only through others).
+    `verdict` is `keep`, `copy` (the cosine reaches the threshold), `chained` (connected only through others), `same`
+    (the same file as the image `same_as`) or `missing` (its file is gone, and that of the kept image is not). `file` is
+    the state of its file.
     """
 
     id: str
     cosine: float
     verdict: str
     record: Record
+    file: State = "present"
+    same_as: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The image as JSON holds it."""
         stored = {name: self.record.get(name) for name in SHOWN}
-        return {"id": self.id, "verdict": self.verdict, "cosine": self.cosine, **stored}
+        judged = {"id": self.id, "verdict": self.verdict, "cosine": self.cosine}
+        return {**judged, "file": self.file, "same_as": self.same_as, **stored}
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def find(
 
     Images are a pair when the cosine of their stored re-rank vectors is at least `cosine`; no pair is missed. A group
     is a connected component of pairs. Groups are sorted by size, then by lowest id. An image that is deleted before its
-    group is read is left out.
+    group is read is left out. An image whose file is gone is kept only if those of all others are too.
 
     Parameters
     ----------
@@ -197,12 +203,33 @@ def _members(
     rows: Mapping[str, int], vectors: Spool, cosine: float, keeping: Keeping, records: Mapping[str, Record]
 ) -> list[Member]:
     """The images of a group, given their rows by id: the one to keep first, then the most similar to it."""
-    kept = keeping.choose({image_id: records[image_id] for image_id in rows})
-    towards = directions(vectors, np.array([rows[kept]]))[0]
+    originals = {image_id: find_original(image_id, records[image_id]) for image_id in rows}
+    remaining = [image_id for image_id, original in originals.items() if not original.gone]
+    kept = keeping.choose({image_id: records[image_id] for image_id in remaining or rows})
+    cosines = _cosines_to(kept, rows, vectors)
+    rounded = {image_id: min(round(similarity, 6), 1.0) for image_id, similarity in cosines.items()}
+    first_names: dict[Hashable, str] = {}
     members = []
+    for image_id in sorted(rows, key=lambda image_id: (image_id != kept, -rounded[image_id], image_id)):
+        original, record = originals[image_id], records[image_id]
+        same_as = first_names.get(original.identity)
+        first_names.setdefault(original.identity, image_id)
+        if image_id == kept:
+            verdict = "keep"
+        elif same_as is not None:
+            verdict = "same"
+        elif original.gone and remaining:
+            verdict = "missing"
+        else:
+            verdict = "copy" if cosines[image_id] >= cosine - EQUAL else "chained"
+        members.append(Member(image_id, rounded[image_id], verdict, record, original.state, same_as))
+    return members
+
+
+def _cosines_to(kept: str, rows: Mapping[str, int], vectors: Spool) -> dict[str, float]:
+    towards = directions(vectors, np.array([rows[kept]]))[0]
+    cosines: dict[str, float] = {}
     for part in batched(rows, _PAGE):
-        cosines = directions(vectors, np.array([rows[image_id] for image_id in part])) @ towards
-        for image_id, similarity in zip(part, cosines.tolist()):
-            verdict = "keep" if image_id == kept else "copy" if similarity >= cosine - EQUAL else "chained"
-            members.append(Member(image_id, min(round(similarity, 6), 1.0), verdict, records[image_id]))
-    return sorted(members, key=lambda member: (member.verdict != "keep", -member.cosine, member.id))
+        similar = directions(vectors, np.array([rows[image_id] for image_id in part])) @ towards
+        cosines |= zip(part, similar.tolist())
+    return cosines

@@ -19,25 +19,36 @@ from hashsearch.reporting.words import counted
 
 FILES = ("groups.csv", "groups.jsonl", "report.html")
 
-_COLUMNS = "group images least_cosine verdict cosine id width height indexed_at category title uri".split()
+_COLUMNS = "group images least_cosine verdict cosine id width height indexed_at category title uri file same_as".split()
 
 
 @dataclass(frozen=True)
 class DuplicatesSummary:
-    """How many images were compared, pairs and groups found, and images in groups that are copies or chained."""
+    """How many images were compared, and pairs and groups found.
+
+    Of the images in groups: those that are copies, chained, or another's file under a further name; those whose file is
+    gone; and those whose file cannot be checked, because the index stores an address or no absolute path.
+    """
 
     images: int
     pairs: int
     groups: int
     copies: int
     chained: int
+    same: int = 0
+    missing: int = 0
+    unchecked: int = 0
 
     def __str__(self) -> str:
         compared = f"{counted(self.images, 'image')}, {counted(self.pairs, 'pair')}, {counted(self.groups, 'group')}"
         copies = f"{compared}: {counted(self.copies, 'copy', 'copies')} can be removed"
-        if not self.chained:
-            return copies
-        return f"{copies}; {counted(self.chained, 'chained image')} to check before removing"
+        chained = f"{counted(self.chained, 'chained image')} to check before removing"
+        same = f"{counted(self.same, 'image is', 'images are')} the same file as another: do not remove"
+        missing = f"the files of {counted(self.missing, 'image')} are missing or changed"
+        unchecked = f"the files of {counted(self.unchecked, 'image')} cannot be checked (no local path)"
+        counts = (self.chained, self.same, self.missing, self.unchecked)
+        notes = [note for note, count in zip((chained, same, missing, unchecked), counts, strict=True) if count]
+        return "; ".join([copies, *notes])
 
 
 def write_duplicates(
@@ -55,6 +66,7 @@ def write_duplicates(
         table, lines, page = files
         sheets = Sheets(roots)
         verdicts: Counter[str] = Counter()
+        states: Counter[str] = Counter()
         groups = 0
         writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
@@ -65,7 +77,17 @@ def write_duplicates(
             lines.write(json.dumps(content, ensure_ascii=False) + "\n")
             sheets.add(group)
             verdicts.update(member.verdict for member in group.members)
+            states.update(member.file for member in group.members)
             groups += 1
-        summary = DuplicatesSummary(duplicates.images, duplicates.pairs, groups, verdicts["copy"], verdicts["chained"])
+        summary = DuplicatesSummary(
+            duplicates.images,
+            duplicates.pairs,
+            groups,
+            copies=verdicts["copy"],
+            chained=verdicts["chained"],
+            same=verdicts["same"],
+            missing=states["missing"] + states["changed"],
+            unchecked=states["unchecked"],
+        )
         page.write(sheets.page(index=index, cosine=cosine, rule=rule, summary=summary, at=now()))
     return summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,9 +12,11 @@ from elastic_transport import ConnectionTimeout, TransportError
 from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer
 
 from hashsearch.config import Settings
-from hashsearch.errors import ConfigError, IndexNotFound, StoreError, StoreUnavailable
+from hashsearch.errors import ConfigError, IndexNotFound, RequestTooLarge, StoreError, StoreUnavailable
 
 _OVERLOADED = (429, 502, 503, 504)
+_TOO_LARGE = 413
+_QUOTED = 160  # characters of a response that is not Elasticsearch's
 
 
 def connect(url: str, settings: Settings | None = None, *, connections: int = 10) -> Elasticsearch:
@@ -50,8 +53,9 @@ def store_errors(target: str) -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        details = error.body.get("error") if isinstance(error.body, dict) else None
-        raise store_error(target, error.meta.status, details) from error
+        if isinstance(error.body, dict) and "error" in error.body:
+            raise store_error(target, error.meta.status, error.body["error"]) from error
+        raise _foreign_error(target, error.meta.status, error.body) from error
     except (TransportConnectionError, ConnectionTimeout) as error:
         raise StoreUnavailable(f"Elasticsearch does not answer: {error.message}") from error
     except TransportError as error:  # a response that was cut off, or a proxy's
@@ -64,5 +68,21 @@ def store_error(target: str, status: int, error: Any) -> StoreError:
     if details.get("type") == "index_not_found_exception":
         return IndexNotFound(f"there is no index '{target}'; create it with `hashsearch index`")
     cause = next(iter(details.get("root_cause", ())), details)  # more precise than "all shards failed"
-    kind = StoreUnavailable if status in _OVERLOADED else StoreError
-    return kind(f"Elasticsearch answered {status} for '{target}': {cause.get('type')}: {cause.get('reason')}")
+    if details.get("type") == "cluster_block_exception" and "flood-stage" in str(details.get("reason")):
+        return StoreError(f"the disk of Elasticsearch is full, so '{target}' cannot be changed: {details['reason']}")
+    return _kind(status)(f"Elasticsearch answered {status} for '{target}': {cause.get('type')}: {cause.get('reason')}")
+
+
+def _foreign_error(target: str, status: int, body: Any) -> StoreError:
+    """The StoreError for a response that is not Elasticsearch's, but a proxy's or another server's."""
+    text = " ".join(re.sub(r"(?s)<(style|script|head).*?</\1>|<[^>]*>", " ", str(body or "")).split())
+    if not text:  # also Elasticsearch's own to a HEAD request
+        return _kind(status)(f"Elasticsearch answered {status} for '{target}' without a reason")
+    quoted = f"{text[:_QUOTED]}..." if len(text) > _QUOTED else text
+    return _kind(status)(f"a server that is not Elasticsearch answered {status} for '{target}': '{quoted}'")
+
+
+def _kind(status: int) -> type[StoreError]:
+    if status == _TOO_LARGE:
+        return RequestTooLarge
+    return StoreUnavailable if status in _OVERLOADED else StoreError

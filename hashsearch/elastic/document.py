@@ -127,6 +127,11 @@ def image_fields(image: NDArray[np.uint8], sha256: str) -> Fields:
     return {WIDTH: image.shape[1], HEIGHT: image.shape[0], SHA256: sha256}
 
 
+def has_image_fields(record: Mapping[str, Any]) -> bool:
+    """Whether a stored record has all facts of its image."""
+    return record.keys() >= set(IMAGE_FACTS)
+
+
 def stored_image_fields(record: Mapping[str, Any]) -> Fields:
     """The same fields, from a stored record."""
     return {name: record[name] for name in IMAGE_FACTS}
@@ -147,6 +152,11 @@ def described(hit: Mapping[str, Any]) -> Fields:
     """What a hit of a search with SHOWN says of its image: id, metadata, width and height; None where unknown."""
     source = hit["_source"]
     return {"id": hit["_id"], **{name: source.get(name) for name in DESCRIBED}, ATTRIBUTES: source.get(ATTRIBUTES, {})}
+
+
+def has_vectors(hit: Mapping[str, Any]) -> bool:
+    """Whether a hit of a search with VECTORS has all vectors that every indexed image has."""
+    return bool({EMBEDDING, *CODE} <= hit.get("fields", {}).keys())
 
 
 def code_of(hit: Mapping[str, Any], field: str = CODE.code) -> Codes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -14,7 +16,10 @@ from numpy.typing import NDArray
 
 from hashsearch.elastic import document, queries, templates
 from hashsearch.elastic.client import store_error, store_errors
+from hashsearch.elastic.creation import create_index
 from hashsearch.elastic.document import StoredVectors, code_of, rerank_vectors_of
+from hashsearch.elastic.newest import newest_first, older_ids, size_of, wider, without_superseded
+from hashsearch.elastic.retries import ONCE, PATIENT, RetryPolicy
 from hashsearch.elastic.tuned import Tuned
 from hashsearch.encoder import Encoder
 from hashsearch.errors import (
@@ -23,12 +28,17 @@ from hashsearch.errors import (
     ImageNotFound,
     IndexNotFound,
     SearchError,
+    StoreError,
     StoreUnavailable,
     VocabularyMismatch,
 )
 from hashsearch.hashing.bits import Codes
+from hashsearch.hashing.rerank_vectors import check_storable
+from hashsearch.overlap import batched
 
+Result = TypeVar("Result")
 _SEARCH_SECONDS = 10
+_IDS_AT_ONCE = 1000  # in one search, so that those of ten indices fit into one response
 _PAGE_NUMBERS = 500_000  # vector components in one response, about 12 bytes each
 _ELEMENT_TYPES = {"float32": "float", "int8": "byte"}
 
@@ -37,8 +47,11 @@ _ELEMENT_TYPES = {"float32": "float", "int8": "byte"}
 class ImageIndex:
     """A catalog's index, open for one encoder. Made by `open`, `create` or `open_or_create`.
 
-    Opening it checks that the encoder wrote it. A search that gets hits from an index that joined the alias later
-    checks again.
+    Opening it checks that the encoder wrote it. A search that fails, or that gets hits from an index that joined the
+    alias later, checks again.
+
+    An image that several indices behind the alias have counts once, as the newest of them has it: the write index, else
+    the index that was created last.
 
     Attributes
     ----------
@@ -49,7 +62,7 @@ class ImageIndex:
     fingerprint : str
         Fingerprint of the encoder that wrote the index.
     indices, uuids : tuple of str
-        Names and UUIDs of the indices behind the alias.
+        Names, newest first, and UUIDs of the indices behind the alias.
     shards : int
         Primary shards of all these indices.
     graph : bool
@@ -62,6 +75,8 @@ class ImageIndex:
         Fingerprint of the vocabulary whose words the images have, if any.
     tuned : Tuned or None
         What `hashsearch tune` saved.
+    policy : RetryPolicy
+        When reads are sent again; by default never. See `patient`.
     """
 
     client: Elasticsearch
@@ -75,6 +90,7 @@ class ImageIndex:
     dtype: str
     vocabulary: str | None
     tuned: Tuned | None
+    policy: RetryPolicy = field(default=ONCE, compare=False)
 
     @classmethod
     def create(cls, client: Elasticsearch, name: str, encoder: Encoder) -> ImageIndex:
@@ -98,10 +114,13 @@ class ImageIndex:
         ------
         ConfigError
             The name has other characters.
+        HashingError
+            The encoder's re-rank vectors are longer than Elasticsearch's.
         StoreError
-            Elasticsearch refused, for example because the index exists.
+            Elasticsearch refused, for example because the index exists or its disk is full.
         """
         alias = templates.alias_of(name)
+        check_storable(encoder.rerank_dims)
         mappings = templates.index_mappings(
             encoder.rerank_dims,
             encoder.bits,
@@ -110,12 +129,8 @@ class ImageIndex:
         )
         with store_errors(alias):
             templates.install(client)
-            client.indices.create(
-                index=templates.dated_index_of(name, date.today(), encoder.fingerprint),
-                aliases={alias: {"is_write_index": True}},
-                mappings=mappings,
-                settings={"index": templates.SORTED},
-            )
+            dated = templates.dated_index_of(name, date.today(), encoder.fingerprint)
+            create_index(client, dated, alias, mappings, {"index": templates.SORTED})
         return cls.open(client, name, encoder)
 
     @classmethod
@@ -155,7 +170,7 @@ class ImageIndex:
             client,
             alias,
             encoder.fingerprint,
-            indices=tuple(descriptions),
+            indices=tuple(newest_first(descriptions, alias)),
             uuids=tuple(sorted(setting["uuid"] for setting in settings)),
             shards=sum(int(setting["number_of_shards"]) for setting in settings),
             graph=any(embedding["index_options"]["type"] == templates.GRAPH["type"] for embedding in embeddings),
@@ -173,9 +188,13 @@ class ImageIndex:
         except IndexNotFound:
             return cls.create(client, name, encoder)
 
+    def patient(self, policy: RetryPolicy = PATIENT) -> ImageIndex:
+        """The same index for a long job: reads are sent again while Elasticsearch is overloaded or unreachable."""
+        return replace(self, policy=policy)
+
     def descriptions(self) -> dict[str, Any]:
         """Settings and mappings of each index behind the alias now; EncoderMismatch if another encoder wrote one."""
-        return _descriptions(self.client, self.alias, self.fingerprint)
+        return self._read(lambda: _descriptions(self.client, self.alias, self.fingerprint))
 
     def check_encoder(self, encoder: Encoder) -> None:
         """Raise EncoderMismatch unless the index is open for this encoder."""
@@ -197,25 +216,44 @@ class ImageIndex:
 
     def refresh(self) -> None:
         """Make everything written so far visible to searches."""
-        with store_errors(self.alias):
-            self.client.indices.refresh(index=self.alias)
+        self._read(lambda: self.client.indices.refresh(index=self.alias))
 
     def count(self, clauses: Sequence[queries.Body] = ()) -> int:
         """Number of images visible to searches that match all clauses."""
-        with store_errors(self.alias):
-            response = self.client.count(index=self.alias, **queries.counted(clauses)).body
-        return int(self.checked(response)["count"])
+        body = queries.counted(clauses)
+        response = self._read(lambda: self.checked(self.client.count(index=self.alias, **body).body))
+        if self._several([response]):
+            return sum(map(len, self._pages(clauses, None, queries.MAX_CANDIDATES)))
+        return int(response["count"])
 
     def categories(self, limit: int = 1000) -> dict[str, int]:
         """Number of images in each category, largest first, of the `limit` largest."""
         (response,) = self.search(queries.categories(limit))
+        if self._several([response]):
+            return self._counted_values(document.CATEGORY, limit)[1]
         return {bucket["key"]: bucket["doc_count"] for bucket in response["aggregations"]["categories"]["buckets"]}
 
     def sub_code_counts(self, limit: int, clauses: Sequence[queries.Body] = ()) -> tuple[int, dict[str, int]]:
         """Number of images that match the clauses, and of those with each of the `limit` commonest sub-codes."""
         (response,) = self.search(queries.sub_code_counts(limit, clauses))
+        if self._several([response]):
+            return self._counted_values(document.CODE.terms, limit, clauses)
         buckets = response["aggregations"]["sub_codes"]["buckets"]
         return response["hits"]["total"]["value"], {bucket["key"]: bucket["doc_count"] for bucket in buckets}
+
+    def _counted_values(
+        self, field: str, limit: int, clauses: Sequence[queries.Body] = ()
+    ) -> tuple[int, dict[str, int]]:
+        """Number of images that match the clauses, and of those with each of the `limit` commonest values of a field.
+
+        Aggregations would count an image once for each index that has it.
+        """
+        images, counts = 0, Counter[str]()
+        for hits in self._pages(clauses, field, queries.MAX_CANDIDATES):
+            images += len(hits)
+            counts.update(value for hit in hits for value in hit.get("fields", {}).get(field, ()))
+        commonest = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        return images, dict(commonest[:limit])
 
     def search(self, *bodies: queries.Body, at_once: int | None = None) -> list[dict[str, Any]]:
         """Run one or more searches in one request.
@@ -241,13 +279,60 @@ class ImageIndex:
         StoreError
             Elasticsearch refused a search.
         """
+        responses = self._search_all(bodies, at_once)
+        order = self._several(responses)
+        if not order:
+            return responses
+        responses = self._search_all([wider(body, len(order)) for body in bodies], at_once)
+        return [self._current_response(response, body, order) for response, body in zip(responses, bodies)]
+
+    def _search_all(self, bodies: Sequence[queries.Body], at_once: int | None) -> list[dict[str, Any]]:
         searches: list[Any] = []
         for body in bodies:
             searches += [_json({"index": self.alias}), _json({"timeout": f"{_SEARCH_SECONDS}s", **body})]
         concurrent = len(bodies) if at_once is None else at_once
-        with store_errors(self.alias):
+
+        def send() -> list[dict[str, Any]]:
             responses = self.client.msearch(searches=searches, max_concurrent_searches=concurrent)["responses"]
-        return [self.checked(response) for response in responses]
+            return [self.checked(response) for response in responses]
+
+        return self._read(send)
+
+    def _read(self, request: Callable[[], Result]) -> Result:
+        """The result of a request that changes nothing; it is sent again as the policy says."""
+
+        def send() -> Result:
+            with store_errors(self.alias):
+                return request()
+
+        return self.policy.call(send)
+
+    def _several(self, responses: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The indices behind the alias now, newest first, if there are several; [] for one."""
+        shards = {response["_shards"]["total"] for response in responses}
+        if len(self.indices) == 1 and shards <= {self.shards} and not any(map(self._unknown, responses)):
+            return []
+        order = newest_first(self.descriptions(), self.alias)
+        return order if len(order) > 1 else []
+
+    def _unknown(self, response: Mapping[str, Any]) -> bool:
+        """Whether a response has hits from an index that was not behind the alias when it was opened."""
+        return any(hit["_index"] not in self.indices for hit in response.get("hits", {}).get("hits", ()))
+
+    def _current_response(self, response: dict[str, Any], body: queries.Body, order: Sequence[str]) -> dict[str, Any]:
+        hits = self._current(response["hits"]["hits"], order)[: size_of(body)]
+        return {**response, "hits": {**response["hits"], "hits": hits}}
+
+    def _current(self, hits: list[dict[str, Any]], order: Sequence[str]) -> list[dict[str, Any]]:
+        """The hits that no newer index supersedes; `order` has the indices, newest first."""
+        newer: list[dict[str, Any]] = []
+        for ids in batched(older_ids(hits, order), _IDS_AT_ONCE):
+            body = {"query": queries.ids(ids), "size": queries.MAX_CANDIDATES, "_source": False}
+            newer += self._search_page({**body, "index": ",".join(order[:-1])})["hits"]["hits"]
+        return without_superseded(hits, newer, order)
+
+    def _search_page(self, body: queries.Body) -> dict[str, Any]:
+        return self._read(lambda: self.checked(self.client.search(**body).body))
 
     def record(self, image_id: str) -> dict[str, Any]:
         """The stored fields of one image without its vectors; ImageNotFound if no search can find it."""
@@ -270,15 +355,15 @@ class ImageIndex:
     def vectors(self, image_ids: Sequence[str]) -> dict[str, StoredVectors]:
         """The stored vectors of images, by id; ids that no search can find are left out."""
         hits = self._by_ids(image_ids, {"_source": False, **document.VECTORS})
-        return {hit["_id"]: StoredVectors.from_hit(hit, self.dtype) for hit in hits}
+        return {hit["_id"]: StoredVectors.from_hit(hit, self.dtype) for hit in hits if document.has_vectors(hit)}
 
     def _by_ids(self, image_ids: Sequence[str], returned: queries.Body) -> list[dict[str, Any]]:
         searchable = [image_id for image_id in image_ids if image_id]  # Elasticsearch refuses to search for an empty id
-        if not searchable:
-            return []
-        (response,) = self.search({"query": queries.ids(searchable), "size": len(searchable), **returned})
-        hits: list[dict[str, Any]] = response["hits"]["hits"]
-        return hits
+        bodies = [
+            {"query": queries.ids(some), "size": len(some), **returned} for some in batched(searchable, _IDS_AT_ONCE)
+        ]
+        responses = self.search(*bodies) if bodies else []
+        return [hit for response in responses for hit in response["hits"]["hits"]]
 
     def not_found(self, image_id: str) -> ImageNotFound:
         """The error for an id that no search can find."""
@@ -290,53 +375,80 @@ class ImageIndex:
         return {hit["_id"]: hit["_source"] for hit in response["hits"]["hits"]}
 
     def sampled_codes(self, count: int, field: str = document.CODE.code) -> tuple[int, Codes]:
-        """Number of images that have a code, and the codes `(n, bits // 8) uint8` of at most `count` random ones."""
+        """Number of images that have a code, and the codes `(n, bits // 8) uint8` of at most `count` random ones.
+
+        Without such images the codes are `(0, 0)`.
+        """
         (response,) = self.search(queries.sampled_codes(count, field))
         codes = [code_of(hit, field) for hit in response["hits"]["hits"]]
-        return int(response["hits"]["total"]["value"]), np.array(codes, np.uint8)
+        sampled = np.stack(codes) if codes else np.empty((0, 0), np.uint8)
+        return int(response["hits"]["total"]["value"]), sampled
+
+    def ids(self) -> Iterator[list[str]]:
+        """Ids of all images, in pages, as of one moment."""
+        for hits in self._pages([], None, queries.MAX_CANDIDATES):
+            yield [hit["_id"] for hit in hits]
 
     def codes(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], Codes]]:
         """Ids and codes `(n, bits // 8) uint8` of all images that match the clauses, in pages, as of one moment."""
-        for hits in self._pages(clauses, document.CODE.code, queries.MAX_CANDIDATES):
+        for hits in self._pages_with(clauses, document.CODE.code, queries.MAX_CANDIDATES):
             yield [hit["_id"] for hit in hits], np.stack([code_of(hit) for hit in hits])
 
     def rerank_vectors(self, clauses: Sequence[queries.Body]) -> Iterator[tuple[list[str], NDArray[Any]]]:
         """Ids and re-rank vectors `(n, dims) float32 | int8` of the same images, in pages of a few megabytes."""
         size = min(queries.MAX_CANDIDATES, max(1, _PAGE_NUMBERS // self.dims))
-        for hits in self._pages(clauses, document.EMBEDDING, size):
+        for hits in self._pages_with(clauses, document.EMBEDDING, size):
             yield [hit["_id"] for hit in hits], rerank_vectors_of(hits, self.dtype)
 
-    def _pages(self, clauses: Sequence[queries.Body], field: str, size: int) -> Iterator[list[dict[str, Any]]]:
-        """All hits with one field, in index order, as of one moment."""
-        with store_errors(self.alias):
-            pit = self.client.open_point_in_time(index=self.alias, keep_alive="1m")["id"]
+    def _pages_with(self, clauses: Sequence[queries.Body], field: str, size: int) -> Iterator[list[dict[str, Any]]]:
+        """All hits that have a field, with that field."""
+        for hits in self._pages(clauses, field, size):
+            if complete := [hit for hit in hits if field in hit.get("fields", {})]:
+                yield complete
+
+    def _pages(self, clauses: Sequence[queries.Body], field: str | None, size: int) -> Iterator[list[dict[str, Any]]]:
+        """All hits with one field, or none, in index order, as of one moment."""
+        pit = self._read(
+            lambda: self.client.open_point_in_time(index=self.alias, keep_alive=queries.KEPT_BETWEEN_PAGES)["id"]
+        )
         try:
-            after = None
+            after, order = None, None
             while True:
-                with store_errors(self.alias):
-                    response = self.client.search(**queries.page(clauses, pit, after, field, size)).body
-                hits = self.checked(response)["hits"]["hits"]
+                response = self._search_page(queries.page(clauses, pit, after, field, size))
+                hits = response["hits"]["hits"]
                 if not hits:
                     return
-                yield hits
                 after, pit = hits[-1]["sort"], response["pit_id"]
+                order = self._several([response]) if order is None else order
+                if current := self._current(hits, order) if order else hits:
+                    yield current
         finally:
-            with store_errors(self.alias):
+            with suppress(StoreError), store_errors(self.alias):  # it ends by itself, and must not hide an error
                 self.client.close_point_in_time(id=pit)
 
     def checked(self, response: Mapping[str, Any]) -> dict[str, Any]:
-        """The response, if it has no error, all shards responded in time, and the encoder is still the same."""
+        """The response, if it has no error, all shards responded in time, and the encoder is still the same.
+
+        An index of another encoder may be the reason for an error: its vectors have another length.
+        """
         if "error" in response:
+            self._check_indices()
             raise store_error(self.alias, response["status"], response["error"])
+        if response.get("timed_out"):
+            raise StoreUnavailable(f"a search of '{self.alias}' timed out after {_SEARCH_SECONDS} s")
         shards = response["_shards"]
-        if response.get("timed_out") or shards["successful"] < shards["total"]:
+        if shards["successful"] < shards["total"]:
+            self._check_indices()
             raise StoreUnavailable(
-                f"only {shards['successful']} of {shards['total']} shards of '{self.alias}' responded "
-                f"within {_SEARCH_SECONDS} s"
+                f"only {shards['successful']} of {shards['total']} shards of '{self.alias}' responded"
             )
-        if {hit["_index"] for hit in response.get("hits", {}).get("hits", ())} - set(self.indices):
-            self.descriptions()
+        if self._unknown(response):
+            self._check_indices()
         return dict(response)
+
+    def _check_indices(self) -> None:
+        """Raise EncoderMismatch if an index behind the alias was written with another encoder."""
+        _descriptions(self.client, self.alias, self.fingerprint)
 
 
 def _descriptions(client: Elasticsearch, alias: str, fingerprint: str) -> dict[str, Any]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from hashsearch.elastic import document, templates
-from hashsearch.elastic.client import store_errors
+from hashsearch.elastic.client import store_error, store_errors
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.tuned import Tuned
 from hashsearch.errors import VocabularyMismatch
+from hashsearch.overlap import batched
 
 _MERGE_SECONDS = 6 * 3600
+_REMOVED_AT_ONCE = 1000  # images in one request
 
 
 def add_fields(index: ImageIndex) -> None:
@@ -42,6 +46,26 @@ def save_tuning(index: ImageIndex, tuned: Tuned | None) -> ImageIndex:
     """The index with these tuned values, which searches use by default from now on; None removes them."""
     _save_meta(index, "search", tuned and asdict(tuned))
     return replace(index, tuned=tuned)
+
+
+def remove_images(index: ImageIndex, image_ids: Sequence[str]) -> int:
+    """Remove images from all indices behind the alias; returns how many documents that were."""
+    removed = 0
+    for ids in batched(image_ids, _REMOVED_AT_ONCE):
+        removed += index.policy.call(partial(_remove_documents, index, ids))
+    return removed
+
+
+def _remove_documents(index: ImageIndex, ids: list[str]) -> int:
+    """Delete by id in each index, in one bulk request: the local node has no delete by query."""
+    deletes = [{"delete": {"_index": name, "_id": image_id}} for name in index.indices for image_id in ids]
+    with store_errors(index.alias):
+        response = index.client.bulk(operations=deletes).body
+    outcomes = [item["delete"] for item in response["items"]]
+    for outcome in outcomes:
+        if "error" in outcome:
+            raise store_error(index.alias, outcome["status"], outcome["error"])
+    return sum(outcome["result"] == "deleted" for outcome in outcomes)
 
 
 def merge(index: ImageIndex, segments: int = 1) -> None:

@@ -27,6 +27,7 @@ from hashsearch.hashing.rerank_vectors import as_json
 Body = dict[str, Any]
 
 MAX_CANDIDATES = 10_000  # Elasticsearch's limit for num_candidates and for the hits of one response
+KEPT_BETWEEN_PAGES = "15m"  # how long a point in time lasts after each page, for whoever works on that page
 _MAX_OVERSAMPLE = 10  # Elasticsearch's limit
 _SHOWN = list(SHOWN)
 
@@ -170,18 +171,18 @@ def page(
     clauses: Sequence[Body],
     pit: str,
     after: Sequence[Any] | None,
-    field: str = CODE.code,
+    field: str | None = CODE.code,
     size: int = MAX_CANDIDATES,
 ) -> Body:
-    """One page of all images that match the clauses, each with one vector field, in index order."""
+    """One page of all images that match the clauses, each with one field or none, in index order."""
     body: Body = {
         "query": all_of(clauses),
         "size": size,
-        "pit": {"id": pit, "keep_alive": "1m"},
+        "pit": {"id": pit, "keep_alive": KEPT_BETWEEN_PAGES},
         "sort": [{"_shard_doc": "asc"}],
         "track_total_hits": False,
         "_source": False,
-        "docvalue_fields": [field],
+        "docvalue_fields": [field] if field else [],
     }
     return {**body, "search_after": after} if after else body
 

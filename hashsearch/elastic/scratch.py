@@ -1,7 +1,9 @@
-"""Temporary indices: named with one prefix, measured, and always deleted at the end."""
+"""Temporary indices: named with a prefix and the run's id, measured, and deleted at the end of the run."""
 
 from __future__ import annotations
 
+import time
+import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,25 +17,32 @@ from hashsearch.elastic.client import store_errors
 from hashsearch.elastic.writing import BulkWriter, WriteFailure
 from hashsearch.errors import StoreUnavailable
 
+ABANDONED_AFTER = 3 * 24 * 3600.0  # seconds; no run keeps a temporary index for so long
+
 
 class Scratch:
-    """Unused index names on one cluster, and the indices created with them."""
+    """Unused index names on one cluster, and the indices created with them.
+
+    Runs with the same prefix, also on other machines, do not touch each other's indices.
+    """
 
     def __init__(self, client: Elasticsearch, prefix: str) -> None:
         self.client = client
-        self._prefix = prefix
+        self._prefix = f"{prefix}-{uuid.uuid4().hex[:8]}"
         self._numbers = count()
 
     @classmethod
     @contextmanager
-    def clearing(cls, client: Elasticsearch, prefix: str) -> Iterator[Scratch]:
-        """A scratch that deletes all indices with the prefix: those of a killed run first, its own at the end."""
+    def clearing(
+        cls, client: Elasticsearch, prefix: str, abandoned_after: float = ABANDONED_AFTER
+    ) -> Iterator[Scratch]:
+        """A scratch that deletes its indices at the end, and those that killed runs left behind `abandoned_after` s."""
         scratch = cls(client, prefix)
-        scratch.remove(f"{prefix}-*")
+        scratch._remove_abandoned(prefix, abandoned_after)
         try:
             yield scratch
         finally:
-            scratch.remove(f"{prefix}-*")
+            scratch.remove(f"{scratch._prefix}-*")
 
     def name(self) -> str:
         """An unused name; an index or alias created with it must contain it in its own name."""
@@ -76,9 +85,18 @@ class Scratch:
     def remove(self, name: str) -> None:
         """Delete all indices created with a name."""
         with store_errors(name):
-            indices = list(self.client.indices.get(index=f"*{name}*", expand_wildcards="all"))
-            if indices:
-                self.client.indices.delete(index=",".join(indices))
+            self._delete(list(self.client.indices.get(index=f"*{name}*", expand_wildcards="all")))
+
+    def _remove_abandoned(self, prefix: str, age: float) -> None:
+        """Delete the indices of other runs with the prefix that were created more than `age` seconds ago."""
+        with store_errors(prefix):
+            indices = self.client.indices.get(index=f"*{prefix}-*", expand_wildcards="all").body
+            created = {name: int(index["settings"]["index"]["creation_date"]) / 1000 for name, index in indices.items()}
+            self._delete([name for name, at in created.items() if time.time() - at > age])
+
+    def _delete(self, indices: list[str]) -> None:
+        if indices:
+            self.client.indices.delete(index=",".join(indices), ignore_unavailable=True)
 
 
 def _lasting(usage: Mapping[str, Any]) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import random
-import time
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from elasticsearch import Elasticsearch
 
 from hashsearch.elastic.client import store_errors
-from hashsearch.errors import IndexNotFound, StoreError, StoreUnavailable
+from hashsearch.elastic.retries import PATIENT, RetryPolicy
+from hashsearch.errors import IndexNotFound, RequestTooLarge, StoreError, StoreUnavailable
 
 # All errors that a single document can cause under our strict mapping; before 8.8 the first had the second's name. Any
 # other error (a closed index, an alias without a write index, a missing privilege) concerns every document.
@@ -27,22 +27,34 @@ class WriteFailure:
     reason: str
 
 
+@dataclass
+class _Limit:
+    """The bytes of a request that are known to be accepted, if larger ones were refused."""
+
+    bytes: int = sys.maxsize
+
+
 @dataclass(frozen=True)
 class BulkWriter:
     """Writes whole documents with their own ids through an alias; writing them again changes nothing.
 
-    Safe to share between threads. `max_documents` and `max_bytes` limit one request. An overloaded or unreachable
-    cluster is retried `retries` times, after delays in seconds with full jitter: uniform in 0 to
-    min(max_delay, base_delay * 2^n).
+    Safe to share between threads. `max_documents` and `max_bytes` limit one request; one that is refused as too large
+    is halved, and later requests are as small. An overloaded or unreachable cluster is retried as `RetryPolicy` says.
     """
 
     client: Elasticsearch
     alias: str
     max_documents: int = 500
     max_bytes: int = 5 * 2**20
-    retries: int = 8
-    base_delay: float = 0.2
-    max_delay: float = 60.0
+    retries: int = PATIENT.retries
+    base_delay: float = PATIENT.base_delay
+    max_delay: float = PATIENT.max_delay
+    _limit: _Limit = field(default_factory=_Limit, compare=False, repr=False)
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """When requests are sent again; also for the reads of a run that writes."""
+        return RetryPolicy(self.retries, self.base_delay, self.max_delay)
 
     def write(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> list[WriteFailure]:
         """Write (id, fields) pairs; returns the refused ones once all others are confirmed.
@@ -59,13 +71,14 @@ class BulkWriter:
         chunk: dict[str, bytes] = {}
         size = 0
         for image_id, fields in documents:
+            limit = min(self.max_bytes, self._limit.bytes)
             line = (
                 orjson.dumps({"index": {"_id": image_id}})
                 + b"\n"
                 + orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
                 + b"\n"
             )
-            if chunk and (len(chunk) == self.max_documents or size + len(line) > self.max_bytes):
+            if chunk and (len(chunk) == self.max_documents or size + len(line) > limit):
                 yield chunk
                 chunk, size = {}, 0
             chunk[image_id] = line
@@ -75,11 +88,11 @@ class BulkWriter:
 
     def _write_chunk(self, chunk: dict[str, bytes]) -> list[WriteFailure]:
         failures: list[WriteFailure] = []
-        for attempt in range(self.retries + 1):
-            if attempt:
-                time.sleep(random.uniform(0, min(self.max_delay, self.base_delay * 2**attempt)))
+        for _ in self.policy.attempts():
             try:
                 items = self._send(chunk)
+            except RequestTooLarge as error:
+                return failures + self._write_halves(chunk, error)
             except StoreUnavailable as error:
                 cause: object = error
                 continue
@@ -92,6 +105,15 @@ class BulkWriter:
         raise StoreUnavailable(
             f"{len(chunk)} documents for '{self.alias}' were not accepted in {self.retries + 1} attempts: {cause}"
         )
+
+    def _write_halves(self, chunk: dict[str, bytes], error: RequestTooLarge) -> list[WriteFailure]:
+        """Write a chunk that is too large for one request in two; a document that is too large alone is refused."""
+        size, lines = sum(map(len, chunk.values())), list(chunk.items())
+        if len(lines) == 1:
+            return [WriteFailure(lines[0][0], f"its document of {size:,} bytes is too large: {error}")]
+        self._limit.bytes = min(self._limit.bytes, max(1, size // 2))
+        middle = len(lines) // 2
+        return self._write_chunk(dict(lines[:middle])) + self._write_chunk(dict(lines[middle:]))
 
     def _send(self, chunk: dict[str, bytes]) -> list[dict[str, Any]]:
         lines: list[Any] = list(chunk.values())

@@ -129,14 +129,14 @@ def check(name: str, weights: str | Path | None = None, trained: Path | None = N
     if not known:
         _check_no_weights(Path(name), weights)
         return read_trained(Path(name)).dims
+    if name.endswith(".json"):
+        read_preprocessing(Path(name))
     if weights and name in BIT and str(weights).endswith(".npz"):
         check_parameter_names(Path(weights), BIT[name])
     elif weights:
         check_source(str(weights))
     elif name not in APPLICATIONS or zoo.cached(APPLICATIONS[name]).exists():  # else Keras downloads them
         own_weights(name)
-    if name.endswith(".json"):
-        read_preprocessing(Path(name))
     if name in BIT:
         return BIT[name].dims
     return APPLICATIONS[name].dims if name in APPLICATIONS else None

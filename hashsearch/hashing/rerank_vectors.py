@@ -17,6 +17,7 @@ from hashsearch.hashing.binarizers import principal_axes, random_rotation
 from hashsearch.hashing.vectors import Vectors, check_vectors, normalised
 
 RERANK_DTYPES = ("float32", "int8")
+MAX_DIMS = 4096  # of a vector in Elasticsearch
 
 _MAX_BYTE = 127  # -128 has no opposite in int8
 _MIN_LENGTH = 1e-5  # of the projection of a vector of length 1; shorter ones are mostly rounding error
@@ -51,10 +52,10 @@ class RerankVectors:
 
     def fit(self, embeddings: Vectors) -> RerankVectors:
         """Learn from embeddings `(n, dims)` of length 1 and return self; HashingError if they have too few dims."""
-        if self.whole:
-            return self
         embeddings = check_vectors(embeddings)
         self.check_dims(embeddings.shape[1])
+        if self.whole:
+            return self
         directions = np.eye(embeddings.shape[1]) if self.dims is None else principal_axes(embeddings, self.dims)
         if self.dtype == "int8":
             directions = directions @ random_rotation(directions.shape[1], np.random.default_rng(self.seed))
@@ -62,9 +63,10 @@ class RerankVectors:
         return self
 
     def check_dims(self, available: int) -> None:
-        """HashingError if embeddings have fewer dimensions than the re-rank vectors."""
+        """HashingError if embeddings have fewer dimensions than the re-rank vectors, or these more than MAX_DIMS."""
         if self.dims is not None and self.dims > available:
             raise HashingError(f"re-rank vectors can have at most the embedding's {available} dims, got {self.dims}")
+        check_storable(self.dims or available)
 
     def transform(self, embeddings: Vectors) -> NDArray[Any]:
         """Re-rank vectors of embeddings of length 1: `(n, embedding dims) -> (n, dims) float32 | int8`.
@@ -121,6 +123,15 @@ class RerankVectors:
         if not self.whole:
             self.directions_ = arrays["directions_"]
         return self
+
+
+def check_storable(dims: int) -> None:
+    """HashingError if re-rank vectors of this length cannot be stored."""
+    if dims > MAX_DIMS:
+        raise HashingError(
+            f"re-rank vectors may have at most {MAX_DIMS} dims, which is Elasticsearch's limit, got {dims}: "
+            "fit the encoder with --rerank-dims 2048"
+        )
 
 
 def _lengths(vectors: Vectors) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.catalog.reading import BadEntry, Entry
-from hashsearch.descriptors.phash import STORED
+from hashsearch.descriptors.phash import STORED, is_flat
 from hashsearch.elastic import document
 from hashsearch.encoder import Encoder
 from hashsearch.errors import FetchError, ImageError
@@ -25,11 +25,15 @@ Records = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class NewImage:
-    """An image that is not in the index, or whose file changed: all fields but the embedder's, and its input."""
+    """An image that is not in the index, or whose file changed: all fields but the embedder's, and its input.
+
+    `replaces` is whether the index has the picture of another source under its id.
+    """
 
     entry: Entry
     fields: document.Fields
     pixels: NDArray[np.uint8]
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,21 +81,27 @@ class ChangeFinder:
             data = self.reader.read(entry.source)
             sha256 = hashlib.sha256(data).hexdigest()
             record = records().get(entry.id)
-            if record and record[document.SHA256] == sha256:
+            if record and document.has_image_fields(record) and record[document.SHA256] == sha256:
                 return _compare(entry, record)
-            return self._new_image(entry, self.reader.decode(data), sha256)
+            return self._new_image(entry, self.reader.decode(data), sha256, is_other_source(entry, record))
         except (FetchError, ImageError) as error:
             return Reject(entry.id, entry.source, error.code, str(error))
 
-    def _new_image(self, entry: Entry, image: NDArray[np.uint8], sha256: str) -> NewImage:
+    def _new_image(self, entry: Entry, image: NDArray[np.uint8], sha256: str, replaces: bool) -> NewImage:
         words = self.vocabulary.terms(self.vocabulary.extractor.extract(image)) if self.vocabulary else None
+        hashes = {} if is_flat(image) else document.hash_fields(STORED.hash([image])[0])
         fields = {
             **document.metadata_fields(entry),
             **document.image_fields(image, sha256),
-            **document.hash_fields(STORED.hash([image])[0]),
+            **hashes,
             **document.word_fields(words),
         }
-        return NewImage(entry, fields, self.encoder.embedder.prepare(image))
+        return NewImage(entry, fields, self.encoder.embedder.prepare(image), replaces)
+
+
+def is_other_source(entry: Entry, record: Mapping[str, Any] | None) -> bool:
+    """Whether a stored record was made from another path or address than an entry of the same id."""
+    return record is not None and record.get(document.URI) not in (None, entry.source)
 
 
 def _compare(entry: Entry, record: Mapping[str, Any]) -> UpdatedMetadata | Unchanged:

@@ -7,7 +7,7 @@ the catalog's ids, so writing one twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -47,7 +47,9 @@ class _Batch:
     changes: list[Future[Change]]
     summary: IndexingSummary = field(default_factory=IndexingSummary)
     rejects: list[Reject] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
     updated_ids: set[str] = field(default_factory=set)
+    replaced_ids: set[str] = field(default_factory=set)
     written: Future[list[WriteFailure]] = field(default_factory=Future)
 
 
@@ -104,21 +106,27 @@ class Indexer:
         StoreError
             Elasticsearch failed; StoreUnavailable if it was unreachable or overloaded for too long.
         """
-        self.index.check_encoder(self.encoder)
-        self.index.check_vocabulary(self.vocabulary.fingerprint if self.vocabulary else None)
-        add_fields(self.index)
+        index = self.patient_index
+        index.check_encoder(self.encoder)
+        index.check_vocabulary(self.vocabulary.fingerprint if self.vocabulary else None)
+        add_fields(index)
         self.encoder.warm()  # load the embedder once, before several threads need it
-        self.index.refresh()
+        index.refresh()
         entries = islice(catalog, checkpoint.summary.entries, None)
         # By default BLAS uses all cores for each small product, and its threads go on spinning.
         with threadpool_limits(1, "blas"), closing(self._batches(entries)) as batches:
             for batch in batches:
                 _finish(batch)
-                checkpoint.advance(batch.summary, batch.rejects)
+                checkpoint.advance(batch.summary, batch.rejects, batch.ids)
                 progress(batch.summary.entries)
-        self.index.refresh()
+        index.refresh()
         checkpoint.finish()
         return checkpoint.summary
+
+    @property
+    def patient_index(self) -> ImageIndex:
+        """The index, whose reads are sent again as often as the writer's requests."""
+        return self.index.patient(self.writer.policy)
 
     def _batches(self, entries: Iterator[Entry | BadEntry]) -> Generator[_Batch, None, None]:
         """Batches in order, each being written, while the next ones are already read and embedded."""
@@ -133,20 +141,41 @@ class Indexer:
 
     def _start_reading(self, entries: list[Entry | BadEntry], readers: ThreadPoolExecutor) -> _Batch:
         ids = [entry.id for entry in entries if isinstance(entry, Entry)]
-        records = readers.submit(self.index.records, ids)
-        finder = ChangeFinder(self.encoder, self.reader, self.vocabulary)
-        return _Batch([readers.submit(finder.find, entry, records.result) for entry in entries])
+        records = readers.submit(self.patient_index.records, ids)
+        changes = [readers.submit(self._finder.find, entry, records.result) for entry in entries]
+        return _Batch(changes, ids=[entry.id for entry in entries if entry.id is not None])
+
+    @property
+    def _finder(self) -> ChangeFinder:
+        return ChangeFinder(self.encoder, self.reader, self.vocabulary)
 
     def _start_writing(self, batch: _Batch, writers: ThreadPoolExecutor) -> _Batch:
-        changes = [future.result() for future in batch.changes]
+        changes, stored = self._with_vectors([future.result() for future in batch.changes])
         new, embeddings, unusable = self._embed([change for change in changes if isinstance(change, NewImage)])
         updated = [change for change in changes if isinstance(change, UpdatedMetadata)]
         batch.rejects = [*(change for change in changes if isinstance(change, Reject)), *unusable]
         batch.updated_ids = {change.entry.id for change in updated}
-        unchanged = sum(isinstance(change, Unchanged) for change in changes)
-        batch.summary = IndexingSummary(len(new), len(updated), unchanged, len(batch.rejects))
-        batch.written = writers.submit(self.writer.write, list(self._documents(new, embeddings, updated)))
+        batch.replaced_ids = {image.entry.id for image in new if image.replaces}
+        batch.summary = IndexingSummary(
+            indexed=len(new) - len(batch.replaced_ids),
+            replaced=len(batch.replaced_ids),
+            updated=len(updated),
+            unchanged=sum(isinstance(change, Unchanged) for change in changes),
+            rejected=len(batch.rejects),
+        )
+        batch.written = writers.submit(self.writer.write, list(self._documents(new, embeddings, updated, stored)))
         return batch
+
+    def _with_vectors(self, changes: list[Change]) -> tuple[list[Change], dict[str, StoredVectors]]:
+        """The changes, and the vectors to keep; an image that was deleted meanwhile, or has none, is new."""
+        updated = [change.entry.id for change in changes if isinstance(change, UpdatedMetadata)]
+        stored = self.patient_index.vectors(updated)
+        return [
+            self._finder.find(change.entry, dict)
+            if isinstance(change, UpdatedMetadata) and change.entry.id not in stored
+            else change
+            for change in changes
+        ], stored
 
     def _embed(self, images: list[NewImage]) -> tuple[list[NewImage], Vectors, list[Reject]]:
         """The images with a usable embedding, these embeddings `(n, dims)`, and the other images as rejects."""
@@ -159,10 +188,13 @@ class Indexer:
         return [image for image, ok in zip(images, usable) if ok], embeddings[usable], rejects
 
     def _documents(
-        self, new: Sequence[NewImage], embeddings: Vectors, updated: Sequence[UpdatedMetadata]
+        self,
+        new: Sequence[NewImage],
+        embeddings: Vectors,
+        updated: Sequence[UpdatedMetadata],
+        stored: Mapping[str, StoredVectors],
     ) -> Iterator[tuple[str, Fields]]:
         encoded = self.encoder.encode(embeddings)
-        stored = self.index.vectors([change.entry.id for change in updated])
         now = datetime.now(timezone.utc)
         for row, image in enumerate(new):
             vectors = StoredVectors.from_encoded(encoded, row)
@@ -176,4 +208,6 @@ def _finish(batch: _Batch) -> None:
     refused = batch.written.result()
     batch.rejects += [Reject(failure.id, None, "refused", failure.reason) for failure in refused]
     updated = sum(failure.id in batch.updated_ids for failure in refused)
-    batch.summary += IndexingSummary(indexed=updated - len(refused), updated=-updated, rejected=len(refused))
+    replaced = sum(failure.id in batch.replaced_ids for failure in refused)
+    indexed = len(refused) - updated - replaced
+    batch.summary += IndexingSummary(-indexed, -updated, rejected=len(refused), replaced=-replaced)

@@ -103,7 +103,10 @@ class LocalNode:
         return start_cluster([self], notify, timeout)[0]
 
     def stop(self, timeout: float = 30.0) -> bool:
-        """Stop the node, killing it after `timeout` seconds; False if it was not running."""
+        """Stop the node, killing it after `timeout` seconds; False if it was not running.
+
+        Raises `NodeError` if a process still runs `timeout` seconds after it was killed.
+        """
         if not (running := self.processes()):
             return False
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -112,7 +115,12 @@ class LocalNode:
             deadline = time.monotonic() + timeout
             while (running := self.processes()) and time.monotonic() < deadline:
                 time.sleep(0.1)
-        return True
+            if not running:
+                return True
+        raise NodeError(
+            f"the node '{self.name}' still runs {timeout:.0f} s after it was killed: process "
+            f"{', '.join(map(str, running))}"
+        )
 
     def _signal(self, pid: int, number: signal.Signals) -> None:
         try:
@@ -243,7 +251,8 @@ def start_cluster(nodes: Sequence[LocalNode], notify: Notify = quiet, timeout: f
             _wait(nodes, notify, timeout)
         except BaseException:
             for node in stopped:
-                node.stop()
+                with contextlib.suppress(NodeError):  # the first error is the one to report
+                    node.stop()
             raise
         finally:
             for launcher in launchers:

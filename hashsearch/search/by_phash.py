@@ -1,7 +1,8 @@
 """Search by perceptual hash on the same index: images or ids to hits, nearest hash first.
 
 The search is exact. A hash changes completely when the picture is rotated or mirrored; a query may therefore search
-with the hashes of all eight orientations.
+with the hashes of all eight orientations. Pictures of nearly one colour are neither searched with nor found: their
+hashes are all alike.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.descriptors.phash import BLOCKS, STORED, TURNS
+from hashsearch.descriptors.phash import BLOCKS, FLAT_HASHES, STORED, TURNS, is_flat
 from hashsearch.elastic import queries
-from hashsearch.elastic.document import PHASH, code_of, described
+from hashsearch.elastic.document import PHASH, code_of, described, hash_fields
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.queries import MAX_CANDIDATES
-from hashsearch.errors import SearchError
+from hashsearch.errors import FlatImage, SearchError
 from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.hashing.sub_codes import Blocks
 from hashsearch.search.hits import FoundImage
@@ -96,10 +97,12 @@ class PerceptualSearcher:
         Returns
         -------
         list of PerceptualHit
-            At most k hits, nearest first.
+            At most k hits, nearest first, those of one distance by id.
 
         Raises
         ------
+        FlatImage
+            If the image has nearly one colour, so that its hash says nothing (`descriptors.phash.is_flat`).
         SearchError
             If k is out of range.
         StoreError
@@ -149,26 +152,37 @@ class PerceptualSearcher:
         """An indexed image's hash `(1, 8)`; its other orientations cannot be computed from it."""
         phash = self.index.vectors_of(image_id).phash
         if phash is None:
-            raise SearchError(f"image '{image_id}' of '{self.index.alias}' has no perceptual hash: index it again")
+            raise SearchError(
+                f"image '{image_id}' of '{self.index.alias}' has no perceptual hash: index it again, "
+                "unless it is a picture of nearly one colour, which has none"
+            )
+        if bytes.fromhex(phash) in FLAT_HASHES:
+            raise FlatImage(
+                f"the query must have shapes, but image '{image_id}' of '{self.index.alias}' has nearly one colour: "
+                "its perceptual hash is that of every such picture"
+            )
         return np.frombuffer(bytes.fromhex(phash), np.uint8)[np.newaxis]
 
     def _nearest(self, codes: Codes, k: int, filters: Sequence[queries.Body]) -> list[PerceptualHit]:
         if not 1 <= k <= MAX_CANDIDATES:
             raise SearchError(f"k must be 1 to {MAX_CANDIDATES}, got {k}")
-        return self._search(codes, [queries.near_hash(_hex(code), k, filters) for code in codes], k)
+        clauses = [[*filters]] * len(codes)
+        # Elasticsearch cuts off images of the last distance by their place in the index, so more hits are read.
+        for size in (k + 1, k + _FIRST_SIZE, MAX_CANDIDATES):
+            hits, complete = self._search(codes, clauses, min(size, MAX_CANDIDATES))
+            if complete or (len(hits) > k and hits[-1].hamming > hits[k - 1].hamming):
+                break
+        return hits[:k]
 
     def _within(self, codes: Codes, radius: int, filters: Sequence[queries.Body]) -> list[PerceptualHit]:
         if not 0 <= radius <= STORED.bits:
             raise SearchError(f"radius must be 0 to {STORED.bits}, the bits of a hash, got {radius}")
-        prefilters = [self._prefilter(code, radius) for code in codes]
+        clauses = [[*filters, *self._prefilter(code, radius)] for code in codes]
         # Sorting takes most of a scan's time if it returns 10,000 images. Few images pass a prefilter.
-        for size in (_FIRST_SIZE, MAX_CANDIDATES):
-            near = [
-                queries.near_hash(_hex(code), MAX_CANDIDATES if prefilter else size, [*filters, *prefilter], radius)
-                for code, prefilter in zip(codes, prefilters, strict=True)
-            ]
-            hits = self._search(codes, near, size)
-            if len(hits) < size:
+        prefiltered = all(len(of_code) > len(filters) for of_code in clauses)
+        for size in (MAX_CANDIDATES,) if prefiltered else (_FIRST_SIZE, MAX_CANDIDATES):
+            hits, complete = self._search(codes, clauses, size, radius)
+            if complete:
                 return hits
         raise SearchError(f"{MAX_CANDIDATES} or more images are within radius {radius}: use a smaller radius")
 
@@ -176,13 +190,49 @@ class PerceptualSearcher:
         """Clauses that all images within the radius match; images without blocks, of older versions, always match."""
         return [queries.or_without(PHASH.terms, clause) for clause in self.radius_planner.clauses(code, radius)]
 
-    def _search(self, codes: Codes, near: Sequence[queries.Body], size: int) -> list[PerceptualHit]:
+    def _search(
+        self, codes: Codes, clauses: Sequence[Sequence[queries.Body]], size: int, radius: int | None = None
+    ) -> tuple[list[PerceptualHit], bool]:
+        """The `size` nearest hits, given the clauses of each code; and whether they are all there are.
+
+        Hashes of flat pictures, which older versions stored, are left out.
+        """
+        stored = self._stored_hits(codes, clauses, size, radius)
+        if any(map(_is_flat, stored)):
+            usable = [[*of_code, _NOT_FLAT] for of_code in clauses]
+            stored = self._stored_hits(codes, usable, size, radius)
+        hits = [_hit(hit, codes) for hit in stored if not _is_flat(hit)]
+        return sorted(hits, key=lambda hit: (hit.hamming, hit.id)), len(stored) < size
+
+    def _stored_hits(
+        self, codes: Codes, clauses: Sequence[Sequence[queries.Body]], size: int, radius: int | None
+    ) -> list[dict[str, Any]]:
+        near = [
+            queries.near_hash(_hex(code), size, of_code, radius) for code, of_code in zip(codes, clauses, strict=True)
+        ]
         (answer,) = self.index.search(queries.nearest_hashes(near, size))
-        hits = [_hit(hit, codes) for hit in answer["hits"]["hits"]]
-        return sorted(hits, key=lambda hit: (hit.hamming, hit.id))
+        hits: list[dict[str, Any]] = answer["hits"]["hits"]
+        return hits
+
+
+def _has_hash(code: bytes) -> queries.Body:
+    """A clause that matches images with this hash, by its blocks; images without blocks never match."""
+    terms = hash_fields(np.frombuffer(code, np.uint8))[PHASH.terms]
+    return queries.all_of([queries.sub_codes([term], PHASH.terms) for term in terms])
+
+
+_NOT_FLAT = queries.all_of([queries.none_of(_has_hash(code)) for code in FLAT_HASHES])
+
+
+def _is_flat(hit: Mapping[str, Any]) -> bool:
+    return code_of(hit, PHASH.code).tobytes() in FLAT_HASHES
 
 
 def _hashes(image: NDArray[np.uint8], turned: bool) -> Codes:
+    if is_flat(image):
+        raise FlatImage(
+            "the query must have shapes, but the picture has nearly one colour: its perceptual hash is useless"
+        )
     return STORED.variants(image) if turned else STORED.hash([image])
 
 

@@ -146,6 +146,7 @@ class RadiusPlanner:
         if self._cached is None or monotonic() - self._cached.at > _SAMPLE_EXPIRES:
             images, codes = self.index.count(), np.empty((0, self.encoder.bits // 8), np.uint8)
             if images * _per_code(self.encoder.bits, self.costs) > self.costs.planning:
-                images, codes = self.index.sampled_codes(_SAMPLE, self.fields.code)
+                images, sampled = self.index.sampled_codes(_SAMPLE, self.fields.code)
+                codes = sampled.reshape(-1, self.encoder.bits // 8)  # also if no image has a code
             self._cached = _Sample(images, np.asfortranarray(blocks.values(codes)), monotonic())
         return self._cached

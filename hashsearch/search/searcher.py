@@ -21,6 +21,7 @@ from hashsearch.hashing.bits import Codes, hamming
 from hashsearch.hashing.vectors import Vectors
 from hashsearch.overlap import batched
 from hashsearch.search.explanation import Explanation, explain
+from hashsearch.search.filtering import FilterChecks
 from hashsearch.search.hits import FoundImage
 from hashsearch.search.planner import QueryPlan, QueryPlanner, SearchOptions, SearchQuery
 from hashsearch.search.radius import RadiusPlanner
@@ -98,6 +99,7 @@ class Searcher:
         self.index = index
         self.planner = QueryPlanner(encoder, index)
         self.radius_planner = RadiusPlanner(encoder, index)
+        self.filter_checks = FilterChecks(index)
 
     def by_image(self, image: NDArray[np.uint8], options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """Search with an image.
@@ -120,10 +122,11 @@ class Searcher:
         EncoderError, HashingError
             If the image's embedding is zero, not finite or outside the PCA subspace.
         SearchError
-            If the options do not fit the index.
+            If the options do not fit the index, or a filter names an attribute that no image has.
         StoreError
             If the index does not exist or Elasticsearch does not answer.
         """
+        self.check_filters(options)
         return self.by_vector(self.encoder.embed([image])[0], options)
 
     def by_id(self, image_id: str, options: SearchOptions = _DEFAULTS) -> list[Hit]:
@@ -173,6 +176,7 @@ class Searcher:
 
     def search(self, query: SearchQuery, options: SearchOptions = _DEFAULTS) -> list[Hit]:
         """Hits for an encoded query, best cosine first."""
+        self.check_filters(options)
         (hits,) = self._search_all([query], options, AT_ONCE)
         return hits
 
@@ -208,6 +212,7 @@ class Searcher:
         SearchError, StoreError
             For errors that concern all inputs.
         """
+        self.check_filters(options)
         for batch in batched(inputs, BATCH):
             queries_or_errors = self._queries(batch)
             usable = [query for query in queries_or_errors if isinstance(query, SearchQuery)]
@@ -237,6 +242,7 @@ class Searcher:
         HashsearchError
             If the query cannot be used, as for `by_image`, `by_id` and `by_vector`.
         """
+        self.check_filters(options)
         (encoded,) = self._queries([query])
         if isinstance(encoded, HashsearchError):
             raise encoded
@@ -278,6 +284,14 @@ class Searcher:
         """
         query = self.stored_query(image_id, self.index.vectors_of(image_id))
         return [hit for hit in self._within(query.encoded, radius, options) if hit.id != image_id]
+
+    def check_filters(self, options: SearchOptions) -> None:
+        """Raise SearchError for a filter by an attribute that no image has; every search checks this first."""
+        self.filter_checks.check_names(options.attributes)
+
+    def note(self, hits: Sequence[Hit], options: SearchOptions) -> str | None:
+        """What to say with these hits of a search: that no image passes the filters, or None."""
+        return None if hits else self.filter_checks.note(options.filters)
 
     def stored_query(self, image_id: str, stored: StoredVectors) -> SearchQuery:
         """The query for an indexed image, from its stored vectors."""
@@ -341,6 +355,7 @@ class Searcher:
     def _within(self, query: EncodedQuery, radius: int, options: SearchOptions) -> list[Hit]:
         if not 0 <= radius <= self.encoder.bits:
             raise SearchError(f"radius must be 0 to {self.encoder.bits}, the bits of a code, got {radius}")
+        self.check_filters(options)
         hits = self._inside(query, radius, options.filters, self.radius_planner.clauses(query.code, radius))
         if len(hits) >= MAX_CANDIDATES:
             raise SearchError(f"{MAX_CANDIDATES} or more images are within radius {radius}: use a smaller radius")

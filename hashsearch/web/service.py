@@ -39,7 +39,10 @@ class Timings:
 
 @dataclass(frozen=True)
 class SearchResults:
-    """Hits of a model, best first. `query` describes the request, `image` is the part of the upload searched with."""
+    """Hits of a model, best first.
+
+    `query` describes the request, `image` is the part of the upload searched with, `note` says why there are no hits.
+    """
 
     model: str
     query: dict[str, Any]
@@ -47,6 +50,7 @@ class SearchResults:
     timings: Timings
     took_ms: float
     image: NDArray[np.uint8] | None = None
+    note: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The results as JSON holds them."""
@@ -56,6 +60,7 @@ class SearchResults:
             "took_ms": self.took_ms,
             "timings": asdict(self.timings),
             "hits": [hit.as_dict() for hit in self.hits],
+            **({"note": self.note} if self.note else {}),
         }
 
 
@@ -90,6 +95,7 @@ class SearchService:
         """Raises ImageError, SearchError, HashingError, StoreError; ServiceUnavailable if too many images wait."""
         started = perf_counter()
         searcher = self.searcher(request.model)
+        searcher.check_filters(request.options)
         upload = None if request.image is None else self._embed(searcher.encoder, request.image, request.crop)
         searching = perf_counter()
         hits = _search(searcher, request, request.vector if upload is None else upload.vector)
@@ -102,11 +108,13 @@ class SearchService:
             timings=Timings(decode_ms, embed_ms, _ms(searching, ended)),
             took_ms=_ms(started, ended),
             image=upload.image if upload else None,
+            note=searcher.note(hits, request.options),
         )
 
     def explain(self, request: SearchRequest, image_id: str) -> Explanation:
         """Why the request finds an indexed image, or why not; the same errors, ImageNotFound for an unknown id."""
         searcher = self.searcher(request.model)
+        searcher.check_filters(request.options)
         query: str | NDArray[np.float32] | None = request.vector if request.id is None else request.id
         if request.image is not None:
             query = self._embed(searcher.encoder, request.image, request.crop).vector

@@ -51,19 +51,29 @@ def main(
     stored vectors; a group is a connected component of pairs. groups.csv, groups.jsonl and report.html, with thumbnails
     of images inside --images, go to --out. Nothing is removed from the index.
 
+    An image whose file is missing or changed is kept only if the group has no other; one file under several names or
+    ids counts as one. This is checked for local files, not for web addresses.
+
     Exit code: 0 done, 1 the run failed, 2 wrong options.
     """
     from hashsearch.duplicates.finding import check_cosine, find
     from hashsearch.duplicates.keeping import Keeping
     from hashsearch.duplicates.writing import FILES, write_duplicates
     from hashsearch.elastic.queries import filters
+    from hashsearch.errors import SearchError
+    from hashsearch.reporting.words import counted
+    from hashsearch.search.filtering import FilterChecks
 
     began = time.perf_counter()
     check_cosine(cosine)
-    clauses, keeping = filters(category, values_by_name(attributes)), Keeping.parse(keep)
+    wanted, keeping = values_by_name(attributes), Keeping.parse(keep)
     _, index = open_index(settings, notify)
+    checks, clauses = FilterChecks(index), filters(category, wanted)
+    checks.check_names(wanted)
+    if note := checks.note(clauses):
+        raise SearchError(f"{note}; '{index.alias}' has {counted(index.count(), 'image')}")
     with Stages() as progress:
-        groups = find(index, cosine, keeping, clauses, progress=progress)
+        groups = find(index.patient(), cosine, keeping, clauses, progress=progress)
     summary = write_duplicates(groups, out, settings.image_roots, index=settings.index, cosine=cosine, rule=keep)
     for name in FILES:
         click.echo(f"{out / name}  {(out / name).stat().st_size / 1e6:.1f} MB")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     type=int,
     help="Number of cells, with --sub-codes cells.  [default: one for 16 images of the sample, from 16 to 4096]",
 )
-@click.option("--rerank-dims", type=int, help="PCA dimensions of the stored vector.  [default: no PCA]")
+@click.option("--rerank-dims", type=int, help="PCA dimensions of the stored vector, 1 to 4096.  [default: no PCA]")
 @click.option(
     "--rerank-dtype", default="float32", show_default=True, help="Numbers of the stored vector: float32 or int8."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,14 @@ if TYPE_CHECKING:
 )
 @click.option("--allow-empty", is_flag=True, help="Accept a catalog without images, which is refused otherwise.")
 @click.option("--allow-private", is_flag=True, help="Also fetch images from private network addresses.")
+@click.option("--remove-missing", is_flag=True, help="Remove images from the index that are not in CATALOG.")
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Let a CATALOG that was never indexed replace the pictures of another one, and --remove-missing remove 20 or "
+    "more images that are over 10 % of the index.",
+)
+@click.option("--dry-run", is_flag=True, help="Only print what would happen, and write nothing.")
 def main(
     settings: Settings,
     catalog: Path,
@@ -55,6 +64,9 @@ def main(
     rejects_file: Path | None,
     allow_empty: bool,
     allow_private: bool,
+    remove_missing: bool,
+    accept_changes: bool,
+    dry_run: bool,
 ) -> None:
     """Index the images of CATALOG.
 
@@ -63,22 +75,38 @@ def main(
     columns become attributes. Without an id column the path is the id. Unchanged images are skipped. A run that was
     killed resumes when it is started again.
 
-    Exit code: 0 all entries are in the index, 3 some were rejected and are listed, 1 the run failed, 2 wrong options.
+    Exit code: 0 all entries are in the index, 3 some were rejected and are listed, 5 changes need --accept-changes, 1
+    the run failed, 2 wrong options. With --dry-run it is the code that the run would have.
     """
     from hashsearch.catalog.reading import Catalog
 
     source = Catalog(catalog, dict(columns))
     source.check(allow_empty)
+    if rejects_file:
+        _check_rejects(rejects_file)
     _report(source)
+    if dry_run:
+        sys.exit(_preview(settings, source, workers, allow_private, remove_missing, accept_changes))
     words = _load_vocabulary(vocabulary) if vocabulary else None
     from hashsearch.indexing.runs import index_catalog
 
     indexer = open_indexer(settings, notify, vocabulary=words, workers=workers, allow_private=allow_private)
     with Stages() as progress:
         summary, rejects = index_catalog(
-            source, indexer, settings.home / "jobs", rejects_file, graph=graph, progress=progress
+            source,
+            indexer,
+            settings.home / "jobs",
+            rejects_file,
+            graph=graph,
+            remove=remove_missing,
+            accept_changes=accept_changes,
+            progress=progress,
         )
     notify(f"{summary}; '{settings.index}' holds {indexer.index.count()} images")
+    if summary.removed:
+        notify(f"{summary.removed} images that are not in this catalog were removed from the index")
+    elif summary.missing:
+        notify(f"{summary.missing} images in the index are not in this catalog; --remove-missing removes them")
     if summary.rejected:
         notify(f"rejected entries: {rejects}")
         sys.exit(EXIT_REJECTS)
@@ -90,6 +118,47 @@ def _report(catalog: Catalog) -> None:
         notify(str(catalog.passed_over))
     if catalog.left_out:
         notify(f"binary columns left out: {', '.join(catalog.left_out)}")
+
+
+def _check_rejects(file: Path) -> None:
+    from hashsearch.indexing.rejects import check_rejects_file
+
+    check_rejects_file(file)
+
+
+def _preview(
+    settings: Settings,
+    source: Catalog,
+    workers: int,
+    allow_private: bool,
+    remove_missing: bool,
+    accept_changes: bool,
+) -> int:
+    """Report what a run would do; returns its exit code."""
+    from hashsearch.errors import IndexNotFound
+    from hashsearch.indexing.preview import preview_catalog
+    from hashsearch.services import load_encoder, open_index
+
+    try:
+        encoder, index = open_index(settings, notify)
+    except IndexNotFound:
+        encoder, index = load_encoder(settings), None
+    with Stages() as progress:
+        summary = preview_catalog(
+            source,
+            encoder,
+            index,
+            settings.home / "jobs",
+            remove_missing=remove_missing,
+            accept_changes=accept_changes,
+            reader=replace(settings.image_reader, allow_private=allow_private),
+            workers=workers,
+            progress=progress,
+        )
+    notify(f"dry run, nothing was written: {summary}")
+    would = "would be removed" if remove_missing else "are not in this catalog"
+    notify(f"{summary.missing} images in the index {would}")
+    return EXIT_REJECTS if summary.rejected else 0
 
 
 def _load_vocabulary(file: Path) -> Vocabulary:

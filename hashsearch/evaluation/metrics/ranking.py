@@ -141,6 +141,8 @@ def average_precision(relevant: Relevant, k: int, counts: Counts | None = None) 
 
 def reciprocal_rank(relevant: Relevant) -> PerQuery:
     """1 divided by the rank of the first relevant hit, 0 without a relevant hit."""
+    if not relevant.shape[1]:
+        return np.zeros(len(relevant))
     reciprocals: PerQuery = relevant.any(axis=1) / (np.argmax(relevant, axis=1) + 1)
     return reciprocals
 
@@ -237,19 +239,20 @@ def rank_same_class(vectors: np.ndarray, labels: np.ndarray, k: int) -> np.ndarr
     labels : (n,)
         One label for each vector.
     k : int
-        Number of neighbours, less than `n`.
+        Number of neighbours.
 
     Returns
     -------
     (n, k) bool
-        The `k` nearest others by cosine, best first.
+        The `k` nearest others by cosine, best first; False for ranks beyond the `n - 1` others.
     """
-    same = np.empty((len(vectors), k), bool)
+    same = np.zeros((len(vectors), k), bool)
+    others = min(k, len(vectors) - 1)
     for first in range(0, len(vectors), 1024):
         rows = np.arange(first, min(first + 1024, len(vectors)))
         cosines = vectors[rows] @ vectors.T
         cosines[rows - first, rows] = -np.inf
-        same[rows] = labels[top_k(cosines, k)] == labels[rows, None]
+        same[rows, :others] = labels[top_k(cosines, others)] == labels[rows, None]
     return same
 
 
