@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hashsearch.catalog.reading import BadEntry, Catalog, Entry
 from hashsearch.catalog.row import BadRow, Row
 from hashsearch.catalog.rows import RowFile
+from hashsearch.catalog.text import encoding_of
 from hashsearch.errors import CatalogError
 
 ENCODINGS = {
@@ -46,6 +47,17 @@ def rows_of(name: str, data: bytes) -> list[Row | BadRow]:
 def entries(folder: Path, name: str, data: bytes) -> list[Entry | BadEntry]:
     (folder / name).write_bytes(data)
     return list(Catalog(folder / name))
+
+
+@pytest.mark.parametrize("encoding", sorted(ENCODINGS))
+@pytest.mark.parametrize("text", ["id,path\n", "id", "id,path,Größe,😀\n" + "1,a.jpg,ß,\n" * 20, "漢id,path\n1,漢\n"])
+def test_an_encoding_is_recognised_by_the_first_bytes(encoding: str, text: str) -> None:
+    data = encoded(text, encoding)
+    assert data.decode(encoding_of(data[:64])).removeprefix("\ufeff") == text
+
+
+def test_a_byte_order_mark_without_text_of_its_encoding_is_none() -> None:
+    assert encoding_of(b"\xff\xfe\0") == "utf-8-sig"
 
 
 @settings(deadline=None)

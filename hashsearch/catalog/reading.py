@@ -238,11 +238,10 @@ class Catalog:
         image_id = _text(values["id"])
         if roles.id is None and image_id is None:
             image_id = _text(_path(values["image"])) or (str(row.number) if image else None)
-        if image_id is None and (roles.id or image):
-            return BadEntry(None, f"an entry must have an id in column {roles.named('id')}")
-        if image is None:
+        if image is None and (image_id is not None or roles.id is None):
             return BadEntry(image_id, f"an entry must have a path or address in column {roles.named('image')}")
-        assert image_id is not None  # without one either the id or the image is a bad entry
+        if image is None or image_id is None:
+            return BadEntry(None, f"an entry must have an id in column {roles.named('id')}")
         nested = rest.pop("attributes", None)
         attributes = {**rest, **(nested if isinstance(nested, dict) else {"attributes": nested})}
         return _checked(Entry(image_id, image, _text(values["title"]), _text(values["category"]), attributes))

@@ -27,16 +27,23 @@ def open_text(path: Path, errors: str) -> IO[str]:
 
 
 def encoding_of(head: bytes) -> str:
-    """The encoding of a text that begins with these bytes: by its byte order mark, else by its zeros, else UTF-8.
+    """The encoding of a text by its first 64 bytes, or fewer if it is shorter: by the byte order mark, else by zeros.
 
-    Names of columns are mostly ASCII, where every second byte of UTF-16 is zero.
+    Names of columns are mostly ASCII, where every second byte of UTF-16 is zero. UTF-8 where neither fits.
     """
-    for mark, encoding in _MARKS:
-        if head.startswith(mark):
-            return encoding
-    zeros_first, zeros_second = head[::2].count(0), head[1::2].count(0)
-    if zeros_second * 4 > len(head) and not zeros_first:
-        return "utf-16-le"
-    if zeros_first * 4 > len(head) and not zeros_second:
-        return "utf-16-be"
+    guess = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None) or _by_zeros(head)
+    try:
+        codecs.getincrementaldecoder(guess)().decode(head, final=len(head) < _HEAD)
+    except UnicodeDecodeError:
+        return "utf-8-sig"
+    return guess
+
+
+def _by_zeros(head: bytes) -> str:
+    first, second = head[::2].count(0), head[1::2].count(0)
+    if 4 * max(first, second) > len(head):
+        if second > 4 * first:
+            return "utf-16-le"
+        if first > 4 * second:
+            return "utf-16-be"
     return "utf-8-sig"
