@@ -585,7 +585,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "hashing_error: re-rank vectors can have at most",
         ),
         ("fit note.txt --out new", 1, "catalog_error: a catalog is a folder, .csv"),
-        ("fit there --out new", 1, "catalog_error: there are no images in there"),
+        ("fit there --out new", 1, "catalog_error: the catalog 'there' has no images"),
         ("fit-vocabulary there --out there.npz", 1, "vocabulary_error: a vocabulary is never overwritten"),
         ("fit-vocabulary there --out new --features surf", 1, "config_error: local features must be one of sift"),
         ("tune --queries note.txt", 1, "catalog_error: a catalog is a folder, .csv"),

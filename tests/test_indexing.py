@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -283,6 +283,21 @@ class TestAgain:
         assert sub_codes_of(index) == codes
 
 
+class BreaksLater(dict[str, Any]):
+    """Preprocessing whose filter cannot be had after some images."""
+
+    def __init__(self, values: Mapping[str, Any], good: int) -> None:
+        super().__init__(values)
+        self.good = good
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "filter":
+            self.good -= 1
+            if self.good < 0:
+                raise KeyError("no such filter")
+        return super().__getitem__(name)
+
+
 class TestRejects:
     def test_rejects_are_listed_and_the_rest_is_indexed(
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer
@@ -327,7 +342,7 @@ class TestRejects:
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path, caplog: Any
     ) -> None:
         broken = Encoder.load(encoder_folder)
-        broken.embedder.preprocessing["filter"] = "no such filter"
+        broken.embedder.preprocessing = BreaksLater(broken.embedder.preprocessing, good=1)  # one to warm up
         summary, rejects = run(write(tmp_path, rows), replace(indexer, encoder=broken), tmp_path)
         assert summary == IndexingSummary(rejected=5)
         reason = "preparing failed: KeyError: 'no such filter'"
