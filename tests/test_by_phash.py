@@ -221,9 +221,13 @@ class TestFlatPictures:
     def test_a_stored_hash_of_a_flat_picture_is_not_searched_with(
         self, mixed: PerceptualSearcher, image_id: str
     ) -> None:
-        with pytest.raises(FlatImage, match=f"but image '{image_id}' of .* has nearly one colour"):
+        with pytest.raises(
+            FlatImage, match=f"image '{image_id}' of .* has nearly one colour, so it has no usable perceptual hash"
+        ):
             mixed.by_id(image_id)
-        with pytest.raises(FlatImage, match=f"but image '{image_id}' of .* has nearly one colour"):
+        with pytest.raises(
+            FlatImage, match=f"image '{image_id}' of .* has nearly one colour, so it has no usable perceptual hash"
+        ):
             mixed.within_radius_of(image_id, 0)
 
     @pytest.mark.parametrize("turned", [False, True])
