@@ -477,14 +477,14 @@ class TestFailures:
 
 
 class TestCostlyImages:
-    @pytest.fixture(scope="class")
-    def roomy(self, shop: Shop) -> FlaskClient:
+    @pytest.fixture
+    def hasty(self, shop: Shop) -> FlaskClient:
         """The application with the usual limits, but less time."""
         options = Settings(home=shop.secret, image_roots=(shop.folder,), max_seconds=0.5)
         return create_app({"shop": shop.searcher}, options).test_client()
 
     def test_images_that_would_take_a_decoder_minutes_are_refused_and_others_answered(
-        self, roomy: FlaskClient, shop: Shop
+        self, hasty: FlaskClient, shop: Shop
     ) -> None:
         """As many at once as are decoded at once, on the endpoint, the page and as pictures of the index."""
         endless, path = bad_images.repeated_scans(bad_images.SIDE, 90), shop.folder / RED_MUG
@@ -492,7 +492,7 @@ class TestCostlyImages:
         path.write_bytes(endless)
 
         def outcome(kind: str) -> int:
-            with roomy.application.test_client() as client:
+            with hasty.application.test_client() as client:
                 if kind == "page":
                     return client.post("/", data={"image": (io.BytesIO(endless), "a.jpg")}).status_code
                 if kind == "picture":
@@ -505,7 +505,9 @@ class TestCostlyImages:
         path.write_bytes(before)
         assert statuses == [422, 422, 404, 200] * 3
 
-    def test_a_picture_of_50_million_pixels_is_searched_with(self, roomy: FlaskClient) -> None:
+    def test_a_picture_of_50_million_pixels_is_searched_with(self, shop: Shop) -> None:
+        usual = Settings(home=shop.secret, image_roots=(shop.folder,))
+        roomy = create_app({"shop": shop.searcher}, usual).test_client()
         large = bad_images.encode(Image.new("RGB", (8000, 6200), "teal"), "PNG")
         assert body(search_image(roomy, large))["query"] == {"by": "image", "width": 8000, "height": 6200}
         part = body(search_image(roomy, large, crop="[0.5, 0, 1, 0.5]"))["query"]
