@@ -51,6 +51,7 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
 }
+_STOPPED = "the decoder process ended with exit code {}; its own message is on standard error"
 _ERRORS = {kind.code: kind for kind in ImageError.__subclasses__()}
 
 
@@ -76,11 +77,7 @@ class Decoder:
         RuntimeError
             The process cannot be started, or has a bug.
         """
-        try:
-            process = self._send(data, limits)
-        except BrokenPipeError:  # somebody ended it while it was idle
-            self.stop()
-            process = self._send(data, limits)
+        process = self._send(data, limits)
         seconds = max(self._most_wait, _WAIT_FACTOR * limits.max_seconds)
         try:
             height, width, report = _reply(process, time.monotonic() + seconds)
@@ -139,13 +136,20 @@ class Decoder:
             self._process.stdin.close()
 
     def _send(self, data: bytes, limits: Limits) -> subprocess.Popen[bytes]:
-        process = self._process = self._process or self._start()
-        view, position = memoryview(data), 0
-        while position < len(data):
-            position += os.pwrite(self._file, view[position:], position)
-        assert process.stdin
-        process.stdin.write(REQUEST.pack(len(data), limits.max_bytes, limits.max_pixels, limits.max_seconds))
-        return process
+        request = REQUEST.pack(len(data), limits.max_bytes, limits.max_pixels, limits.max_seconds)
+        for _ in range(2):  # a process that was idle may have been ended by somebody, but not a new one
+            process = self._process = self._process or self._start()
+            view, position = memoryview(data), 0
+            while position < len(data):
+                position += os.pwrite(self._file, view[position:], position)
+            assert process.stdin
+            try:
+                process.stdin.write(request)
+                return process
+            except BrokenPipeError:
+                code = process.wait()
+                self.stop()
+        raise RuntimeError(_STOPPED.format(code))
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._owner, self._file = os.getpid(), _file_in_memory()
@@ -201,7 +205,7 @@ def _error_of(code: int, limits: Limits) -> Exception:
     if code < 0:
         name = signal.Signals(-code).name
         return TruncatedImage(f"the image is incomplete or damaged: its decoder ended with {name}")
-    return RuntimeError(f"the decoder process ended with exit code {code}; its own message is on standard error")
+    return RuntimeError(_STOPPED.format(code))
 
 
 class PixelBudget:
