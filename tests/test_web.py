@@ -26,7 +26,7 @@ from PIL import Image
 from support.indices import filled, fresh_index_name
 from support.shop import COLOURS, Shop
 from support.vectors import toy_encoder
-from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.test import TestResponse
 
 from benchmarks import bad_images
@@ -262,6 +262,7 @@ REFUSED = [
     ('{"id": "a", "vector": [1]}', 400, "id and vector"),
     ('{"id": 7}', 400, "id"),
     ('{"id": ""}', 400, "id"),
+    ('{"image": "aGk="}', 400, 'image must be a file, sent as multipart/form-data, got "aGk="'),
     ('{"id": null}', 400, "id"),
     ('{"id": "a", "K": 3}', 400, '"K"'),
     ('{"id": "a", "k": true}', 400, "k"),
@@ -346,10 +347,17 @@ class TestRefusals:
             ({"crop": "[90, 0, 96, 72]"}, 422, "fractions"),
             ({"crop": "[0, 0, 0.5]"}, 422, "crop"),
             ({"crop": '{"left": 0}'}, 400, "crop"),
-            ({"crop": "0,0,1,1"}, 400, "crop"),
-            ({"k": ""}, 400, '"k"'),
-            ({"k": "3 apples"}, 400, '"k"'),
+            ({"crop": "0,0,1,1"}, 400, 'crop must be a list of numbers, got "0,0,1,1"'),
+            ({"crop": "[0,0,1"}, 400, '"crop" must be JSON'),
+            ({"k": ""}, 400, 'k must be a whole number, got ""'),
+            ({"k": "two"}, 400, 'k must be a whole number, got "two"'),
+            ({"k": '"2"'}, 400, 'k must be a whole number, got "2"'),
+            ({"min_cosine": "NaN"}, 400, 'min_cosine must be a number, got "NaN"'),
+            ({"explain": "yes"}, 400, 'explain must be true or false, got "yes"'),
+            ({"filters": "mugs"}, 400, 'filters must be a JSON object, got "mugs"'),
+            ({"filters": '{"category": "a", "category": "b"}'}, 400, "once"),
             ({"size": "3"}, 400, '"size"'),
+            ({"size": "large"}, 400, '"size", known: image, id, vector, k,'),
             ({"id": RED_MUG}, 400, "id"),
             ({"k": ["1", "2"]}, 400, "once"),
         ],
@@ -378,7 +386,8 @@ class TestRefusals:
         wrong = web.get("/api/search")
         assert (wrong.status_code, body(wrong)["error"]["code"]) == (405, "method_not_allowed")
         assert "POST" in wrong.headers["Allow"]
-        assert body(web.get("/api/nothing"))["error"]["code"] == "not_found"
+        for path in ("/api", "/api/", "/api/nothing"):
+            assert body(web.get(path))["error"]["code"] == "not_found"
         page = web.get("/nothing")
         assert (page.status_code, page.mimetype) == (404, "text/html")
 
@@ -459,6 +468,10 @@ class TestFailures:
 
     def test_a_response_names_the_rule_that_a_request_breaks(self) -> None:
         assert ErrorResponse.of(SearchError("k must be 1 to 10000, got 0"), 1).message == "k must be 1 to 10000, got 0"
+
+    def test_the_size_of_a_request_is_given_in_megabytes(self) -> None:
+        response = ErrorResponse.of(RequestEntityTooLarge(), 20_000_000)
+        assert (response.status, response.message) == (413, "a request may have at most 20 MB and 20 parts")
 
     def test_every_error_has_a_status(self) -> None:
         def with_subclasses(kind: type[HashsearchError]) -> Iterator[type[HashsearchError]]:
@@ -739,4 +752,4 @@ class TestDocumentation:
         text = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
         named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
         known = body(search(web, nonsense=1))["error"]["message"].split("known: ")[1].split(", ")
-        assert named == {"image", *known}
+        assert named == set(known)

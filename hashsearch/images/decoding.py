@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import numbers
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -35,6 +36,7 @@ _FILLER = bytes(
     1 + number * 167 % 251 for number in range(1, 8192)
 )  # other data than the zeros of a decoder at the end
 _OUT_OF_MEMORY = ("out of memory error", "decoder error -9")  # in Pillow's messages
+_BYTES_LITERAL = re.compile(r"\bb'([^']*)'")  # how Pillow writes the name of a PNG chunk
 _BITS_PER_SAMPLE, _MAX_SAMPLE_VALUES = 258, (281, 341)  # tags of TIFF
 _TURNS = {  # by orientation: whether rows and columns are exchanged, then columns reversed, then rows reversed
     1: (False, False, False),
@@ -133,7 +135,8 @@ def _errors_of(kind: Format, limits: Limits) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"an image may have at most {limits.max_pixels} pixels: {error}") from error
     except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, IndexError and more
-        message = str(error) if isinstance(error, (OSError, SyntaxError)) else ""  # one that Pillow wrote
+        by_pillow = isinstance(error, (OSError, SyntaxError))
+        message = _BYTES_LITERAL.sub(r"\1", str(error)) if by_pillow else ""
         if isinstance(error, MemoryError) or message.startswith(_OUT_OF_MEMORY):
             raise out_of_memory(limits, f"this {kind.name} image needs more") from error
         detail = f": {message}" if message else ""

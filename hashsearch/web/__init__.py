@@ -28,7 +28,11 @@ def create_app(searchers: Mapping[str, Searcher], settings: Settings) -> Flask:
     for searcher in searchers.values():
         searcher.encoder.warm()
     app = Flask(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=settings.max_bytes + _FORM_BYTES, MAX_FORM_PARTS=20)
+    app.config.update(
+        MAX_IMAGE_BYTES=settings.max_bytes,
+        MAX_CONTENT_LENGTH=settings.max_bytes + _FORM_BYTES,
+        MAX_FORM_PARTS=20,
+    )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default JSON provider, which the base class lacks
     app.url_map.merge_slashes = False  # an id may contain two slashes in a row
