@@ -135,7 +135,7 @@ class TestPageWithoutScripts:
         with app.app_context():
             parts: Any = app.jinja_env.get_template("parts.html").module
         for hit, bits in ((hit_with_distance, 1), (hit_without_distance, 0)):
-            shown = parts.card_of(Card(hit.id, "cup", None, "/", None, hit, rank=1), 64)
+            shown = parts.card_of(Card(hit.id, "cup", None, "/", None, hit=hit, rank=1), 64)
             assert f"{hit.cosine:.3f}" in shown
             assert (shown.count("64 bits"), shown.count("None")) == (bits, 0)
 

@@ -214,10 +214,19 @@ def _check_regular(path: str, mode: int) -> None:
 
 def file_within(path: str | None, roots: Sequence[Path]) -> Path | None:
     """The file at an absolute path if it is inside one of the folders after symbolic links are resolved, else None."""
+    file = path_within(path, roots)
+    try:
+        return file if file and file.is_file() else None
+    except OSError:  # a folder that may not be read, or too long a name
+        return None
+
+
+def path_within(path: str | None, roots: Sequence[Path]) -> Path | None:
+    """An absolute path, links resolved, if it is inside one of the folders, else None; no file need be there."""
     if not path or not Path(path).is_absolute():
         return None
     try:
-        file = Path(path).resolve(strict=True)
-    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, a null character
+        resolved = Path(path).resolve()
+    except (RuntimeError, ValueError):  # a loop of links, a null character
         return None
-    return file if file.is_file() and any(file.is_relative_to(root.resolve()) for root in roots) else None
+    return resolved if any(resolved.is_relative_to(root.resolve()) for root in roots) else None

@@ -27,13 +27,17 @@ Controls = Mapping[str, str]  # the values of the page's controls by name; those
 
 @dataclass(frozen=True)
 class Card:
-    """An indexed image as the page shows it; `hit` and `rank` if a search found it."""
+    """An indexed image as the page shows it; `hit` and `rank` if a search found it.
+
+    Without a `picture`, `hidden` says why.
+    """
 
     id: str
     title: str
     category: str | None
     link: str
     picture: str | None
+    hidden: str | None = None
     hit: Hit | None = None
     rank: int | None = None
 
@@ -44,6 +48,7 @@ class QueryPicture:
 
     title: str
     picture: str | None
+    hidden: str | None = None
     id: str | None = None
 
 
@@ -65,7 +70,7 @@ class SearchPage:
         record = self._service.searcher(controls.get("model")).index.record(image_id)
         results = self._service.search(parse_request({"id": image_id, **_options(controls)}))
         card = self._card(image_id, record, controls)
-        return self._render_results(controls, QueryPicture(card.title, card.picture, image_id), results)
+        return self._render_results(controls, QueryPicture(card.title, card.picture, card.hidden, image_id), results)
 
     def similar_to_upload(self, name: str, image: bytes, controls: Controls) -> str:
         """The page with the indexed images most similar to an uploaded file."""
@@ -75,12 +80,15 @@ class SearchPage:
         return self._render_results(controls, QueryPicture(name, picture), results)
 
     def _card(self, image_id: str, record: Mapping[str, Any], controls: Controls, **result: Any) -> Card:
+        uri = record.get("uri")
+        picture = self._thumbnails.address(image_id, uri, controls.get("model"))
         return Card(
             id=image_id,
             title=record.get("title") or PurePath(image_id).name or image_id,
             category=record.get("category"),
             link=url_for("pages.page", id=image_id, **controls),  # type: ignore[arg-type]  # values of any type go into an address
-            picture=self._thumbnails.address(image_id, record.get("uri"), controls.get("model")),
+            picture=picture,
+            hidden=None if picture else self._thumbnails.why_hidden(uri),
             **result,
         )
 
@@ -91,11 +99,13 @@ class SearchPage:
         ]
         return self._render(controls, cards, query=query, results=results)
 
-    def _render(self, controls: Controls, cards: list[Card], **parts: Any) -> str:
+    def _render(self, controls: Controls, cards: list[Card], query: QueryPicture | None = None, **parts: Any) -> str:
         searcher = self._service.searcher(controls.get("model"))
         return render_template(
             "page.html",
             cards=cards,
+            query=query,
+            reasons=sorted({shown.hidden for shown in (query, *cards) if shown and shown.hidden}),
             controls=controls,
             models=list(self._service.searchers),
             strategies=["", "scan", "sub_codes", *(["graph"] if searcher.index.graph else [])],  # "": automatic

@@ -13,7 +13,7 @@ from werkzeug.routing import PathConverter
 
 from hashsearch.errors import ImageError
 from hashsearch.images.decoding import thumbnail
-from hashsearch.images.sources import ImageReader, file_within, is_address
+from hashsearch.images.sources import ImageReader, file_within, is_address, path_within
 from hashsearch.images.stages import stage
 from hashsearch.web.service import AT_ONCE, SearchService
 
@@ -45,6 +45,12 @@ class Thumbnails:
             return uri
         return url_for("pictures.picture", image_id=image_id, model=model) if self.file(uri) else None
 
+    def why_hidden(self, uri: str | None) -> str:
+        """Why there is no file to show of an image that is not at an address."""
+        if path_within(uri, self.roots):
+            return "the file is no longer there"
+        return "the file is not inside a folder given with --images"
+
     def jpeg(self, file: Path) -> bytes:
         """The thumbnail of a file, decoded and encoded again; ImageError if it cannot be read."""
         with (
@@ -63,9 +69,10 @@ def blueprint(service: SearchService, thumbnails: Thumbnails) -> Blueprint:
     def picture(image_id: str) -> Response:
         """The thumbnail of an indexed image."""
         record = service.searcher(request.args.get("model")).index.record(image_id)
-        file = thumbnails.file(record.get("uri"))
+        uri = record.get("uri")
+        file = thumbnails.file(uri)
         if file is None:
-            raise NotFound(f"the picture of '{image_id}' cannot be shown: its file is missing or in no shown folder")
+            raise NotFound(f"the picture of '{image_id}' cannot be shown: {thumbnails.why_hidden(uri)}")
         tag = f"{record.get('sha256')}-{SIDE}"
         response = Response(mimetype="image/jpeg")
         response.set_etag(tag)
@@ -76,7 +83,7 @@ def blueprint(service: SearchService, thumbnails: Thumbnails) -> Blueprint:
             try:
                 response.set_data(thumbnails.jpeg(file))
             except ImageError as error:
-                raise NotFound(f"the picture of '{image_id}' cannot be shown: its file cannot be read") from error
+                raise NotFound(f"the picture of '{image_id}' cannot be shown: the file cannot be read") from error
         return response.make_conditional(request)
 
     return routes
