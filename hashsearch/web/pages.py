@@ -13,12 +13,13 @@ from werkzeug import Response
 from werkzeug.exceptions import BadRequest
 
 from hashsearch.images.decoding import thumbnail
-from hashsearch.search.searcher import Hit
+from hashsearch.search.searcher import Hit, Searcher
 from hashsearch.web.pictures import SIDE, Thumbnails
 from hashsearch.web.request import parse_request
 from hashsearch.web.service import SearchResults, SearchService
 
 COUNTS = (12, 24, 48, 96)
+_ACCEPTED_COUNTS = {str(k) for k in range(1, COUNTS[-1] + 1)}
 _DEFAULT_COUNT = 24
 _EXAMPLES = 12  # shown before a search
 
@@ -108,7 +109,7 @@ class SearchPage:
             reasons=sorted({shown.hidden for shown in (query, *cards) if shown and shown.hidden}),
             controls=controls,
             models=list(self._service.searchers),
-            strategies=["", "scan", "sub_codes", *(["graph"] if searcher.index.graph else [])],  # "": automatic
+            strategies=["", *_strategies(searcher)],  # "": automatic
             count=searcher.index.count(),
             categories=searcher.index.categories(),
             bits=searcher.encoder.bits,
@@ -126,7 +127,7 @@ def blueprint(service: SearchService, thumbnails: Thumbnails) -> Blueprint:
     @routes.get("/")
     def page() -> str:
         """The page; with `?id=` the images most similar to that one, else some examples."""
-        controls = _controls(request.args, service.default)
+        controls = _controls(request.args, service)
         if image_id := request.args.get("id"):
             return search_page.similar_to_indexed(image_id, controls)
         return search_page.examples(controls)
@@ -134,7 +135,7 @@ def blueprint(service: SearchService, thumbnails: Thumbnails) -> Blueprint:
     @routes.post("/")
     def search() -> str | Response:
         """Results for the uploaded image; without an upload, a redirect to the page for the other fields."""
-        controls = _controls(request.form, service.default)
+        controls = _controls(request.form, service)
         upload = request.files.get("image")
         if upload and upload.filename:
             return search_page.similar_to_upload(upload.filename, upload.read(), controls)
@@ -147,23 +148,29 @@ def _nonempty(fields: Mapping[str, str], names: tuple[str, ...]) -> dict[str, An
     return {name: fields[name] for name in names if fields.get(name)}
 
 
-def _controls(fields: Mapping[str, str], default_model: str) -> dict[str, Any]:
-    """The values of the page's controls; those at their default are left out, so that links stay short."""
+def _controls(fields: Mapping[str, str], service: SearchService) -> dict[str, Any]:
+    """The values of the page's controls; those at their default are left out, so that links stay short.
+
+    BadRequest for a k or a strategy that the page does not accept, SearchError for an unknown model.
+    """
     controls = _nonempty(fields, ("model", "k", "category", "strategy"))
-    defaults = {"model": default_model, "k": str(_DEFAULT_COUNT)}
+    strategies = _strategies(service.searcher(controls.get("model")))
+    if "k" in controls and controls["k"] not in _ACCEPTED_COUNTS:
+        raise BadRequest(f"k must be a whole number from 1 to {COUNTS[-1]}, got '{controls['k']}'")
+    if "strategy" in controls and controls["strategy"] not in strategies:
+        raise BadRequest(f"strategy must be one of {', '.join(strategies)}, got '{controls['strategy']}'")
+    defaults = {"model": service.default, "k": str(_DEFAULT_COUNT)}
     return {name: value for name, value in controls.items() if value != defaults.get(name)}
 
 
 def _options(controls: Controls) -> dict[str, Any]:
     """The controls as fields of a search request."""
-    options: dict[str, Any] = {"k": _whole(controls.get("k", str(_DEFAULT_COUNT)))}
+    options: dict[str, Any] = {"k": int(controls.get("k", _DEFAULT_COUNT))}
     options |= _nonempty(controls, ("model", "strategy"))
     if "category" in controls:
         options["filters"] = {"category": controls["category"]}
     return options
 
 
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise BadRequest(f"k must be a whole number, got '{text}'")
-    return int(text)
+def _strategies(searcher: Searcher) -> list[str]:
+    return ["scan", "sub_codes", *(["graph"] if searcher.index.graph else [])]
