@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,19 @@ from elasticsearch import Elasticsearch
 from flask import Flask
 from flask.testing import FlaskClient
 from support.browser import Browser, find_chromium
-from support.indices import filled, fresh_index_name
+from support.faults import FaultProxy, answers
+from support.indices import documents_of, filled, fresh_index_name
 from support.shop import ADDRESS, Shop
 
 from hashsearch.config import Settings
+from hashsearch.elastic.client import connect
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.writing import BulkWriter
 from hashsearch.reporting.style import TOKENS, page_style
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Searcher
 from hashsearch.web import create_app, server
+from hashsearch.web.inventory import SECONDS
 from hashsearch.web.pages import Card
 
 RED_MUG = "mugs/red.png"
@@ -55,6 +60,11 @@ def serving(app: Flask) -> Iterator[str]:
     threading.Thread(target=served.run, daemon=True).start()
     yield f"http://127.0.0.1:{served.effective_port}"
     served.close()
+
+
+def moved(searcher: Searcher, client: Elasticsearch) -> Searcher:
+    """The same searcher with another client."""
+    return Searcher(searcher.encoder, replace(searcher.index, client=client))
 
 
 def choose(browser: Browser, name: str, value: str) -> None:
@@ -170,6 +180,54 @@ class TestPageWithoutScripts:
         page = web.get(path)
         assert (page.status_code, page.mimetype) == (status, "text/html")
         assert words in page.text
+
+    def test_what_the_page_does_not_offer_is_refused_before_any_search(self, shop: Shop, options: Settings) -> None:
+        with connect("http://127.0.0.1:9") as nobody:
+            lonely = create_app({"shop": moved(shop.searcher, nobody)}, options).test_client()
+            for wrong in ({"k": "10000"}, {"strategy": "foo"}):
+                form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "mug.png"), **wrong}
+                assert lonely.get("/", query_string=wrong).status_code == 400
+                assert lonely.post("/", data=form).status_code == 400
+            assert lonely.get("/").status_code == 503
+
+    def test_a_search_without_hits_says_so_in_words(self, web: FlaskClient) -> None:
+        page = web.get(f"/?id={RED_MUG}&category=hats")
+        assert "<h2>No similar pictures</h2>" in page.text and "0 most similar" not in page.text
+
+    def test_why_a_picture_is_not_shown_is_explained(self, web: FlaskClient) -> None:
+        outside, gone = (
+            f"Some pictures cannot be shown: the file is {why}."
+            for why in ("not inside a folder given with --images", "no longer there")
+        )
+        for path, reasons in (
+            ("/?category=mugs", []),
+            ("/?category=oddities", [gone, outside]),
+            ("/?id=gone&category=mugs", [gone]),
+            ("/?id=outside&category=mugs", [outside]),
+        ):
+            assert re.findall('class="notice">(.*)</p>', web.get(path).text) == sorted(reasons), path
+
+    def test_a_second_view_counts_nothing_and_a_later_one_shows_what_is_new(
+        self, client: Elasticsearch, node: SimpleNamespace, shop: Shop, options: Settings, fresh_name: str
+    ) -> None:
+        encoder, vectors, time = shop.searcher.encoder, np.stack(list(shop.vectors.values())), [0.0]
+        index, counts = filled(client, fresh_name, encoder, vectors[:3]), FaultProxy(node.url, "_count")
+        with connect(counts.url) as proxied:
+            searcher = moved(Searcher(encoder, index), proxied)
+            web = create_app({"shop": searcher}, options, clock=lambda: time[0]).test_client()
+            assert "<strong>3</strong> images" in web.get("/").text
+            counts.plan(answers(500))
+            texts = [{"category": "new"}] * 5
+            assert BulkWriter(client, index.alias).write(documents_of(encoder, vectors[:5], texts)) == []
+            index.refresh()
+            time[0] = SECONDS - 0.1
+            for page in (web.get("/"), web.get("/?id=0000")):
+                assert "<strong>3</strong> images" in page.text and "(5)" not in page.text
+            time[0] = SECONDS
+            assert web.get("/").status_code == 502  # which is not kept
+            page = web.get("/")
+            assert "<strong>5</strong> images" in page.text and "new (5)" in page.text
+        counts.stop()
 
     def test_an_upload_that_is_not_an_image_is_refused_on_the_page(self, web: FlaskClient) -> None:
         page = web.post("/", data={"image": (io.BytesIO(b"%PDF-1.7"), "menu.pdf")})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, send_file
@@ -20,10 +21,12 @@ THREADS = AT_ONCE + WAITING + 4  # four remain for requests without an image whi
 _FORM_BYTES = 64 * 1024  # allowed in a form besides the image
 
 
-def create_app(searchers: Mapping[str, Searcher], settings: Settings) -> Flask:
+def create_app(
+    searchers: Mapping[str, Searcher], settings: Settings, clock: Callable[[], float] = time.monotonic
+) -> Flask:
     """The application that serves models by name; the first is the default.
 
-    Their networks are loaded and have embedded a first image when this returns.
+    Their networks are loaded and have embedded a first image when this returns. `clock` gives a time in seconds.
     """
     for searcher in searchers.values():
         searcher.encoder.warm()
@@ -44,7 +47,7 @@ def create_app(searchers: Mapping[str, Searcher], settings: Settings) -> Flask:
     security.guard(app, settings.host)
     app.register_blueprint(api.blueprint(service))
     app.register_blueprint(pictures.blueprint(service, thumbnails))
-    app.register_blueprint(pages.blueprint(service, thumbnails))
+    app.register_blueprint(pages.blueprint(service, thumbnails, clock))
     return app
 
 

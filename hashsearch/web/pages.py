@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest
 
 from hashsearch.images.decoding import thumbnail
 from hashsearch.search.searcher import Hit, Searcher
+from hashsearch.web.inventory import InventoryCache
 from hashsearch.web.pictures import SIDE, Thumbnails
 from hashsearch.web.request import parse_request
 from hashsearch.web.service import SearchResults, SearchService
@@ -56,9 +57,12 @@ class QueryPicture:
 class SearchPage:
     """Renders the page: with examples to start from, or with results."""
 
-    def __init__(self, service: SearchService, thumbnails: Thumbnails) -> None:
+    def __init__(self, service: SearchService, thumbnails: Thumbnails, clock: Callable[[], float]) -> None:
         self._service = service
         self._thumbnails = thumbnails
+        self._inventories = {
+            name: InventoryCache(searcher.index, clock) for name, searcher in service.searchers.items()
+        }
 
     def examples(self, controls: Controls) -> str:
         """The page with some indexed images to start from."""
@@ -110,8 +114,7 @@ class SearchPage:
             controls=controls,
             models=list(self._service.searchers),
             strategies=["", *_strategies(searcher)],  # "": automatic
-            count=searcher.index.count(),
-            categories=searcher.index.categories(),
+            inventory=self._inventories[controls.get("model", self._service.default)].latest(),
             bits=searcher.encoder.bits,
             counts=COUNTS,
             default_count=_DEFAULT_COUNT,
@@ -119,10 +122,10 @@ class SearchPage:
         )
 
 
-def blueprint(service: SearchService, thumbnails: Thumbnails) -> Blueprint:
+def blueprint(service: SearchService, thumbnails: Thumbnails, clock: Callable[[], float]) -> Blueprint:
     """`GET /`: the page, with results if it has `?id=`. `POST /`: results for an uploaded image."""
     routes = Blueprint("pages", __name__)
-    search_page = SearchPage(service, thumbnails)
+    search_page = SearchPage(service, thumbnails, clock)
 
     @routes.get("/")
     def page() -> str:
