@@ -245,8 +245,11 @@ class TestPageWithoutScripts:
 
 CARDS = "[...document.querySelectorAll('.card')].map(card => card.title)"
 SHOWN = "[...document.querySelectorAll('.card img')].every(image => image.complete && image.naturalWidth > 0)"
-SEARCHED = "document.body.ariaBusy === 'false'"
+SEARCHED = "document.querySelector('#results').ariaBusy === 'false'"
 PROBLEM = "document.querySelector('.problem h2')?.textContent"
+MESSAGE = "document.querySelector('.problem p')?.textContent"
+AGAIN_HIDDEN = "document.querySelector('.problem .again').hidden"
+STATUS = "document.querySelector('[role=status]')"
 
 
 class TestInABrowser:
@@ -288,26 +291,98 @@ class TestInABrowser:
     def test_errors_are_shown_in_place(self, browser: Browser, address: str, shop: Shop) -> None:
         browser.open(address)
         browser.choose_file("#image", shop.folder / "note.png")
-        browser.wait(f"{PROBLEM} === 'That is not an image'")
+        browser.wait(f"{PROBLEM} === 'That is not an image' && {SEARCHED}")
+        assert browser.ask(AGAIN_HIDDEN)
+        assert browser.ask("document.querySelector('.problem a').textContent") == "Start again"
+
+    def test_a_search_that_lost_the_connection_can_be_tried_again(
+        self, browser: Browser, address: str, shop: Shop
+    ) -> None:
+        def connected(on: bool) -> None:
+            rates = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+            browser.call("Network.emulateNetworkConditions", offline=not on, **rates)
+
+        browser.open(address)
         browser.call("Network.enable")
-        offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        browser.call("Network.emulateNetworkConditions", **offline)
+        connected(False)
         browser.choose_file("#image", shop.folder / RED_MUG)
-        browser.wait(f"{PROBLEM} === 'The search failed'")
-        message = "No answer from the search service. Check the connection and try again."
-        assert browser.ask("document.querySelector('.problem p').textContent") == message
-        assert browser.ask("document.body.ariaBusy") == "false"
+        browser.wait(f"{PROBLEM} === 'The search failed' && {SEARCHED}")
+        assert browser.ask(MESSAGE) == "No answer from the search service. Check the connection and try again."
+        assert browser.ask("document.querySelector('.problem a').textContent") == "Start again"
+        connected(True)
+        browser.click(".again")
+        browser.wait(f"{CARDS}[0] === '{RED_MUG}' && {SEARCHED}")
+
+    def test_a_search_that_elasticsearch_refused_can_be_tried_again(
+        self, browser: Browser, shop: Shop, options: Settings, node: SimpleNamespace
+    ) -> None:
+        searches = FaultProxy(node.url, "_msearch")
+        with connect(searches.url) as client:
+            app = create_app({"shop": moved(shop.searcher, client)}, options)
+            with serving(app) as address:
+                browser.open(f"{address}/?category=hats")  # without pictures, each of which would be a request
+                searches.plan(answers(503), answers(500))
+                browser.choose_file("#image", shop.folder / RED_MUG)
+                for words in ("try again in a moment", "could not process the request"):
+                    browser.wait(f"{MESSAGE}.includes('{words}') && {SEARCHED}")
+                    browser.click(".again")
+                browser.wait(f"{CARDS}[0] === '{RED_MUG}' && {SEARCHED}")
+                assert browser.ask("document.querySelector('.caption').textContent") == "red.png"
+                assert browser.ask("document.activeElement.id") == "results"
+        searches.stop()
+
+    def test_the_same_file_can_be_chosen_again(self, browser: Browser, address: str, shop: Shop) -> None:
+        browser.open(address)
+        browser.ask("window.sent = 0; const send = fetch; window.fetch = (...all) => (sent++, send(...all)); 0")
+        for count in (1, 2):
+            browser.choose_file("#image", shop.folder / RED_MUG)
+            browser.wait(f"sent === {count} && {SEARCHED}")
+        browser.ask("document.querySelector('#image').dispatchEvent(new Event('change'))")  # nothing was chosen
+        assert browser.ask(f"[sent, {CARDS}[0], document.querySelector('.caption').textContent]") == [
+            2,
+            RED_MUG,
+            "red.png",
+        ]
+
+    def test_results_are_announced_each_time(self, browser: Browser, address: str, shop: Shop) -> None:
+        browser.open(f"{address}/?k=12")
+        browser.ask(
+            f"""window.announced = [];
+            new MutationObserver(() => announced.push({STATUS}.textContent)).observe({STATUS}, {{childList: true}})"""
+        )
+        for name in (RED_MUG, "flyers/gold.png"):
+            browser.choose_file("#image", shop.folder / name)
+            browser.wait(f"{CARDS}[0] === '{name}' && {SEARCHED}")
+        assert browser.ask("announced") == ["12 most similar", "", "12 most similar"]
+        browser.choose_file("#image", shop.folder / "note.png")
+        browser.wait(f"{PROBLEM} && {SEARCHED}")
+        assert browser.ask("announced.at(-1)") == ""  # the problem is an alert
+        assert browser.ask("document.querySelector('.problem').role") == "alert"
+        assert browser.ask(f"{STATUS}.closest('[aria-busy]')") is None
+
+    def test_a_file_that_is_too_large_is_not_sent(
+        self, browser: Browser, shop: Shop, options: Settings, tmp_path: Path
+    ) -> None:
+        (tmp_path / "large.png").write_bytes(bytes(1_000_000))
+        with serving(create_app({"shop": shop.searcher}, replace(options, max_bytes=1000))) as address:
+            browser.open(address)
+            browser.choose_file("#image", tmp_path / "large.png")
+            browser.wait(f"{PROBLEM} === 'That image is too large' && {SEARCHED}")
+            assert browser.ask(MESSAGE) == "An image may have at most 0.001 MB."
+            assert browser.ask(AGAIN_HIDDEN)
+            assert browser.ask("performance.getEntriesByType('resource').every(e => e.initiatorType !== 'fetch')")
 
     def test_a_file_that_the_server_does_not_read_is_too_large(
         self, browser: Browser, shop: Shop, options: Settings, tmp_path: Path
     ) -> None:
         (tmp_path / "large.png").write_bytes(bytes(1_000_000))
-        app = create_app({"shop": shop.searcher}, replace(options, max_bytes=1000))
-        with serving(app) as address:
+        with serving(create_app({"shop": shop.searcher}, replace(options, max_bytes=1000))) as address:
             browser.open(address)
+            browser.ask("document.querySelector('#image').dataset.maxBytes = 1e9")  # as with a proxy of a lower limit
             browser.choose_file("#image", tmp_path / "large.png")
-            browser.wait(f"{PROBLEM} === 'The search failed'")
-            assert browser.ask("document.querySelector('.problem p').textContent") == "That picture is too large."
+            browser.wait(f"{PROBLEM} === 'The search failed' && {SEARCHED}")
+            assert browser.ask(MESSAGE) == "That picture is too large."
+            assert browser.ask(AGAIN_HIDDEN)
 
     def test_the_page_works_without_scripts(self, browser: Browser, address: str, shop: Shop) -> None:
         browser.call("Emulation.setScriptExecutionDisabled", value=True)
@@ -345,6 +420,24 @@ class TestInABrowser:
                 browser.wait(f"{CARDS}[0] === '{RED_MUG}' && {SEARCHED}")
                 assert browser.ask("document.querySelector('[name=category]').value") == ""
                 assert browser.ask("document.activeElement.name") == "model"
+
+    @pytest.mark.parametrize("width", [390, 768, 1280])
+    def test_the_controls_of_several_models_have_room(
+        self, browser: Browser, shop: Shop, options: Settings, width: int
+    ) -> None:
+        browser.look(width, 800, phone=width < 500)
+        with serving(create_app({"small": shop.searcher, "large": shop.searcher}, options)) as address:
+            for path in ("/", f"/?id={RED_MUG}"):
+                browser.open(address + path)
+                names, widths = zip(
+                    *browser.ask("[...document.querySelectorAll('select')].map(e => [e.name, e.clientWidth])")
+                )
+                assert names == ("model", "k", "category", "strategy")
+                assert min(widths) >= 140, path  # pixels, of 9 rem
+                assert browser.ask(
+                    "[...document.querySelectorAll('.controls label')].every(e => e.scrollWidth <= e.clientWidth)"
+                )
+                assert browser.ask("document.documentElement.scrollWidth") <= width, path
 
     def test_the_page_can_be_used_with_the_keyboard_alone(self, browser: Browser, address: str) -> None:
         browser.open(f"{address}/?id={RED_MUG}")
