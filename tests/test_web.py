@@ -551,7 +551,8 @@ class TestPictures:
         assert shown.shape == original.shape
         assert np.abs(shown - original).mean() < 4
 
-    def test_a_large_picture_is_reduced(self, web: FlaskClient, shop: Shop) -> None:
+    def test_a_large_picture_is_reduced(self, shop: Shop, options: Settings, tmp_path: Path) -> None:
+        web = create_app({"shop": shop.searcher}, replace(options, home=tmp_path)).test_client()
         path, before = shop.folder / RED_MUG, shop.picture(RED_MUG)
         path.write_bytes(png(300, 330))
         assert decode(web.get(f"/images/{RED_MUG}").data).shape == (330, 300, 3)
@@ -712,7 +713,7 @@ class TestModels:
 
 class TestGate:
     def test_the_gate_lets_a_few_in_a_few_wait_and_refuses_the_rest(self) -> None:
-        gate, release, inside, most = Gate(2, 3), threading.Event(), [], []
+        gate, release, inside, most = Gate(2, 3, "visits"), threading.Event(), [], []
 
         def visit() -> None:
             with gate.passing():
@@ -729,6 +730,7 @@ class TestGate:
         with pytest.raises(ServiceUnavailable) as refused, gate.passing():
             pass
         assert refused.value.retry_after == 1
+        assert refused.value.description == "too many visits at once; try again in a moment"
         release.set()
         for visitor in visitors:
             visitor.join(30)

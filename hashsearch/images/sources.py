@@ -104,13 +104,14 @@ class ImageReader:
         """
         return DECODERS.decode(data, self.limits)
 
-    def decoded(self, data: bytes) -> AbstractContextManager[NDArray[np.uint8]]:
+    def decoded(self, data: bytes, least_side: int = 0) -> AbstractContextManager[NDArray[np.uint8]]:
         """`decode` for many threads: the pixels are to be used within a `with` block and not kept after it.
 
         The blocks of all threads together may have 64 million pixels; others wait before they get theirs. A block must
-        not decode another image.
+        not decode another image. With a `least_side`, a large JPEG is decoded at a part of its size, which is faster,
+        with at least so many pixels on its longer side.
         """
-        return DECODERS.decoded(data, self.limits)
+        return DECODERS.decoded(data, self.limits, least_side)
 
     def pixels(self, source: str) -> NDArray[np.uint8]:
         """Read and decode an image.

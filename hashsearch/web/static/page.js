@@ -129,5 +129,11 @@ addEventListener("drop", (event) => {
   search(event.dataTransfer.files[0]);
 });
 addEventListener("paste", (event) => search(event.clipboardData.files[0]));
-addEventListener("error", ({ target }) => target.tagName === "IMG" && target.remove(), true); // an empty frame looks better
+// A busy server refuses thumbnails for a moment. An empty frame looks better than a broken picture.
+addEventListener("error", ({ target }) => {
+  if (target.tagName !== "IMG") return;
+  const tries = (target.dataset.tries = Number(target.dataset.tries ?? 0) + 1);
+  if (tries > 3 || !target.src.startsWith(location.origin)) target.remove();
+  else setTimeout(() => (target.src = target.src), 1000 * tries);
+}, true);
 addEventListener("popstate", () => location.reload());
