@@ -331,6 +331,20 @@ class TestInABrowser:
                 assert browser.ask("document.activeElement.id") == "results"
         searches.stop()
 
+    def test_a_thumbnail_that_is_refused_is_asked_for_again(
+        self, browser: Browser, node: SimpleNamespace, shop: Shop, options: Settings
+    ) -> None:
+        searches = FaultProxy(node.url, "search")
+        with connect(searches.url) as client:
+            app = create_app({"shop": moved(shop.searcher, client)}, options)
+            with serving(app) as address:
+                browser.open(f"{address}/?category=hats")  # without pictures, each of which would be a request
+                searches.plan(answers(503), answers(503))
+                picture = f"Object.assign(new Image(), {{src: '/images/{RED_MUG}'}})"
+                browser.ask(f"document.querySelector('#results').append({picture})")
+                browser.wait("document.querySelector('#results img').naturalWidth > 0")
+        searches.stop()
+
     def test_the_same_file_can_be_chosen_again(self, browser: Browser, address: str, shop: Shop) -> None:
         browser.open(address)
         browser.ask("window.sent = 0; const send = fetch; window.fetch = (...all) => (sent++, send(...all)); 0")
