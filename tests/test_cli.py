@@ -19,6 +19,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import click
 import numpy as np
@@ -83,16 +84,13 @@ def run(words: Sequence[str], environment: dict[str, str] | None = None) -> subp
 
 def here(words: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """A command in this process, for the variants of a search: one of its own takes seconds to load TensorFlow."""
-    out, errors = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
-        for name in os.environ.keys() - environment.keys():
-            patch.delenv(name)
-        for name, value in environment.items():
-            patch.setenv(name, value)
+    out, errors, log = io.StringIO(), io.StringIO(), logging.getLogger()
+    with patch.dict(os.environ, environment, clear=True), redirect_stdout(out), redirect_stderr(errors):
         with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
             run_reporting_errors(commands, words, "hashsearch")
         logging.captureWarnings(False)
-        logging.getLogger().removeHandler(telemetry.current())
+        log.handlers = [handler for handler in log.handlers if handler is not telemetry.current()]
+    assert isinstance(ended.value.code, int)
     return subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), errors.getvalue())
 
 

@@ -6,8 +6,8 @@ import json
 import shutil
 import sys
 import warnings
-from dataclasses import replace
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
