@@ -267,6 +267,11 @@ class TestParquet:
             with pytest.raises(Unreadable):
                 ImageReader().read(source)
 
+    def test_a_pipe_with_the_name_of_a_file_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "c.parquet")
+        with pytest.raises(Unreadable, match="must be in a regular file"):
+            ImageReader().read(f"{tmp_path}/c.parquet#1/image")
+
     def test_a_broken_file_is_refused(self, write: Write) -> None:
         pytest.importorskip("pyarrow", reason="Parquet catalogs need pyarrow")
         for content in (b"", b"PAR1", b"PAR1 and something else PAR1"):
@@ -463,8 +468,11 @@ class TestCheck:
     def test_a_catalog_without_rows_is_refused_unless_that_is_allowed(
         self, write: Write, name: str, content: str
     ) -> None:
-        with pytest.raises(CatalogError, match="has no images"):
+        with pytest.raises(CatalogError, match="has no images") as refused:
             write(name, content).check()
+        assert "--allow-empty" not in str(refused.value), "not every caller has this option"
+        with pytest.raises(CatalogError, match=r"has no images.*; --allow-empty accepts a catalog"):
+            write(name, content).check(allow_empty=False)
         write(name, content).check(allow_empty=True)
 
     def test_rows_that_all_break_one_rule_are_one_sentence_with_the_columns(self, write: Write) -> None:
@@ -496,6 +504,12 @@ class TestNoCatalog:
     def test_a_file_of_another_format_is_refused(self, write: Write, name: str) -> None:
         with pytest.raises(CatalogError, match=rf"a catalog is a folder, \.csv, .*got '{name}'"):
             list(write(name, TEXT))
+
+    @pytest.mark.parametrize("name", ["c.csv", "c.jsonl.gz", "c.parquet"])
+    def test_a_pipe_is_refused_and_not_waited_for(self, tmp_path: Path, name: str) -> None:
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(CatalogError, match="a catalog is a folder or a regular file"):
+            Catalog(tmp_path / name)
 
     def test_a_gzip_file_that_ends_early_is_refused(self, write: Write, tmp_path: Path) -> None:
         path = write("c.csv.gz", TEXT * 50).path

@@ -94,14 +94,16 @@ class Catalog:
             raise CatalogError(f"there is no catalog at '{self.path}'")
         if not self.path.is_dir() and format_of(self.path) is None:
             raise CatalogError(f"a catalog is a folder, {ENDINGS}, got '{self.path.name}'")
+        if not self.path.is_dir() and not self.path.is_file():
+            raise CatalogError(f"a catalog is a folder or a regular file, and '{self.path}' is neither")
 
-    def check(self, allow_empty: bool = False) -> None:
+    def check(self, allow_empty: bool | None = None) -> None:
         """Check that there is something to index, up to the first entry.
 
         Parameters
         ----------
-        allow_empty : bool
-            Whether a catalog without any entry is accepted.
+        allow_empty : bool, optional
+            Whether a catalog without any entry is accepted; False lets the error name the option, None does not.
 
         Raises
         ------
@@ -112,7 +114,8 @@ class Catalog:
         """
         if self.path.is_dir():
             if not self._files and not allow_empty:
-                raise CatalogError(self._without_entries(f" ({self.passed_over})" if self.passed_over else ""))
+                detail = f" ({self.passed_over})" if self.passed_over else ""
+                raise self._without_entries(detail, allow_empty)
             return
         self._check_columns()
         self._check_entries(allow_empty)
@@ -187,7 +190,7 @@ class Catalog:
                     f"the {role} is in column '{column}', which '{self.path.name}' does not have: {_columns(names)}"
                 )
 
-    def _check_entries(self, allow_empty: bool) -> None:
+    def _check_entries(self, allow_empty: bool | None) -> None:
         """CatalogError if there are no entries, or only bad ones that all break one rule."""
         rows = 0
         rules: set[str] = set()
@@ -198,16 +201,14 @@ class Catalog:
             rules.add(re.sub(r"^(line|row) \d+:? ", "", entry.reason))
         if not rows and not allow_empty:
             header = RowFile(self.path).columns()
-            raise CatalogError(self._without_entries(f", only a header: {', '.join(header)}" if header else ""))
+            raise self._without_entries(f", only a header: {', '.join(header)}" if header else "", allow_empty)
         if rows > 1 and len(rules) == 1:
             which = f"none of the {rows} rows of '{self.path.name}' can be indexed"
             raise CatalogError(f"{which}, all for one reason: {rules.pop()}; {_columns(self._roles.names)}")
 
-    def _without_entries(self, detail: str) -> str:
-        return (
-            f"the catalog '{self.path}' has no images{detail}; "
-            "`hashsearch index --allow-empty` accepts a catalog without images"
-        )
+    def _without_entries(self, detail: str, allow_empty: bool | None) -> CatalogError:
+        hint = "" if allow_empty is None else "; --allow-empty accepts a catalog without images"
+        return CatalogError(f"the catalog '{self.path}' has no images{detail}{hint}")
 
     def _entry_of_file(self, file: Path) -> Entry | BadEntry:
         inside = file.relative_to(self.path)
