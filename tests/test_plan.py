@@ -9,6 +9,8 @@ from support.shelves import METHODS, TASKS, make_shelves, write_config
 
 from hashsearch.errors import ConfigError
 from hashsearch.evaluation.compare.plan import Fusion, PlannedMethod, make_tasks, read_plan
+from hashsearch.images.limits import Limits
+from hashsearch.images.sources import ImageReader
 
 METHOD = '[[method]]\nname = "one"\nkind = "{}"\n'
 
@@ -152,7 +154,10 @@ def test_distractors_are_other_data(tmp_path: Path) -> None:
     make_shelves(tmp_path)
     others = TASKS.split("[[task]]")[0].replace("shelves", "others")
     more = '[[task]]\nname = "same_class"\ndata = ["shelves"]\ndistractors = ["others"]\ndistractors_most = 5\n'
-    planned = make_tasks(read_plan(write_config(tmp_path, tasks=TASKS + others + more)), tmp_path)
+    reader = ImageReader(Limits(max_pixels=9))
+    planned = make_tasks(read_plan(write_config(tmp_path, tasks=TASKS + others + more)), tmp_path, reader)
+    pictures = [picture for task in planned for picture in (*task.learn, *task.base, *task.queries)]
+    assert all(picture.reader == reader for picture in pictures), "distorted ones and distractors too"
     assert [task.name for task in planned[:3]] == ["same_class", "near_duplicate", "same_class+5"]
     assert len(planned[2].base) == 18 + 5
 
