@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch
+from PIL import Image
 from support import planted
 from support.browser import Browser, find_chromium
 from support.indices import documents_of, filled
@@ -582,7 +583,7 @@ class TestPage:
         assert f'<a class="blank" href="{ADDRESS}"' in page
 
     def test_thumbnails_are_of_files_within_the_limits(self, tmp_path: Path) -> None:
-        save_picture(tmp_path / "a.jpg")
+        Image.new("RGB", (20, 20)).save(tmp_path / "a.jpg")
         only = group(1, member("a", uri=str(tmp_path / "a.jpg")))
         written(tmp_path / "out", only, roots=(tmp_path,))
         assert "data:image/jpeg" in self.page(tmp_path / "out")
