@@ -112,6 +112,7 @@ def test_weights_of_the_command_line_count_unless_a_method_names_its_own(tmp_pat
         (METHODS + method("fusion", 'of = ["pixels", "pixels"]\n'), "must name two or more methods in 'of'"),
         (METHODS + method("fusion", 'of = ["pixels", "pHash"]\nconstant = -1\n'), "whole number of at least 0, got -1"),
         ("[[method]\n", "a comparison must be a TOML file, but .*compare.toml cannot be read as one"),
+        ("a = " + "[" * 9000, "a comparison must be a TOML file, but .*compare.toml cannot be read as one"),
     ],
 )
 def test_the_error_of_a_wrong_method_names_its_table(methods: str, message: str, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def read_plan(path: Path, weights: Mapping[str, str] | None = None, trained: Pat
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"a comparison must be a TOML file, but {path} cannot be read as one: {error}") from error
     return plan_of(content, path, weights or {}, trained)
 
