@@ -384,6 +384,25 @@ class TestBadEntries:
         entry = bad(write("c.csv", "id,photo\n1,\n", {"image": "photo"}))
         assert entry == BadEntry("1", "line 2: an entry must have a path or address in column 'photo'")
 
+    def test_lists_and_objects_are_no_ids_and_no_paths_and_as_text_they_are_json(self, write: Write) -> None:
+        rows = [
+            {"id": {"a": 1}, "path": "/1.jpg"},
+            {"id": ["x"], "path": "/2.jpg"},
+            {"id": "3", "path": ["/3.jpg"]},
+            {"id": "4", "path": {"url": "/4.jpg"}},
+        ]
+        reasons = [
+            entry.reason for entry in write("c.jsonl", "\n".join(map(json.dumps, rows))) if isinstance(entry, BadEntry)
+        ]
+        assert [reason.split(" in column")[0] for reason in reasons] == [
+            "line 1: an entry must have an id",
+            "line 2: an entry must have an id",
+            "line 3: an entry must have a path or address",
+            "line 4: an entry must have a path or address",
+        ]
+        row = {"id": True, "path": "/5.jpg", "title": {"de": "Größe"}, "category": ["mugs", "pens"]}
+        assert good(write("d.jsonl", json.dumps(row))) == Entry("true", "/5.jpg", '{"de": "Größe"}', '["mugs", "pens"]')
+
     def test_a_repeated_id_is_a_bad_entry(self, write: Write) -> None:
         first, second, third = write(
             "c.jsonl", '{"id": 1, "path": "a"}\n{"id": "1", "path": "b"}\n{"id": 2, "path": "c"}'

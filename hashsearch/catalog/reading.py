@@ -236,9 +236,9 @@ class Catalog:
         roles = self._roles
         values, rest = roles.split(row.values)
         image = self._source(row.number, values["image"])
-        image_id = _text(values["id"])
+        image_id = _name(values["id"])
         if roles.id is None and image_id is None:
-            image_id = _text(_path(values["image"])) or (str(row.number) if image else None)
+            image_id = _name(_path(values["image"])) or (str(row.number) if image else None)
         if image is None and (image_id is not None or roles.id is None):
             return BadEntry(image_id, f"an entry must have a path or address in column {roles.named('image')}")
         if image is None or image_id is None:
@@ -251,7 +251,7 @@ class Catalog:
         """The address of a row's image: in the file itself, or what the row says."""
         if self._has_embedded_images:
             return embedded_source(self.path.absolute(), number, str(self._roles.image))
-        text = _text(_path(value))
+        text = _name(_path(value))
         return None if text is None else located(text, self.path.absolute().parent)
 
 
@@ -289,5 +289,14 @@ def _empty(value: Any) -> bool:
     return value in (None, "", []) or value != value  # NaN is no value
 
 
+def _name(value: Any) -> str | None:
+    """The text of an id or a path, which no list or object is."""
+    return None if isinstance(value, (list, dict)) else _text(value)
+
+
 def _text(value: Any) -> str | None:
-    return None if _empty(value) or not str(value).strip() else str(value).strip()
+    if _empty(value):
+        return None
+    if isinstance(value, (bool, list, dict)):
+        value = json.dumps(value, ensure_ascii=False, default=_json_value)
+    return str(value).strip() or None
