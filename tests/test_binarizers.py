@@ -231,7 +231,7 @@ class TestHashHead(BinarizerContract):
     kind = HashHead
 
     def make(self, **changed: Any) -> Binarizer:
-        return TrainableHashHead(**{"bits": BITS, **changed})
+        return TrainableHashHead(**{"bits": BITS, "rounds": 4, **changed})
 
     def test_it_tells_classes_apart_by_what_varies_little(self) -> None:
         vectors, labels = nuisance(900)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import re
 import signal
@@ -11,7 +13,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +25,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hashsearch import telemetry
 from hashsearch.cli.main import commands
+from hashsearch.cli.running import run_reporting_errors
 from hashsearch.demo import draw_catalog
 from hashsearch.encoder import Encoder
 from hashsearch.node.node import LocalNode
@@ -73,6 +79,22 @@ def run(words: Sequence[str], environment: dict[str, str] | None = None) -> subp
     return subprocess.run(
         [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def here(words: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A command in this process, for the variants of a search: one of its own takes seconds to load TensorFlow."""
+    out, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        for name in os.environ.keys() - environment.keys():
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
+            run_reporting_errors(commands, words, "hashsearch")
+        logging.captureWarnings(False)
+        if log := telemetry.current():
+            logging.getLogger().removeHandler(log)
+    return subprocess.CompletedProcess(words, int(ended.value.code or 0), out.getvalue(), errors.getvalue())
 
 
 def hashsearch(words: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -170,16 +192,16 @@ def test_an_image_finds_the_pictures_of_its_design(pictures: Path, indexed: dict
 
 def test_filters_and_radius_narrow_a_search(pictures: Path, indexed: dict[str, str]) -> None:
     question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
-    every = json.loads(hashsearch(["search", question, "-k", "12", "--json"], indexed).stdout)
+    every = json.loads(here(["search", question, "-k", "12", "--json"], indexed).stdout)
     design = every[0]["attributes"]["design"]
-    none = hashsearch(["search", question, "--attribute", "design=none", "--json"], indexed)
+    none = here(["search", question, "--attribute", "design=none", "--json"], indexed)
     assert (none.returncode, json.loads(none.stdout)) == (0, []) and "no image passes the filters" in none.stderr
-    same = hashsearch(["search", question, "--attribute", f"design={design}", "--json"], indexed)
+    same = here(["search", question, "--attribute", f"design={design}", "--json"], indexed)
     assert {hit["id"] for hit in json.loads(same.stdout)} == {
         hit["id"] for hit in every if hit["attributes"]["design"] == design
     }
     radius = every[3]["hamming"]
-    near = json.loads(hashsearch(["search", question, "--radius", str(radius), "--json"], indexed).stdout)
+    near = json.loads(here(["search", question, "--radius", str(radius), "--json"], indexed).stdout)
     assert {hit["id"] for hit in near} == {hit["id"] for hit in every if hit["hamming"] <= radius}
 
 
@@ -187,29 +209,29 @@ def test_several_pictures_or_ids_have_an_answer_each(pictures: Path, indexed: di
     files = [str(file) for file in sorted((pictures.parent / "images").rglob("*.jpg"))[:3]]
     (tmp_path / "note.jpg").write_text("no picture")
     queries = [files[0], str(tmp_path / "note.jpg"), *files[1:]]
-    done = hashsearch(["search", *queries, "-k", "3", "--json"], indexed)
+    done = here(["search", *queries, "-k", "3", "--json"], indexed)
     assert done.returncode == 3, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one["query"] for one in answers] == queries
     assert answers[1]["error"]["code"] == "not_an_image"
-    alone = [json.loads(hashsearch(["search", file, "-k", "3", "--json"], indexed).stdout) for file in files]
+    alone = [json.loads(here(["search", file, "-k", "3", "--json"], indexed).stdout) for file in files]
     for one, hits in zip([answers[0], *answers[2:]], alone, strict=True):
         assert [hit["id"] for hit in one["hits"]] == [hit["id"] for hit in hits]
     ids = [hits[0]["id"] for hits in alone]
     words = ["search", "--id", ids[0], "--id", ids[1], "-k", "2"]
-    shown = hashsearch(words, indexed).stdout
+    shown = here(words, indexed).stdout
     assert shown.startswith(f"{ids[0]}:\ncosine  hamming   was  id\n")
     assert f"\n\n{ids[1]}:\ncosine" in shown
-    assert hashsearch([*words, "--id", "nothing"], indexed).returncode == 3
+    assert here([*words, "--id", "nothing"], indexed).returncode == 3
 
 
 def test_it_is_explained_why_a_picture_is_found_or_is_not(pictures: Path, indexed: dict[str, str]) -> None:
     question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
-    first, *_, last = json.loads(hashsearch(["search", question, "-k", "12", "--json"], indexed).stdout)
-    done = hashsearch(["search", question, "--explain", first["id"]], indexed)
+    first, *_, last = json.loads(here(["search", question, "-k", "12", "--json"], indexed).stdout)
+    done = here(["search", question, "--explain", first["id"]], indexed)
     assert done.stdout.startswith(f"{first['id']}: found: #1 by cosine, #1 by code before re-ranking\n"), done.stderr
     words = ["search", "--id", first["id"], "-k", "3", "--explain", last["id"], "--json"]
-    explanation = json.loads(hashsearch(words, indexed).stdout)
+    explanation = json.loads(here(words, indexed).stdout)
     assert (explanation["found"], explanation["why"]) == (
         False,
         "not found: it is #11 of the candidates by cosine, and k is 3",
@@ -283,7 +305,7 @@ def test_strategies_and_what_goes_with_them(
     question = str(sorted((pictures.parent / "images").rglob("*.jpg"))[0])
 
     def search(*words: str, environment: dict[str, str] = indexed) -> list[dict[str, Any]]:
-        done = hashsearch(["search", question, "-k", "12", "--json", *words], environment)
+        done = here(["search", question, "-k", "12", "--json", *words], environment)
         assert done.returncode == 0, done.stderr
         hits: list[dict[str, Any]] = json.loads(done.stdout)
         return hits
@@ -425,10 +447,10 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
     environment = {**indexed, "HASHSEARCH_INDEX": fresh_name, "HASHSEARCH_ENCODER": folder}
     assert "12 new" in run(["-m", "jobs.index_catalog", str(pictures)], environment).stderr
     question = sorted((pictures.parent / "images").rglob("*.jpg"))[0]
-    hits = json.loads(hashsearch(["search", str(question), "-k", "12", "--json"], environment).stdout)
+    hits = json.loads(here(["search", str(question), "-k", "12", "--json"], environment).stdout)
     assert (len(hits), hits[0]["hamming"], hits[0]["cosine"]) == (12, 0, pytest.approx(1, abs=1e-5))
     for narrowed, expected in (([], hits[1:]), (["--radius", "0"], [])):
-        again = hashsearch(["search", "--id", hits[0]["id"], "-k", "12", "--json", *narrowed], environment)
+        again = here(["search", "--id", hits[0]["id"], "-k", "12", "--json", *narrowed], environment)
         assert [hit["id"] for hit in json.loads(again.stdout)] == [hit["id"] for hit in expected]
 
 

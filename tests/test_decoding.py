@@ -326,7 +326,15 @@ def test_a_damaged_image_is_described_in_words_not_as_a_python_error(form: str) 
         with pytest.raises(TruncatedImage) as refused:
             decode(data[:cut])
         assert re.fullmatch(r"the \w+ image is incomplete or damaged(: .+)?", str(refused.value))
-        assert "Error(" not in str(refused.value)
+        assert "Error(" not in str(refused.value) and "b'" not in str(refused.value)
+
+
+def test_a_damaged_png_chunk_is_named() -> None:
+    data = bytearray(encode(quarters(), "PNG"))
+    data[data.index(b"IHDR") + 20] ^= 1  # in its checksum
+    with pytest.raises(TruncatedImage, match=r"damaged: broken PNG file .*IHDR") as refused:
+        decode(bytes(data))
+    assert "'" not in str(refused.value)
 
 
 def samples() -> dict[str, bytes]:

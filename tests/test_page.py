@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,19 @@ from elasticsearch import Elasticsearch
 from flask import Flask
 from flask.testing import FlaskClient
 from support.browser import Browser, find_chromium
-from support.indices import filled, fresh_index_name
+from support.faults import FaultProxy, answers
+from support.indices import documents_of, filled, fresh_index_name
 from support.shop import ADDRESS, Shop
 
 from hashsearch.config import Settings
+from hashsearch.elastic.client import connect
 from hashsearch.elastic.image_index import ImageIndex
+from hashsearch.elastic.writing import BulkWriter
 from hashsearch.reporting.style import TOKENS, page_style
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Searcher
 from hashsearch.web import create_app, server
+from hashsearch.web.inventory import SECONDS
 from hashsearch.web.pages import Card
 
 RED_MUG = "mugs/red.png"
@@ -55,6 +60,11 @@ def serving(app: Flask) -> Iterator[str]:
     threading.Thread(target=served.run, daemon=True).start()
     yield f"http://127.0.0.1:{served.effective_port}"
     served.close()
+
+
+def moved(searcher: Searcher, client: Elasticsearch) -> Searcher:
+    """The same searcher with another client."""
+    return Searcher(searcher.encoder, replace(searcher.index, client=client))
 
 
 def choose(browser: Browser, name: str, value: str) -> None:
@@ -135,7 +145,7 @@ class TestPageWithoutScripts:
         with app.app_context():
             parts: Any = app.jinja_env.get_template("parts.html").module
         for hit, bits in ((hit_with_distance, 1), (hit_without_distance, 0)):
-            shown = parts.card_of(Card(hit.id, "cup", None, "/", None, hit, rank=1), 64)
+            shown = parts.card_of(Card(hit.id, "cup", None, "/", None, hit=hit, rank=1), 64)
             assert f"{hit.cosine:.3f}" in shown
             assert (shown.count("64 bits"), shown.count("None")) == (bits, 0)
 
@@ -153,10 +163,13 @@ class TestPageWithoutScripts:
         ("path", "status", "words"),
         [
             ("/?id=nobody", 404, "no image with id"),
-            (f"/?id={RED_MUG}&k=x", 400, "k must be a whole number"),
-            (f"/?id={RED_MUG}&k=0", 422, "k must be 1"),
-            (f"/?id={RED_MUG}&k=%C2%B2", 400, "k must be a whole number"),
-            (f"/?id={RED_MUG}&strategy=graph", 422, "strategy"),
+            (f"/?id={RED_MUG}&k=0", 400, "k must be a whole number from 1 to 96, got &#39;0&#39;"),
+            (f"/?id={RED_MUG}&k=97", 400, "k must be a whole number from 1 to 96, got &#39;97&#39;"),
+            (f"/?id={RED_MUG}&k=%C2%B2", 400, "k must be a whole number from 1 to 96, got &#39;²&#39;"),
+            ("/?k=10000", 400, "k must be a whole number from 1 to 96, got &#39;10000&#39;"),
+            ("/?k=abc", 400, "k must be a whole number from 1 to 96, got &#39;abc&#39;"),
+            (f"/?id={RED_MUG}&strategy=graph", 400, "strategy must be one of scan, sub_codes, got &#39;graph&#39;"),
+            ("/?strategy=foo", 400, "strategy must be one of scan, sub_codes, got &#39;foo&#39;"),
             (f"/?id={RED_MUG}&category=hats", 200, "“hats”"),
             ("/?category=hats", 200, "“hats”"),
         ],
@@ -167,6 +180,54 @@ class TestPageWithoutScripts:
         page = web.get(path)
         assert (page.status_code, page.mimetype) == (status, "text/html")
         assert words in page.text
+
+    def test_what_the_page_does_not_offer_is_refused_before_any_search(self, shop: Shop, options: Settings) -> None:
+        with connect("http://127.0.0.1:9") as nobody:
+            lonely = create_app({"shop": moved(shop.searcher, nobody)}, options).test_client()
+            for wrong in ({"k": "10000"}, {"strategy": "foo"}):
+                form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "mug.png"), **wrong}
+                assert lonely.get("/", query_string=wrong).status_code == 400
+                assert lonely.post("/", data=form).status_code == 400
+            assert lonely.get("/").status_code == 503
+
+    def test_a_search_without_hits_says_so_in_words(self, web: FlaskClient) -> None:
+        page = web.get(f"/?id={RED_MUG}&category=hats")
+        assert "<h2>No similar pictures</h2>" in page.text and "0 most similar" not in page.text
+
+    def test_why_a_picture_is_not_shown_is_explained(self, web: FlaskClient) -> None:
+        outside, gone = (
+            f"Some pictures cannot be shown: the file is {why}."
+            for why in ("not inside a folder given with --images", "no longer there")
+        )
+        for path, reasons in (
+            ("/?category=mugs", []),
+            ("/?category=oddities", [gone, outside]),
+            ("/?id=gone&category=mugs", [gone]),
+            ("/?id=outside&category=mugs", [outside]),
+        ):
+            assert re.findall('class="notice">(.*)</p>', web.get(path).text) == sorted(reasons), path
+
+    def test_a_second_view_counts_nothing_and_a_later_one_shows_what_is_new(
+        self, client: Elasticsearch, node: SimpleNamespace, shop: Shop, options: Settings, fresh_name: str
+    ) -> None:
+        encoder, vectors, time = shop.searcher.encoder, np.stack(list(shop.vectors.values())), [0.0]
+        index, counts = filled(client, fresh_name, encoder, vectors[:3]), FaultProxy(node.url, "_count")
+        with connect(counts.url) as proxied:
+            searcher = moved(Searcher(encoder, index), proxied)
+            web = create_app({"shop": searcher}, options, clock=lambda: time[0]).test_client()
+            assert "<strong>3</strong> images" in web.get("/").text
+            counts.plan(answers(500))
+            texts = [{"category": "new"}] * 5
+            assert BulkWriter(client, index.alias).write(documents_of(encoder, vectors[:5], texts)) == []
+            index.refresh()
+            time[0] = SECONDS - 0.1
+            for page in (web.get("/"), web.get("/?id=0000")):
+                assert "<strong>3</strong> images" in page.text and "(5)" not in page.text
+            time[0] = SECONDS
+            assert web.get("/").status_code == 502  # which is not kept
+            page = web.get("/")
+            assert "<strong>5</strong> images" in page.text and "new (5)" in page.text
+        counts.stop()
 
     def test_an_upload_that_is_not_an_image_is_refused_on_the_page(self, web: FlaskClient) -> None:
         page = web.post("/", data={"image": (io.BytesIO(b"%PDF-1.7"), "menu.pdf")})
@@ -184,8 +245,11 @@ class TestPageWithoutScripts:
 
 CARDS = "[...document.querySelectorAll('.card')].map(card => card.title)"
 SHOWN = "[...document.querySelectorAll('.card img')].every(image => image.complete && image.naturalWidth > 0)"
-SEARCHED = "document.body.ariaBusy === 'false'"
+SEARCHED = "document.querySelector('#results').ariaBusy === 'false'"
 PROBLEM = "document.querySelector('.problem h2')?.textContent"
+MESSAGE = "document.querySelector('.problem p')?.textContent"
+AGAIN_HIDDEN = "document.querySelector('.problem .again').hidden"
+STATUS = "document.querySelector('[role=status]')"
 
 
 class TestInABrowser:
@@ -227,26 +291,112 @@ class TestInABrowser:
     def test_errors_are_shown_in_place(self, browser: Browser, address: str, shop: Shop) -> None:
         browser.open(address)
         browser.choose_file("#image", shop.folder / "note.png")
-        browser.wait(f"{PROBLEM} === 'That is not an image'")
+        browser.wait(f"{PROBLEM} === 'That is not an image' && {SEARCHED}")
+        assert browser.ask(AGAIN_HIDDEN)
+        assert browser.ask("document.querySelector('.problem a').textContent") == "Start again"
+
+    def test_a_search_that_lost_the_connection_can_be_tried_again(
+        self, browser: Browser, address: str, shop: Shop
+    ) -> None:
+        def connected(on: bool) -> None:
+            rates = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+            browser.call("Network.emulateNetworkConditions", offline=not on, **rates)
+
+        browser.open(address)
         browser.call("Network.enable")
-        offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        browser.call("Network.emulateNetworkConditions", **offline)
+        connected(False)
         browser.choose_file("#image", shop.folder / RED_MUG)
-        browser.wait(f"{PROBLEM} === 'The search failed'")
-        message = "No answer from the search service. Check the connection and try again."
-        assert browser.ask("document.querySelector('.problem p').textContent") == message
-        assert browser.ask("document.body.ariaBusy") == "false"
+        browser.wait(f"{PROBLEM} === 'The search failed' && {SEARCHED}")
+        assert browser.ask(MESSAGE) == "No answer from the search service. Check the connection and try again."
+        assert browser.ask("document.querySelector('.problem a').textContent") == "Start again"
+        connected(True)
+        browser.click(".again")
+        browser.wait(f"{CARDS}[0] === '{RED_MUG}' && {SEARCHED}")
+
+    def test_a_search_that_elasticsearch_refused_can_be_tried_again(
+        self, browser: Browser, shop: Shop, options: Settings, node: SimpleNamespace
+    ) -> None:
+        searches = FaultProxy(node.url, "_msearch")
+        with connect(searches.url) as client:
+            app = create_app({"shop": moved(shop.searcher, client)}, options)
+            with serving(app) as address:
+                browser.open(f"{address}/?category=hats")  # without pictures, each of which would be a request
+                searches.plan(answers(503), answers(500))
+                browser.choose_file("#image", shop.folder / RED_MUG)
+                for words in ("try again in a moment", "could not process the request"):
+                    browser.wait(f"{MESSAGE}.includes('{words}') && {SEARCHED}")
+                    browser.click(".again")
+                browser.wait(f"{CARDS}[0] === '{RED_MUG}' && {SEARCHED}")
+                assert browser.ask("document.querySelector('.caption').textContent") == "red.png"
+                assert browser.ask("document.activeElement.id") == "results"
+        searches.stop()
+
+    def test_a_thumbnail_that_is_refused_is_asked_for_again(
+        self, browser: Browser, node: SimpleNamespace, shop: Shop, options: Settings
+    ) -> None:
+        searches = FaultProxy(node.url, "search")
+        with connect(searches.url) as client:
+            app = create_app({"shop": moved(shop.searcher, client)}, options)
+            with serving(app) as address:
+                browser.open(f"{address}/?category=hats")  # without pictures, each of which would be a request
+                searches.plan(answers(503), answers(503))
+                picture = f"Object.assign(new Image(), {{src: '/images/{RED_MUG}'}})"
+                browser.ask(f"document.querySelector('#results').append({picture})")
+                browser.wait("document.querySelector('#results img').naturalWidth > 0")
+        searches.stop()
+
+    def test_the_same_file_can_be_chosen_again(self, browser: Browser, address: str, shop: Shop) -> None:
+        browser.open(address)
+        browser.ask("window.sent = 0; const send = fetch; window.fetch = (...all) => (sent++, send(...all)); 0")
+        for count in (1, 2):
+            browser.choose_file("#image", shop.folder / RED_MUG)
+            browser.wait(f"sent === {count} && {SEARCHED}")
+        browser.ask("document.querySelector('#image').dispatchEvent(new Event('change'))")  # nothing was chosen
+        assert browser.ask(f"[sent, {CARDS}[0], document.querySelector('.caption').textContent]") == [
+            2,
+            RED_MUG,
+            "red.png",
+        ]
+
+    def test_results_are_announced_each_time(self, browser: Browser, address: str, shop: Shop) -> None:
+        browser.open(f"{address}/?k=12")
+        browser.ask(
+            f"""window.announced = [];
+            new MutationObserver(() => announced.push({STATUS}.textContent)).observe({STATUS}, {{childList: true}})"""
+        )
+        for name in (RED_MUG, "flyers/gold.png"):
+            browser.choose_file("#image", shop.folder / name)
+            browser.wait(f"{CARDS}[0] === '{name}' && {SEARCHED}")
+        assert browser.ask("announced") == ["12 most similar", "", "12 most similar"]
+        browser.choose_file("#image", shop.folder / "note.png")
+        browser.wait(f"{PROBLEM} && {SEARCHED}")
+        assert browser.ask("announced.at(-1)") == ""  # the problem is an alert
+        assert browser.ask("document.querySelector('.problem').role") == "alert"
+        assert browser.ask(f"{STATUS}.closest('[aria-busy]')") is None
+
+    def test_a_file_that_is_too_large_is_not_sent(
+        self, browser: Browser, shop: Shop, options: Settings, tmp_path: Path
+    ) -> None:
+        (tmp_path / "large.png").write_bytes(bytes(1_000_000))
+        with serving(create_app({"shop": shop.searcher}, replace(options, max_bytes=1000))) as address:
+            browser.open(address)
+            browser.choose_file("#image", tmp_path / "large.png")
+            browser.wait(f"{PROBLEM} === 'That image is too large' && {SEARCHED}")
+            assert browser.ask(MESSAGE) == "An image may have at most 0.001 MB."
+            assert browser.ask(AGAIN_HIDDEN)
+            assert browser.ask("performance.getEntriesByType('resource').every(e => e.initiatorType !== 'fetch')")
 
     def test_a_file_that_the_server_does_not_read_is_too_large(
         self, browser: Browser, shop: Shop, options: Settings, tmp_path: Path
     ) -> None:
         (tmp_path / "large.png").write_bytes(bytes(1_000_000))
-        app = create_app({"shop": shop.searcher}, replace(options, max_bytes=1000))
-        with serving(app) as address:
+        with serving(create_app({"shop": shop.searcher}, replace(options, max_bytes=1000))) as address:
             browser.open(address)
+            browser.ask("document.querySelector('#image').dataset.maxBytes = 1e9")  # as with a proxy of a lower limit
             browser.choose_file("#image", tmp_path / "large.png")
-            browser.wait(f"{PROBLEM} === 'The search failed'")
-            assert browser.ask("document.querySelector('.problem p').textContent") == "That picture is too large."
+            browser.wait(f"{PROBLEM} === 'The search failed' && {SEARCHED}")
+            assert browser.ask(MESSAGE) == "That picture is too large."
+            assert browser.ask(AGAIN_HIDDEN)
 
     def test_the_page_works_without_scripts(self, browser: Browser, address: str, shop: Shop) -> None:
         browser.call("Emulation.setScriptExecutionDisabled", value=True)
@@ -284,6 +434,24 @@ class TestInABrowser:
                 browser.wait(f"{CARDS}[0] === '{RED_MUG}' && {SEARCHED}")
                 assert browser.ask("document.querySelector('[name=category]').value") == ""
                 assert browser.ask("document.activeElement.name") == "model"
+
+    @pytest.mark.parametrize("width", [390, 768, 1280])
+    def test_the_controls_of_several_models_have_room(
+        self, browser: Browser, shop: Shop, options: Settings, width: int
+    ) -> None:
+        browser.look(width, 800, phone=width < 500)
+        with serving(create_app({"small": shop.searcher, "large": shop.searcher}, options)) as address:
+            for path in ("/", f"/?id={RED_MUG}"):
+                browser.open(address + path)
+                names, widths = zip(
+                    *browser.ask("[...document.querySelectorAll('select')].map(e => [e.name, e.clientWidth])")
+                )
+                assert names == ("model", "k", "category", "strategy")
+                assert min(widths) >= 140, path  # pixels, of 9 rem
+                assert browser.ask(
+                    "[...document.querySelectorAll('.controls label')].every(e => e.scrollWidth <= e.clientWidth)"
+                )
+                assert browser.ask("document.documentElement.scrollWidth") <= width, path
 
     def test_the_page_can_be_used_with_the_keyboard_alone(self, browser: Browser, address: str) -> None:
         browser.open(f"{address}/?id={RED_MUG}")

@@ -19,7 +19,7 @@ from PIL import Image
 
 from hashsearch.errors import FetchError, ImageTooLarge, NotAnImage, TooManyPixels, Unreadable
 from hashsearch.images.decoding import Limits
-from hashsearch.images.sources import ImageReader, file_within, is_address, located
+from hashsearch.images.sources import ImageReader, file_within, is_address, located, path_within
 
 
 @pytest.fixture
@@ -189,3 +189,16 @@ def test_a_file_is_inside_a_folder_after_links_are_resolved(tmp_path: Path) -> N
     outside = (shown / "link.png", secret / "a.png", shown / ".." / "secret" / "a.png", shown, shown / "gone.png")
     assert [file_within(str(path), [shown]) for path in outside] == [None] * 5
     assert [file_within(path, [shown]) for path in (None, "", "a.png", str(shown / "a\0.png"))] == [None] * 4
+
+
+def test_a_path_is_inside_a_folder_whether_or_not_a_file_is_there(tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    shown.mkdir()
+    (shown / "loop.png").symlink_to(shown / "loop.png")
+    (shown / "link.png").symlink_to(tmp_path / "gone.png")
+    for path in (shown / "gone.png", shown / ("long" * 100), shown / "sub" / ".." / "gone.png"):
+        assert path_within(str(path), [shown]) == path.parent.resolve() / path.name
+        assert file_within(str(path), [shown]) is None
+    outside = (tmp_path / "gone.png", shown / "link.png", shown / "sub" / ".." / ".." / "gone.png")
+    assert [path_within(str(path), [shown]) for path in outside] == [None] * 3
+    assert file_within(str(shown / "loop.png"), [shown]) is None

@@ -16,10 +16,11 @@ from hashsearch.errors import ConfigError, IndexNotFound, RequestTooLarge, Store
 
 _OVERLOADED = (429, 502, 503, 504)
 _TOO_LARGE = 413
+CONNECTIONS = 64  # opened when they are needed; the endpoint has fewer threads, so that none waits for another's
 _QUOTED = 160  # characters of a response that is not Elasticsearch's
 
 
-def connect(url: str, settings: Settings | None = None, *, connections: int = 10) -> Elasticsearch:
+def connect(url: str, settings: Settings | None = None, *, connections: int = CONNECTIONS) -> Elasticsearch:
     """A client for one cluster, with the credentials of the settings; no request is sent yet.
 
     `connections` is the number of requests that can run at the same time. The client never retries: callers know what

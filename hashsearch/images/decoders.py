@@ -67,7 +67,7 @@ class Decoder:
         self._file = -1  # the file in memory that both processes have open
         self._owner = os.getpid()
 
-    def decode(self, data: bytes, limits: Limits) -> tuple[int, int, list[str]]:
+    def decode(self, data: bytes, limits: Limits, least_side: int = 0) -> tuple[int, int, list[str]]:
         """Height, width and remarks of an image, whose pixels `pixels` returns then.
 
         Raises
@@ -77,7 +77,7 @@ class Decoder:
         RuntimeError
             The process cannot be started, or has a bug.
         """
-        process = self._send(data, limits)
+        process = self._send(data, limits, least_side)
         seconds = max(self._most_wait, _WAIT_FACTOR * limits.max_seconds)
         try:
             height, width, report = _reply(process, time.monotonic() + seconds)
@@ -135,8 +135,8 @@ class Decoder:
         if self._process and self._process.stdin:
             self._process.stdin.close()
 
-    def _send(self, data: bytes, limits: Limits) -> subprocess.Popen[bytes]:
-        request = REQUEST.pack(len(data), limits.max_bytes, limits.max_pixels, limits.max_seconds)
+    def _send(self, data: bytes, limits: Limits, least_side: int) -> subprocess.Popen[bytes]:
+        request = REQUEST.pack(len(data), limits.max_bytes, limits.max_pixels, limits.max_seconds, least_side)
         for _ in range(2):  # a process that was idle may have been ended by somebody, but not a new one
             process = self._process = self._process or self._start()
             view, position = memoryview(data), 0
@@ -279,17 +279,21 @@ class DecoderPool:
             return self._remarks.copy()
 
     def decode(
-        self, data: bytes, limits: Limits, admit: Callable[[int], object] = lambda pixels: None
+        self,
+        data: bytes,
+        limits: Limits,
+        admit: Callable[[int], object] = lambda pixels: None,
+        least_side: int = 0,
     ) -> NDArray[np.uint8]:
         """The pixels of an image; `admit` is called with their number before there is memory for them.
 
-        The errors are those of `hashsearch.images.decoding.decode`.
+        `least_side` and the errors are those of `hashsearch.images.decoding.load`.
         """
         limits.check_bytes(data)
         detect_format(data)
         decoder = self._idle.get()
         try:
-            height, width, remarks = decoder.decode(data, limits)
+            height, width, remarks = decoder.decode(data, limits, least_side)
             admit(height * width)
             pixels = decoder.pixels(height, width)
         except ImageError:
@@ -304,10 +308,10 @@ class DecoderPool:
         return pixels
 
     @contextlib.contextmanager
-    def decoded(self, data: bytes, limits: Limits) -> Iterator[NDArray[np.uint8]]:
+    def decoded(self, data: bytes, limits: Limits, least_side: int = 0) -> Iterator[NDArray[np.uint8]]:
         """The pixels of an image, to be used within the `with` block only; waits while too many are in use."""
         with contextlib.ExitStack() as stack:
-            yield self.decode(data, limits, lambda pixels: stack.enter_context(self._budget.hold(pixels)))
+            yield self.decode(data, limits, lambda pixels: stack.enter_context(self._budget.hold(pixels)), least_side)
 
 
 def _processors() -> int:

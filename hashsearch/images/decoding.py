@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import numbers
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -35,6 +36,7 @@ _FILLER = bytes(
     1 + number * 167 % 251 for number in range(1, 8192)
 )  # other data than the zeros of a decoder at the end
 _OUT_OF_MEMORY = ("out of memory error", "decoder error -9")  # in Pillow's messages
+_BYTES_LITERAL = re.compile(r"\bb'([^']*)'")  # how Pillow writes the name of a PNG chunk
 _BITS_PER_SAMPLE, _MAX_SAMPLE_VALUES = 258, (281, 341)  # tags of TIFF
 _TURNS = {  # by orientation: whether rows and columns are exchanged, then columns reversed, then rows reversed
     1: (False, False, False),
@@ -103,8 +105,12 @@ def decode(data: bytes, limits: Limits = DEFAULT) -> NDArray[np.uint8]:
     return pixels
 
 
-def load(data: bytes, limits: Limits = DEFAULT) -> LoadedImage:
-    """Decode an image, but convert no pixel yet; the errors are those of `decode`."""
+def load(data: bytes, limits: Limits = DEFAULT, least_side: int = 0) -> LoadedImage:
+    """Decode an image, but convert no pixel yet; the errors are those of `decode`.
+
+    With a `least_side` a JPEG is decoded at a half, a quarter or an eighth of its size, which is faster, as long as its
+    longer side has so many pixels then.
+    """
     limits.check_bytes(data)
     kind = detect_format(data)
     container = kind.read(data)
@@ -113,6 +119,9 @@ def load(data: bytes, limits: Limits = DEFAULT) -> LoadedImage:
         limits.check_size(*picture.size)
         pixels = picture.size[0] * picture.size[1]
         limits.check_memory(kind.bytes_per_pixel * pixels + container.coefficients + len(container.picture))
+        if least_side and container.ended:
+            share = least_side / max(picture.size)
+            picture.draft(None, (math.ceil(share * picture.width), math.ceil(share * picture.height)))
         picture.load()
         remarks = []
         if not (container.ended or container.resumable):
@@ -133,7 +142,8 @@ def _errors_of(kind: Format, limits: Limits) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"an image may have at most {limits.max_pixels} pixels: {error}") from error
     except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, IndexError and more
-        message = str(error) if isinstance(error, (OSError, SyntaxError)) else ""  # one that Pillow wrote
+        by_pillow = isinstance(error, (OSError, SyntaxError))
+        message = _BYTES_LITERAL.sub(r"\1", str(error)) if by_pillow else ""
         if isinstance(error, MemoryError) or message.startswith(_OUT_OF_MEMORY):
             raise out_of_memory(limits, f"this {kind.name} image needs more") from error
         detail = f": {message}" if message else ""

@@ -105,13 +105,14 @@ class ImageReader:
         """
         return DECODERS.decode(data, self.limits)
 
-    def decoded(self, data: bytes) -> AbstractContextManager[NDArray[np.uint8]]:
+    def decoded(self, data: bytes, least_side: int = 0) -> AbstractContextManager[NDArray[np.uint8]]:
         """`decode` for many threads: the pixels are to be used within a `with` block and not kept after it.
 
         The blocks of all threads together may have 64 million pixels; others wait before they get theirs. A block must
-        not decode another image.
+        not decode another image. With a `least_side`, a large JPEG is decoded at a part of its size, which is faster,
+        with at least so many pixels on its longer side.
         """
-        return DECODERS.decoded(data, self.limits)
+        return DECODERS.decoded(data, self.limits, least_side)
 
     def pixels(self, source: str) -> NDArray[np.uint8]:
         """Read and decode an image.
@@ -215,10 +216,19 @@ def _check_regular(path: str, mode: int) -> None:
 
 def file_within(path: str | None, roots: Sequence[Path]) -> Path | None:
     """The file at an absolute path if it is inside one of the folders after symbolic links are resolved, else None."""
+    file = path_within(path, roots)
+    try:
+        return file if file and file.is_file() else None
+    except OSError:  # a folder that may not be read, or too long a name
+        return None
+
+
+def path_within(path: str | None, roots: Sequence[Path]) -> Path | None:
+    """An absolute path, links resolved, if it is inside one of the folders, else None; no file need be there."""
     if not path or not Path(path).is_absolute():
         return None
     try:
-        file = Path(path).resolve(strict=True)
-    except (OSError, RuntimeError, ValueError):  # missing, a loop of links, a null character
+        resolved = Path(path).resolve()
+    except (RuntimeError, ValueError):  # a loop of links, a null character
         return None
-    return file if file.is_file() and any(file.is_relative_to(root.resolve()) for root in roots) else None
+    return resolved if any(resolved.is_relative_to(root.resolve()) for root in roots) else None

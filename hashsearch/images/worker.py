@@ -25,7 +25,7 @@ from hashsearch.errors import ImageError, ImageTooCostly
 from hashsearch.images.decoding import load
 from hashsearch.images.limits import Limits
 
-REQUEST = struct.Struct("<QQQd")  # bytes of the image, limits on bytes, pixels and processor time
+REQUEST = struct.Struct("<QQQdQ")  # bytes of the image; limits on bytes, pixels and processor time; least side
 REPLY = struct.Struct("<QQQ")  # height and width, 0 for an error; bytes of the JSON that follows
 _MAX_TEXT = 20_000  # characters of a message; a reply fits into the buffer of a pipe
 
@@ -40,21 +40,21 @@ def serve(file: int) -> None:
     virtual, resident = _memory_in_use()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # libtiff writes past Python
     while len(request := os.read(0, REQUEST.size)) == REQUEST.size:
-        length, max_bytes, max_pixels, max_seconds = REQUEST.unpack(request)
+        length, max_bytes, max_pixels, max_seconds, least_side = REQUEST.unpack(request)
         limits = Limits(max_bytes, max_pixels, max_seconds)
         if virtual:
             _limit_memory(virtual + limits.max_memory - resident)
         signal.setitimer(signal.ITIMER_PROF, max_seconds)
-        height, width, report = _decode(file, length, limits)
+        height, width, report = _decode(file, length, limits, least_side)
         signal.setitimer(signal.ITIMER_PROF, 0)
         text = json.dumps(report).encode()
         os.write(1, REPLY.pack(height, width, len(text)) + text)
 
 
-def _decode(file: int, length: int, limits: Limits) -> tuple[int, int, dict[str, Any]]:
+def _decode(file: int, length: int, limits: Limits, least_side: int) -> tuple[int, int, dict[str, Any]]:
     """Write the pixels of the image in the file over it; height, width and remarks, or an error."""
     try:
-        image = load(os.pread(file, length, 0), limits)
+        image = load(os.pread(file, length, 0), limits, least_side)
         offset = 0
         for block in image.blocks():
             offset += _write(file, block.data.cast("B"), offset)

@@ -22,6 +22,7 @@ from hashsearch.hashing.nearest import top_k
 from hashsearch.hashing.vectors import Vectors
 from hashsearch.training.losses import semi_hard_triplet_loss
 from hashsearch.training.sampling import by_class
+from hashsearch.training.trainer import prepare
 
 Rows = NDArray[np.intp]
 
@@ -54,6 +55,7 @@ def learn_directions(
     if rounds:
         model = _coding_layer(start, weights)
         batches = _batches(centred[learned], classes[learned], generator)
+        prepare(model, batches)
         model.fit(batches, steps_per_epoch=_ROUND, epochs=rounds, callbacks=[best], shuffle=False, verbose=0)
     directions: Vectors = best.directions / np.linalg.norm(best.directions, axis=0)
     return directions

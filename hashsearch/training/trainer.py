@@ -47,8 +47,10 @@ def fit(model: tf.keras.Model, optimiser: Any, stages: Sequence[Stage], log: Tra
         model.compile(optimizer=optimiser, loss=stage.losses, loss_weights=stage.weights)
         if done:
             _restore(model, log.weights(done))
+        batches = stage.batches(done)
+        prepare(model, batches)
         model.fit(
-            stage.batches(done),
+            batches,
             validation_data=stage.validation,
             initial_epoch=done,
             epochs=stage.end,
@@ -56,6 +58,15 @@ def fit(model: tf.keras.Model, optimiser: Any, stages: Sequence[Stage], log: Tra
             shuffle=False,  # batches have their own order
             verbose=0,
         )
+
+
+def prepare(model: tf.keras.Model, batches: tf.data.Dataset) -> None:
+    """Make the variables of losses and optimizer, of a compiled model: `fit` traces a step that makes them twice."""
+    model.optimizer.build(model.trainable_variables)
+    images, targets = tf.nest.map_structure(
+        lambda spec: tf.zeros([size or 1 for size in spec.shape], spec.dtype), batches.element_spec
+    )
+    model.compute_loss(images, targets, model(images, training=False))
 
 
 @contextmanager

@@ -60,13 +60,13 @@ class ErrorResponse:
 
     @classmethod
     def of(cls, error: Exception, max_bytes: int) -> ErrorResponse:
-        """The response to an error; `max_bytes` is the limit of a request."""
+        """The response to an error; `max_bytes` is the limit of an image."""
         if isinstance(error, errors.HashsearchError):
             status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
             message = _PUBLIC_MESSAGES.get(status, str(error))
             return cls(status, error.code, message, {"Retry-After": _RETRY_AFTER} if status == 503 else {})
         if isinstance(error, RequestEntityTooLarge) and error.description == RequestEntityTooLarge.description:
-            return cls(413, _snake(error), f"a request may have at most {max_bytes} bytes and 20 parts")
+            return cls(413, _snake(error), f"a request may have at most {max_bytes / 1e6:g} MB and 20 parts")
         if isinstance(error, HTTPException):
             headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
             return cls(error.code or 500, _snake(error), error.description or error.name, headers)
@@ -84,11 +84,11 @@ def handle(app: Flask) -> None:
     def respond(error: Exception) -> Response | HTTPException | tuple[Response | str, int, dict[str, str]]:
         if isinstance(error, HTTPException) and (error.code or 500) < 400:
             return error  # a redirect
-        problem = ErrorResponse.of(error, app.config["MAX_CONTENT_LENGTH"])
+        problem = ErrorResponse.of(error, app.config["MAX_IMAGE_BYTES"])
         if problem.status >= 500 and not isinstance(error, HTTPException):
             trace = error if problem.status == 500 else None
             app.logger.error("%s %s: %s", request.method, request.path, error, exc_info=trace)
-        if request.path.startswith("/api/") or request.path == "/healthz":
+        if f"{request.path}/".startswith(("/api/", "/healthz/")):
             body: Response | str = jsonify(error={"code": problem.code, "message": problem.message})
         else:
             body = render_template("page.html", problem=problem)

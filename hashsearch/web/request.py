@@ -77,9 +77,13 @@ def _parse_json(text: bytes | str, what: str) -> Any:
     if len(text) > _MAX_JSON:
         raise RequestEntityTooLarge(f"{what} may have at most {_MAX_JSON} bytes as JSON, got {len(text)}")
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)
+        return _strict_json(text)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"{what} must be JSON: {error}") from error
+
+
+def _strict_json(text: bytes | str) -> Any:
+    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)
 
 
 def _refuse_constant(name: str) -> None:
@@ -101,8 +105,18 @@ def _form_fields(request: Request) -> dict[str, Any]:
             raise BadRequest(f"{_quoted(name)} may be given only once, got {len(texts)} values")
         if name in ("image", "id", "vector"):
             raise BadRequest(f"a form must contain the image as a file named 'image', got the text field '{name}'")
-        fields[name] = texts[0] if name in ("strategy", "model") else _parse_json(texts[0], _quoted(name))
+        fields[name] = texts[0] if name in ("strategy", "model") else _form_value(name, texts[0])
     return fields
+
+
+def _form_value(name: str, text: str) -> Any:
+    """The JSON value of a field. Other text, as in `k=two`, comes back as it is: the rule of the field refuses it."""
+    if text.lstrip().startswith(("[", "{")):
+        return _parse_json(text, _quoted(name))
+    try:
+        return _strict_json(text)
+    except ValueError:
+        return text
 
 
 def _image(request: Request) -> bytes | None:
@@ -117,6 +131,10 @@ def _check(name: str, value: Any) -> Any:
     if name not in _CHECKS:
         raise BadRequest(f"unknown field {_quoted(name)}, known: {', '.join(_CHECKS)}")
     return _CHECKS[name](name, value)
+
+
+def _file(name: str, value: Any) -> bytes:
+    raise BadRequest(f"{name} must be a file, sent as multipart/form-data, got {_quoted(value)}")
 
 
 def _text(name: str, value: Any) -> str:
@@ -209,6 +227,7 @@ def _quoted(value: Any) -> str:
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "image": _file,
     "id": _text,
     "vector": _vector,
     "k": _integer,

@@ -1,12 +1,13 @@
-"""Which requests are accepted, and what a browser may do with the responses."""
+"""Which requests are accepted, how many at once, and what a browser may do with the responses."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import threading
 
-from flask import Flask, Response, request
-from werkzeug.exceptions import BadRequest, Forbidden
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import BadRequest, Forbidden, ServiceUnavailable
 
 _HEADERS = {
     # Images of a catalog may be http(s) addresses; the browser fetches those itself, this server does not.
@@ -40,6 +41,24 @@ def guard(app: Flask, host: str) -> None:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+def limit(app: Flask, at_once: int) -> None:
+    """Refuse requests while so many are being answered, except for health checks, which always find a free thread."""
+    places = threading.Semaphore(at_once)
+
+    @app.before_request
+    def enter() -> None:
+        if request.endpoint == "api.health":
+            return
+        if not places.acquire(blocking=False):
+            raise ServiceUnavailable("too many requests at once; try again in a moment", retry_after=1)
+        g.has_place = True
+
+    @app.teardown_request
+    def leave(error: BaseException | None) -> None:
+        if g.pop("has_place", False):
+            places.release()
 
 
 def _is_loopback(host: str) -> bool:

@@ -85,7 +85,7 @@ class SearchService:
         self.searchers = searchers
         self.reader = reader
         self.default = next(iter(searchers))
-        self._gate = Gate(AT_ONCE, WAITING)
+        self._gate = Gate(AT_ONCE, WAITING, "searches with images")
 
     def searcher(self, model: str | None) -> Searcher:
         """The searcher of a model, of the default for None; SearchError for an unknown model."""
@@ -144,9 +144,13 @@ def without_path(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Gate:
-    """Lets `at_once` callers in at a time while `waiting` more wait; ServiceUnavailable for all others."""
+    """Lets `at_once` callers in at a time while `waiting` more wait; ServiceUnavailable for all others.
 
-    def __init__(self, at_once: int, waiting: int) -> None:
+    `what` names in the message what there are too many of.
+    """
+
+    def __init__(self, at_once: int, waiting: int, what: str) -> None:
+        self._what = what
         self._places = threading.Semaphore(at_once + waiting)
         self._slots = threading.Semaphore(at_once)
 
@@ -154,7 +158,7 @@ class Gate:
     def passing(self) -> Iterator[None]:
         """Wait for a slot and keep it within the `with` block."""
         if not self._places.acquire(blocking=False):
-            raise ServiceUnavailable("too many searches with images at once; try again in a moment", retry_after=1)
+            raise ServiceUnavailable(f"too many {self._what} at once; try again in a moment", retry_after=1)
         try:
             with self._slots:
                 yield

@@ -3,27 +3,30 @@
 
 const form = document.querySelector("form.query");
 const input = form.elements.image;
-const main = document.querySelector("main");
+const results = document.querySelector("#results");
+const announcement = document.querySelector("[role=status]");
 document.documentElement.classList.add("scripted");
 
-function search(files) {
-  if (files) input.files = files;
-  if (!input.files.length) return;
+let picture; // the file to search with; the input forgets it, so that it can be chosen again
+
+function search(file) {
+  if (!file) return;
+  picture = file;
   form.elements.id?.remove();
-  preview(input.files[0]);
+  preview();
   form.requestSubmit();
 }
 
-function preview(file) {
+function preview() {
   const frame = form.querySelector(".preview");
-  const picture = new Image();
-  picture.src = URL.createObjectURL(file);
-  picture.alt = `query picture: ${file.name}`;
-  picture.onload = () => URL.revokeObjectURL(picture.src);
-  picture.onerror = () => (frame.hidden = true);
-  frame.replaceChildren(picture);
+  const image = new Image();
+  image.src = URL.createObjectURL(picture);
+  image.alt = `query picture: ${picture.name}`;
+  image.onload = () => URL.revokeObjectURL(image.src);
+  image.onerror = () => (frame.hidden = true);
+  frame.replaceChildren(image);
   frame.hidden = false;
-  form.querySelector(".caption").textContent = file.name;
+  form.querySelector(".caption").textContent = picture.name;
   form.querySelector(".invitation b").textContent = "Another picture";
 }
 
@@ -32,27 +35,35 @@ let pending = new AbortController();
 
 async function upload() {
   pending.abort();
-  const current = (pending = new AbortController());
-  main.className = "with-results";
-  document.body.ariaBusy = "true";
+  const { signal } = (pending = new AbortController());
+  document.querySelector("main").className = "with-results";
+  announcement.textContent = "";
+  results.ariaBusy = "true";
   let status;
   try {
-    const response = await fetch(form.action, { method: "POST", body: new FormData(form), signal: current.signal });
+    const limit = Number(input.dataset.maxBytes);
+    if (picture.size > limit) return showProblem("That image is too large", `An image may have at most ${limit / 1e6} MB.`);
+    const body = new FormData(form);
+    body.set("image", picture);
+    const response = await fetch(form.action, { method: "POST", body, signal });
     status = response.status;
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    const results = page.querySelector("#results");
-    if (!results) throw new Error(`no page in the response, status ${status}`);
-    document.querySelector("#results").replaceChildren(...results.childNodes);
+    const found = page.querySelector("#results");
+    if (!found) throw new Error(`no page in the response, status ${status}`);
+    results.replaceChildren(...found.childNodes);
     for (const part of [".stock", ".controls"]) refresh(part, page);
     document.title = page.title;
-    document.querySelector("[role=status]").textContent = results.querySelector("h2")?.textContent;
+    announcement.textContent = results.querySelector(".heading h2")?.textContent ?? ""; // a problem is an alert itself
+    if (status >= 500) offerAgain();
     if (location.search) history.pushState(null, "", location.pathname);
   } catch (error) {
-    if (current.signal.aborted) return;
+    if (signal.aborted) return;
     console.error(error);
     showProblem("The search failed", explanation(status));
+    if (status !== 413) offerAgain();
+  } finally {
+    if (!signal.aborted) results.ariaBusy = "false";
   }
-  document.body.ariaBusy = "false";
 }
 
 // Why there are no results; without a status nothing answered, and a 413 without a page is the HTTP server's.
@@ -72,18 +83,29 @@ function refresh(part, page) {
 }
 
 function showProblem(headline, message) {
-  const problem = document.createElement("div");
-  problem.className = "problem";
-  problem.role = "alert";
-  for (const [tag, text] of [["h2", headline], ["p", message]]) {
-    problem.appendChild(document.createElement(tag)).textContent = text;
-  }
-  document.querySelector("#results").replaceChildren(problem);
+  const problem = document.querySelector("#problem").content.cloneNode(true);
+  problem.querySelector("h2").textContent = headline;
+  problem.querySelector("p").textContent = message;
+  results.replaceChildren(problem);
 }
 
-input.addEventListener("change", () => search());
+// The same picture once more, where the reason may be gone by then.
+function offerAgain() {
+  const button = results.querySelector(".again");
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    results.focus(); // the button goes
+    form.requestSubmit();
+  });
+}
+
+input.addEventListener("change", () => {
+  const [file] = input.files;
+  input.value = "";
+  search(file);
+});
 form.addEventListener("submit", (event) => {
-  if (!input.files.length) return;
+  if (!picture) return;
   event.preventDefault();
   upload();
 });
@@ -104,16 +126,14 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   depth = 0;
   document.body.classList.remove("dragging");
-  if (event.dataTransfer.files.length) search(first(event.dataTransfer.files));
+  search(event.dataTransfer.files[0]);
 });
-addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) search(first(event.clipboardData.files));
-});
-addEventListener("error", ({ target }) => target.tagName === "IMG" && target.remove(), true); // an empty frame looks better
+addEventListener("paste", (event) => search(event.clipboardData.files[0]));
+// A busy server refuses thumbnails for a moment. An empty frame looks better than a broken picture.
+addEventListener("error", ({ target }) => {
+  if (target.tagName !== "IMG") return;
+  const tries = (target.dataset.tries = Number(target.dataset.tries ?? 0) + 1);
+  if (tries > 3 || !target.src.startsWith(location.origin)) target.remove();
+  else setTimeout(() => (target.src = target.src), 1000 * tries);
+}, true);
 addEventListener("popstate", () => location.reload());
-
-function first(files) {
-  const list = new DataTransfer();
-  list.items.add(files[0]);
-  return list.files;
-}
