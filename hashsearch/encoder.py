@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from hashsearch.embedders import BUNDLED, Embedder
 from hashsearch.embedders import load as load_embedder
 from hashsearch.errors import EncoderError, HashingError
-from hashsearch.files import atomic_folder
+from hashsearch.files import atomic_folder, read_arrays
 from hashsearch.hashing.binarizers import Binarizer, make_binarizer
 from hashsearch.hashing.bits import Codes
 from hashsearch.hashing.rerank_vectors import RerankVectors
@@ -36,7 +35,7 @@ from hashsearch.hashing.vectors import Labels, Vectors, check_labels, is_normali
 FORMAT, FORMAT_WITH_RERANK_VECTORS = 1, 2
 _MANIFEST, _LEARNED, _WEIGHTS = "manifest.json", "learned.npz", "weights"
 # Raised by reading a damaged manifest or `.npz`; NotImplementedError, for unknown zip versions, is a RuntimeError.
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, HashingError)
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, HashingError)
 
 
 @dataclass(frozen=True)
@@ -341,9 +340,7 @@ class Encoder:
         """
         try:
             manifest = json.loads((folder / _MANIFEST).read_text())
-            with np.load(folder / _LEARNED, allow_pickle=False) as saved:
-                arrays = {name: saved[name] for name in saved.files}
-            encoder = cls._restore(folder, manifest, arrays)
+            encoder = cls._restore(folder, manifest, read_arrays(folder / _LEARNED))
             fingerprint = encoder.fingerprint
         except _DAMAGE as error:
             raise EncoderError(f"{folder} is not a complete encoder folder: {type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""Atomic files and folders, exclusive locks between processes, and names that are safe in a path."""
+"""Atomic files and folders, validated reading, exclusive locks between processes, and names that are safe in a path."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from hashsearch.errors import ConfigError, HashsearchError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @contextmanager
@@ -94,11 +97,24 @@ def read_json(path: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must contain one JSON object, got a {type(content).__name__}")
     return content
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays in an `.npz` file; OSError if it cannot be read, ValueError if it is damaged or something else."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            return {name: saved[name] for name in saved.files}
+    except OSError:
+        raise
+    except Exception as error:  # zip and numpy's own parser of headers raise errors of many types
+        raise ValueError(f"it is not a complete .npz file: {type(error).__name__}: {error}") from error
 
 
 @contextmanager

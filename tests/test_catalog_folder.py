@@ -181,7 +181,7 @@ def test_a_folder_without_images_is_refused_unless_that_is_allowed(tmp_path: Pat
     if name:
         (tmp_path / name).write_bytes(HEIC)
     with pytest.raises(CatalogError, match="has no images") as refused:
-        Catalog(tmp_path).check()
+        Catalog(tmp_path).check(allow_empty=False)
     assert "--allow-empty" in str(refused.value)
     assert ("1 file passed over: 1 ." in str(refused.value)) == (name is not None)
     Catalog(tmp_path).check(allow_empty=True)

@@ -267,6 +267,11 @@ class TestParquet:
             with pytest.raises(Unreadable):
                 ImageReader().read(source)
 
+    def test_a_pipe_with_the_name_of_a_file_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "c.parquet")
+        with pytest.raises(Unreadable, match="must be in a regular file"):
+            ImageReader().read(f"{tmp_path}/c.parquet#1/image")
+
     def test_a_broken_file_is_refused(self, write: Write) -> None:
         pytest.importorskip("pyarrow", reason="Parquet catalogs need pyarrow")
         for content in (b"", b"PAR1", b"PAR1 and something else PAR1"):
@@ -379,6 +384,25 @@ class TestBadEntries:
         entry = bad(write("c.csv", "id,photo\n1,\n", {"image": "photo"}))
         assert entry == BadEntry("1", "line 2: an entry must have a path or address in column 'photo'")
 
+    def test_lists_and_objects_are_no_ids_and_no_paths_and_as_text_they_are_json(self, write: Write) -> None:
+        rows = [
+            {"id": {"a": 1}, "path": "/1.jpg"},
+            {"id": ["x"], "path": "/2.jpg"},
+            {"id": "3", "path": ["/3.jpg"]},
+            {"id": "4", "path": {"url": "/4.jpg"}},
+        ]
+        reasons = [
+            entry.reason for entry in write("c.jsonl", "\n".join(map(json.dumps, rows))) if isinstance(entry, BadEntry)
+        ]
+        assert [reason.split(" in column")[0] for reason in reasons] == [
+            "line 1: an entry must have an id",
+            "line 2: an entry must have an id",
+            "line 3: an entry must have a path or address",
+            "line 4: an entry must have a path or address",
+        ]
+        row = {"id": True, "path": "/5.jpg", "title": {"de": "Größe"}, "category": ["mugs", "pens"]}
+        assert good(write("d.jsonl", json.dumps(row))) == Entry("true", "/5.jpg", '{"de": "Größe"}', '["mugs", "pens"]')
+
     def test_a_repeated_id_is_a_bad_entry(self, write: Write) -> None:
         first, second, third = write(
             "c.jsonl", '{"id": 1, "path": "a"}\n{"id": "1", "path": "b"}\n{"id": 2, "path": "c"}'
@@ -463,8 +487,11 @@ class TestCheck:
     def test_a_catalog_without_rows_is_refused_unless_that_is_allowed(
         self, write: Write, name: str, content: str
     ) -> None:
-        with pytest.raises(CatalogError, match="has no images"):
+        with pytest.raises(CatalogError, match="has no images") as refused:
             write(name, content).check()
+        assert "--allow-empty" not in str(refused.value), "not every caller has this option"
+        with pytest.raises(CatalogError, match=r"has no images.*; --allow-empty accepts a catalog"):
+            write(name, content).check(allow_empty=False)
         write(name, content).check(allow_empty=True)
 
     def test_rows_that_all_break_one_rule_are_one_sentence_with_the_columns(self, write: Write) -> None:
@@ -496,6 +523,12 @@ class TestNoCatalog:
     def test_a_file_of_another_format_is_refused(self, write: Write, name: str) -> None:
         with pytest.raises(CatalogError, match=rf"a catalog is a folder, \.csv, .*got '{name}'"):
             list(write(name, TEXT))
+
+    @pytest.mark.parametrize("name", ["c.csv", "c.jsonl.gz", "c.parquet"])
+    def test_a_pipe_is_refused_and_not_waited_for(self, tmp_path: Path, name: str) -> None:
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(CatalogError, match="a catalog is a folder or a regular file"):
+            Catalog(tmp_path / name)
 
     def test_a_gzip_file_that_ends_early_is_refused(self, write: Write, tmp_path: Path) -> None:
         path = write("c.csv.gz", TEXT * 50).path

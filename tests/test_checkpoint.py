@@ -225,6 +225,21 @@ def test_a_run_without_its_list_of_ids_starts_at_the_beginning(tmp_path: Path) -
         assert checkpoint.summary == IndexingSummary()
 
 
+@pytest.mark.parametrize("place", [0, 11, 23])
+def test_a_run_whose_list_of_ids_is_damaged_starts_at_the_beginning(tmp_path: Path, place: int) -> None:
+    """An image whose id is lost would be counted as missing, and removed."""
+    with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
+        checkpoint.advance(IndexingSummary(indexed=2), [], ["1", "2"])
+        checkpoint.advance(IndexingSummary(indexed=1), [], ["3"])
+    content = bytearray((tmp_path / "ids.bin").read_bytes())
+    with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
+        assert checkpoint.summary == IndexingSummary(indexed=3)
+    content[place] ^= 1
+    (tmp_path / "ids.bin").write_bytes(content)
+    with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
+        assert (checkpoint.summary, checkpoint.ids.size) == (IndexingSummary(), 0)
+
+
 def test_another_runs_checkpoint_is_not_reported_as_finished(tmp_path: Path) -> None:
     with Checkpoint.hold(tmp_path, IDENTITY) as checkpoint:
         checkpoint.advance(IndexingSummary(indexed=900), [])

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from hashsearch.cli.commands import Command, Group, command_line
 from hashsearch.cli.main import commands
@@ -108,6 +109,34 @@ class TestKindsOfOptions:
 
     def test_an_output_may_be_in_folders_that_are_made_later(self, tmp_path: Path) -> None:
         assert OUTPUT_FILE.convert(str(tmp_path / "a" / "b" / "c"), None, None) == tmp_path / "a" / "b" / "c"
+
+    @pytest.mark.parametrize(
+        ("words", "endings"),
+        [
+            (["embed", "{photo}"], ".npz"),
+            (["match", "{photo}", "{photo}"], ".png or .jpg or .jpeg or .webp"),
+            (["label", "plot", "{photo}", "{photo}"], ".svg"),
+        ],
+    )
+    def test_no_catalog_is_overwritten_by_a_slip(self, tmp_path: Path, words: list[str], endings: str) -> None:
+        (tmp_path / "a.png").touch()
+        (tmp_path / "catalog.csv").write_text("id,path\n")
+        arguments = [word.format(photo=tmp_path / "a.png") for word in words]
+        refused = CliRunner().invoke(commands, [*arguments, "--out", str(tmp_path / "catalog.csv")])
+        assert (refused.exit_code, "catalog.csv' must end in" in refused.output) == (2, True)
+        assert endings in " ".join(refused.output.split())
+        assert (tmp_path / "catalog.csv").read_text() == "id,path\n"
+
+    def test_no_compared_photo_is_overwritten(self, tmp_path: Path) -> None:
+        for name in "ab":
+            Image.new("RGB", (9, 9)).save(tmp_path / f"{name}.png")
+        before = (tmp_path / "b.png").read_bytes()
+        (tmp_path / "link.png").symlink_to("b.png")
+        for out in ("b.png", "link.png"):
+            photos = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+            refused = CliRunner().invoke(commands, ["match", *photos, "--out", str(tmp_path / out)])
+            assert (refused.exit_code, "--out must be another file than A and B" in refused.output) == (2, True)
+        assert (tmp_path / "b.png").read_bytes() == before
 
     def test_an_output_cannot_be_inside_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

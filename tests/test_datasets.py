@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashsearch.errors import CatalogError, ConfigError, EvaluationError, ImageError, Unreadable
-from hashsearch.evaluation.data.datasets import DataSet, read_data, spread
+from hashsearch.config import Settings
+from hashsearch.errors import CatalogError, ConfigError, EvaluationError, ImageError, TooManyPixels, Unreadable
+from hashsearch.evaluation.data.datasets import DataSet, data_of, read_data, spread
 from hashsearch.evaluation.data.distortions import Distortion
 from hashsearch.evaluation.data.pictures import Picture
 
@@ -267,3 +269,21 @@ def test_a_file_that_is_not_an_image_fails_when_it_is_read(tmp_path: Path) -> No
         Picture("a.jpg", tmp_path / "a.jpg", "a").read()
     with pytest.raises(Unreadable):
         Picture("b.jpg", tmp_path / "b.jpg", "b").read()
+
+
+def test_pictures_are_read_within_the_limits_of_the_settings(tmp_path: Path) -> None:
+    """Also after a data set was sent to another process."""
+    for number in range(10):
+        (tmp_path / "set" / "cat").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20 + number)).save(tmp_path / "set" / "cat" / f"{number}.png")
+    reader = Settings(tmp_path, max_pixels=500).image_reader
+    data = data_of({"name": "pets", "folder": "set", "layout": "folders"}, tmp_path, 0, reader)
+    sent = pickle.loads(pickle.dumps(data))
+    assert sent == data
+    outcomes = []
+    for picture in sorted((*sent.base, *sent.queries), key=lambda picture: picture.id):
+        try:
+            outcomes.append(picture.read().shape[0])
+        except TooManyPixels:
+            outcomes.append(0)
+    assert outcomes == [20, 21, 22, 23, 24, 25, 0, 0, 0, 0]

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from elasticsearch import Elasticsearch
+from PIL import Image
 from support import planted
 from support.browser import Browser, find_chromium
 from support.indices import documents_of, filled
@@ -39,6 +40,8 @@ from hashsearch.elastic.writing import BulkWriter
 from hashsearch.errors import ConfigError, EncoderMismatch, IndexNotFound, SearchError
 from hashsearch.files import exclusive_lock
 from hashsearch.hashing.rerank_vectors import RerankVectors
+from hashsearch.images.limits import Limits
+from hashsearch.images.sources import ImageReader
 
 VECTORS = planted.vectors()
 ENCODER = toy_encoder(VECTORS)
@@ -466,9 +469,9 @@ def group(number: int, *others: Member) -> Group:
     return Group(number, (member(f"kept {number}", "keep", 1.0), *others))
 
 
-def written(out: Path, *groups: Group, roots: tuple[Path, ...] = ()) -> DuplicatesSummary:
+def written(out: Path, *groups: Group, roots: tuple[Path, ...] = (), **options: Any) -> DuplicatesSummary:
     duplicates = NearDuplicates(100, 7, iter(groups))
-    return write_duplicates(duplicates, out, roots, index="shop", cosine=0.98, rule="largest")
+    return write_duplicates(duplicates, out, roots, index="shop", cosine=0.98, rule="largest", **options)
 
 
 class TestWriting:
@@ -578,6 +581,14 @@ class TestPage:
         assert "&lt;b&gt;x&lt;/b&gt;" in page and "<script" not in page
         assert "<b>chained</b>" in page and "1 image is connected to the kept image only through others" in page
         assert f'<a class="blank" href="{ADDRESS}"' in page
+
+    def test_thumbnails_are_of_files_within_the_limits(self, tmp_path: Path) -> None:
+        Image.new("RGB", (20, 20)).save(tmp_path / "a.jpg")
+        only = group(1, member("a", uri=str(tmp_path / "a.jpg")))
+        written(tmp_path / "out", only, roots=(tmp_path,))
+        assert "data:image/jpeg" in self.page(tmp_path / "out")
+        written(tmp_path / "out", only, roots=(tmp_path,), reader=ImageReader(Limits(max_pixels=9)))
+        assert "data:image/jpeg" not in self.page(tmp_path / "out")
 
     @pytest.mark.browser
     def test_a_browser_shows_the_whole_page_light_dark_and_on_a_phone(self, shop: Shop, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -367,6 +368,12 @@ class TestDamaged:
             (saved / "learned.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
             with suppress(EncoderError):
                 assert Encoder.load(saved).fingerprint == encoder.fingerprint
+
+    def test_a_header_that_is_no_python_expression(self, saved: Path) -> None:
+        """Which numpy's parser of headers reports as a TokenError."""
+        with zipfile.ZipFile(saved / "learned.npz", "w") as archive:
+            archive.writestr("binarizer.center_.npy", b"\x93NUMPY\x01\x00\x40\x00{'descr': '<f4', (" + b" " * 49)
+        self.refused(saved, "is not a complete encoder folder: ValueError: it is not a complete .npz file: TokenError")
 
     def test_a_tampered_array(self, saved: Path) -> None:
         with np.load(saved / "learned.npz") as file:

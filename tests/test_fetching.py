@@ -212,6 +212,16 @@ def test_a_silent_server_ends_at_the_read_time(site: str) -> None:
     assert time.monotonic() - started < 0.95
 
 
+@pytest.mark.usefixtures("short_times")
+def test_a_name_server_that_does_not_answer_ends_at_the_total_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer.wait(60))
+    started = time.monotonic()
+    assert "within 1 seconds" in refusal("http://slow.example/a.jpg")
+    assert time.monotonic() - started < 3
+    answer.set()
+
+
 def test_a_port_that_nobody_listens_on_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hashsearch.errors import ConfigError, HashsearchError
-from hashsearch.files import atomic_file, atomic_files, atomic_folder, exclusive_lock, read_json, safe_name, write_json
+from hashsearch.files import (
+    atomic_file,
+    atomic_files,
+    atomic_folder,
+    exclusive_lock,
+    read_arrays,
+    read_json,
+    safe_name,
+    write_json,
+)
 
 BUSY = ConfigError("another process works here")
 
@@ -180,12 +195,53 @@ class TestJson:
             write_json(tmp_path / "file.json", {"a": value})
         assert read_json(tmp_path / "file.json") == {"a": 1}
 
-    @pytest.mark.parametrize("text", ["", "{", "[1]", '"text"', "\udcff"])
+    @pytest.mark.parametrize("text", ["", "{", "[1]", '"text"', "\udcff", "[" * 100_000])
     def test_a_file_that_is_not_one_json_object_is_refused(self, tmp_path: Path, text: str) -> None:
         path = tmp_path / "file.json"
         path.write_text(text, errors="surrogateescape")
         with pytest.raises(ConfigError, match=re.escape(str(path))):
             read_json(path)
+
+
+class TestArrays:
+    def test_what_was_saved_is_read(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "a.npz", values=np.arange(6).reshape(2, 3), words=np.array(["é"]))
+        read = read_arrays(tmp_path / "a.npz")
+        assert read["values"].tolist() == [[0, 1, 2], [3, 4, 5]] and read["words"].tolist() == ["é"]
+
+    def test_a_missing_file_is_an_error_of_the_system(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            read_arrays(tmp_path / "a.npz")
+
+    @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + bytes(18), b"\x93NUMPY\x01\x00"])
+    def test_another_file_is_refused_or_has_no_arrays(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "a.npz").write_bytes(content)
+        try:
+            assert read_arrays(tmp_path / "a.npz") == {}
+        except ValueError as error:
+            assert "is not a complete .npz file" in str(error)
+
+    def test_objects_are_never_unpickled(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "a.npz", values=np.array([{}], dtype=object))
+        with pytest.raises(ValueError, match="allow_pickle"):
+            read_arrays(tmp_path / "a.npz")
+
+    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data())
+    def test_a_damaged_header_of_an_array_is_a_value_error(self, tmp_path: Path, data: Any) -> None:
+        """The archive around it is intact; numpy reads the header as a Python expression."""
+        array = io.BytesIO()
+        np.save(array, np.arange(12.0))
+        content = bytearray(array.getvalue())
+        for _ in range(data.draw(st.integers(1, 4))):
+            content[data.draw(st.integers(0, 127))] = data.draw(st.sampled_from(b"(){}[]'\",: \n#\\=<0a\x00\xff"))
+        length = data.draw(st.sampled_from([len(content), len(content) - 8, 90]))
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr("values.npy", bytes(content[:length]))
+        try:
+            assert read_arrays(tmp_path / "a.npz").keys() == {"values"}
+        except ValueError as error:
+            assert "is not a complete .npz file" in str(error)
 
 
 class TestExclusiveLock:

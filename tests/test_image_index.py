@@ -21,6 +21,7 @@ from support.faults import (
     halves_the_json,
     loses_the_reply,
     passes,
+    refuses_over,
     rewrites,
 )
 from support.indices import documents_of, filled, fresh_index_name
@@ -41,6 +42,7 @@ from hashsearch.errors import (
     HashingError,
     ImageNotFound,
     IndexNotFound,
+    RequestTooLarge,
     StoreError,
     StoreUnavailable,
 )
@@ -362,6 +364,17 @@ class TestResponses:
         with pytest.raises(StoreUnavailable):
             index.search(BODY, BODY)
         assert len(index.search(BODY, BODY)) == 2
+
+    def test_a_request_that_a_proxy_refuses_as_too_large_is_halved(
+        self, proxied: tuple[FaultProxy, ImageIndex]
+    ) -> None:
+        proxy, index = proxied
+        sizes = [3, 0, 1, 2, 4]
+        proxy.plan(*[refuses_over(300)] * 20)
+        responses = index.search(*({"size": size, **BODY} for size in sizes))
+        assert [len(response["hits"]["hits"]) for response in responses] == sizes
+        with pytest.raises(RequestTooLarge, match="a server that is not Elasticsearch answered 413"):
+            index.search({"query": queries.ids(["x" * 500])}, BODY)
 
     def test_a_refused_search_is_an_error(self, proxied: tuple[FaultProxy, ImageIndex]) -> None:
         with pytest.raises(StoreError, match=r"answered 400 for '.*max_result_window|too large") as raised:

@@ -33,7 +33,14 @@ from hashsearch.elastic.writing import BulkWriter
 from hashsearch.embedders import Embedder, Preprocessing
 from hashsearch.embedders.bulk import BATCH
 from hashsearch.encoder import EmbedderSpec, Encoder
-from hashsearch.errors import CatalogError, ChangesNotAccepted, HashsearchError, NodeError, StoreUnavailable
+from hashsearch.errors import (
+    CatalogError,
+    ChangesNotAccepted,
+    ConfigError,
+    HashsearchError,
+    NodeError,
+    StoreUnavailable,
+)
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import make_sub_codes
@@ -181,7 +188,28 @@ class TestNew:
         assert everything(indexer.index)["mugs/b.jpg"]["category"] == "mugs"
 
     def test_an_empty_catalog(self, tmp_path: Path, indexer: Indexer) -> None:
-        assert run(write(tmp_path, []), indexer, tmp_path) == (IndexingSummary(), [])
+        summary, rejects = index_catalog(write(tmp_path, []), indexer, tmp_path, allow_empty=True)
+        assert (summary, rejects.read_text()) == (IndexingSummary(), "")
+
+    def test_a_catalog_with_nothing_to_index_is_refused_and_nothing_changes(
+        self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder: Encoder
+    ) -> None:
+        catalog = write(tmp_path, rows)
+        run(catalog, indexer, tmp_path)
+        before = everything(indexer.index)
+        (tmp_path / "empty").mkdir()
+        wrong: list[tuple[Catalog, type[Exception], str]] = [
+            (Catalog(catalog.path, {"title": "nope"}), ConfigError, "title is in column 'nope', which"),
+            (write(tmp_path, [], "none"), CatalogError, "has no images"),
+            (Catalog(tmp_path / "empty"), CatalogError, "has no images"),
+            (write(tmp_path, [{"number": 1}, {"number": 2}], "alike"), CatalogError, "none of the 2 rows"),
+        ]
+        for refused, error, message in wrong:
+            with pytest.raises(error, match=message):
+                index_catalog(refused, indexer, tmp_path, remove=True)
+            with pytest.raises(error, match=message):
+                preview_catalog(refused, encoder, indexer.index, tmp_path)
+        assert everything(indexer.index) == before
 
 
 class TestAgain:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
+from support.faults import FaultProxy, answers
 from support.indices import documents_of, filled, older
 from support.vectors import clustered, toy_encoder
 
 from hashsearch.elastic import templates
+from hashsearch.elastic.client import connect
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.elastic.maintenance import add_fields, add_graph, merge, save_tuning, set_vocabulary
+from hashsearch.elastic.retries import RetryPolicy
 from hashsearch.elastic.tuned import Tuned
 from hashsearch.elastic.writing import BulkWriter
 from hashsearch.errors import ConfigError
@@ -51,6 +55,22 @@ class TestFields:
 
 MANY = clustered(3000, 64)
 IN_CELLS = toy_encoder(MANY, 80, "cells", cells=30)
+
+
+@pytest.mark.parametrize("kind", ["_flush", "_forcemerge", "_refresh", "_mapping"])
+def test_a_failed_request_of_a_long_job_is_sent_again(
+    node: SimpleNamespace, client: Elasticsearch, fresh_name: str, kind: str
+) -> None:
+    proxy = FaultProxy(node.url, kind)
+    proxy.plan(answers(429), answers(503))
+    index = filled(client, fresh_name, ENCODER, VECTORS, TEXTS)
+    with connect(proxy.url) as through:
+        patient = replace(index, client=through).patient(RetryPolicy(2, 0.001))
+        merge(patient)
+        save_tuning(patient, None)
+    assert not proxy.planned
+    assert segments(index) == [1]
+    proxy.stop()
 
 
 def segments(index: ImageIndex) -> list[int]:

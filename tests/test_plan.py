@@ -9,6 +9,8 @@ from support.shelves import METHODS, TASKS, make_shelves, write_config
 
 from hashsearch.errors import ConfigError
 from hashsearch.evaluation.compare.plan import Fusion, PlannedMethod, make_tasks, read_plan
+from hashsearch.images.limits import Limits
+from hashsearch.images.sources import ImageReader
 
 METHOD = '[[method]]\nname = "one"\nkind = "{}"\n'
 
@@ -110,6 +112,7 @@ def test_weights_of_the_command_line_count_unless_a_method_names_its_own(tmp_pat
         (METHODS + method("fusion", 'of = ["pixels", "pixels"]\n'), "must name two or more methods in 'of'"),
         (METHODS + method("fusion", 'of = ["pixels", "pHash"]\nconstant = -1\n'), "whole number of at least 0, got -1"),
         ("[[method]\n", "a comparison must be a TOML file, but .*compare.toml cannot be read as one"),
+        ("a = " + "[" * 9000, "a comparison must be a TOML file, but .*compare.toml cannot be read as one"),
     ],
 )
 def test_the_error_of_a_wrong_method_names_its_table(methods: str, message: str, tmp_path: Path) -> None:
@@ -152,7 +155,10 @@ def test_distractors_are_other_data(tmp_path: Path) -> None:
     make_shelves(tmp_path)
     others = TASKS.split("[[task]]")[0].replace("shelves", "others")
     more = '[[task]]\nname = "same_class"\ndata = ["shelves"]\ndistractors = ["others"]\ndistractors_most = 5\n'
-    planned = make_tasks(read_plan(write_config(tmp_path, tasks=TASKS + others + more)), tmp_path)
+    reader = ImageReader(Limits(max_pixels=9))
+    planned = make_tasks(read_plan(write_config(tmp_path, tasks=TASKS + others + more)), tmp_path, reader)
+    pictures = [picture for task in planned for picture in (*task.learn, *task.base, *task.queries)]
+    assert all(picture.reader == reader for picture in pictures), "distorted ones and distractors too"
     assert [task.name for task in planned[:3]] == ["same_class", "near_duplicate", "same_class+5"]
     assert len(planned[2].base) == 18 + 5
 

@@ -9,7 +9,9 @@ import pytest
 
 from hashsearch.elastic import queries
 from hashsearch.encoder import EncodedQuery
+from hashsearch.errors import SearchError
 from hashsearch.hashing.binarizers import MeanThreshold
+from hashsearch.search.planner import SearchOptions
 
 VECTOR = np.array([0.6, 0.8], np.float32)
 QUERY = EncodedQuery(VECTOR, VECTOR, MeanThreshold(bits=8))
@@ -25,6 +27,18 @@ def test_filters_are_one_clause_each() -> None:
         COLOUR,
         {"terms": {"attributes.size.width": ["3", "4"]}},
     ]
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "\U0001f5bc", "\ud800"])
+def test_a_filter_value_has_as_many_bytes_as_lucene_takes(letter: str) -> None:
+    width = len(letter.encode(errors="replace"))
+    most = letter * (32_766 // width)
+    assert queries.filters([most], {"colour": [most]})
+    for category, attributes in (([most + letter], {}), ([], {"colour": ["red", most + letter]})):
+        with pytest.raises(SearchError, match=r"at most 32766 bytes as UTF-8, got 3276[78]"):
+            queries.filters(category, attributes)
+        with pytest.raises(SearchError, match="at most 32766 bytes"):
+            SearchOptions(category=category, attributes=attributes)
 
 
 def test_recall_is_knn_on_the_code() -> None:

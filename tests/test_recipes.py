@@ -60,6 +60,7 @@ def written(folder: Path, text: str) -> Path:
     ("text", "rule"),
     [
         ("seed = [", "must be a TOML file"),
+        ("seed = " + "[" * 9000, "must be a TOML file"),
         (PLAIN + "[lossy]\n", r"may hold augmentation, data, loss, .* got 'lossy'"),
         (PLAIN.replace("input_size", "side"), r"\[model\] must have some of network, input_size, .*'side'"),
         (PLAIN.replace("epochs = 2\n", ""), r"\[schedule\] must have some of epochs, .*'epochs'"),

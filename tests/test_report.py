@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import textwrap
 from html.parser import HTMLParser
@@ -28,6 +29,8 @@ from hashsearch.evaluation.report.robustness import breaking_point, series_of
 from hashsearch.evaluation.report.sections import read_sections
 from hashsearch.evaluation.report.summary import summarise, summarise_all
 from hashsearch.evaluation.report.writing import write_report
+from hashsearch.images.limits import Limits
+from hashsearch.images.sources import ImageReader
 from hashsearch.reporting.axes import Scale, spread
 from hashsearch.reporting.svg import key_mark
 from hashsearch.reporting.tables import escaped_markdown, safe_cell
@@ -398,6 +401,13 @@ class TestPictures:
     def test_a_deleted_image_is_counted_and_not_shown(self, results: Path) -> None:
         (results.parent / "0.png").unlink()
         assert "Images whose file is missing or unreadable are not shown" in self.page(results)
+
+    def test_pictures_are_read_within_limits_and_a_pipe_is_not_waited_for(self, results: Path) -> None:
+        (results.parent / "0.png").unlink()
+        os.mkfifo(results.parent / "0.png")
+        assert "Images whose file is missing or unreadable are not shown" in self.page(results)
+        write_report(results, results.parent / "out", reader=ImageReader(Limits(max_pixels=999)))
+        assert "data:image" not in (results.parent / "out" / "report.html").read_text()
 
     def test_without_pictures_there_are_no_examples(self, results: Path) -> None:
         assert "data:image" not in self.page(results, pictures=False)

@@ -199,7 +199,7 @@ class TestDamage:
         with pytest.raises(EmbedderError, match=f"KeyError: '{name}'"):
             read_trained(copy)
 
-    @pytest.mark.parametrize("text", ["", "{", "[1]"])
+    @pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 100_000], ids=["empty", "open", "list", "deep"])
     def test_a_file_that_is_no_manifest_is_refused(self, copy: Path, text: str) -> None:
         (copy / "manifest.json").write_text(text)
         with pytest.raises(EmbedderError, match="is not a trained embedder"):

@@ -11,6 +11,7 @@ from hashsearch.errors import TrainingError
 from hashsearch.training.log import TrainingLog, best_epoch, falls, read_rows, write_rows
 from hashsearch.training.optimisers import DECAYS, LearningRate, make_optimiser
 from hashsearch.training.recipes import Optimiser, Schedule
+from hashsearch.training.trainer import load_weights
 
 
 def training_log(folder: Path, values: list[float], **options: object) -> TrainingLog:
@@ -41,6 +42,27 @@ def test_it_ends_without_improvement_or_after_all_epochs(tmp_path: Path, values:
 def test_a_monitor_that_is_no_figure_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"monitor must be one of epoch, val_map, got 'accuracy'"):
         _ = training_log(tmp_path, [0.5], monitor="accuracy").best
+
+
+@pytest.mark.parametrize("content", ["epoch,loss\n1,x\n", "epoch,loss\n1,2,3\n", "epoch,loss\n1,\xe9\x00\n"])
+def test_a_damaged_log_is_refused_with_what_to_do(tmp_path: Path, content: str) -> None:
+    (tmp_path / "log.csv").write_text(content)
+    with pytest.raises(TrainingError, match=rf"cannot resume: .*log\.csv is damaged: .*; remove {tmp_path} to start"):
+        read_rows(tmp_path / "log.csv")
+
+
+def test_damaged_weights_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    model = tf.keras.Sequential([tf.keras.layers.Input((2,)), tf.keras.layers.Dense(1)])
+    path = tmp_path / "epoch-1.weights.h5"
+    model.save_weights(path)
+    whole = path.read_bytes()
+    for damage in (b"", b"no weights", whole[: len(whole) // 2]):
+        path.write_bytes(damage)
+        with pytest.raises(TrainingError, match=r"epoch-1\.weights\.h5 is damaged: .*to start again"):
+            load_weights(model, path)
+    path.unlink()
+    with pytest.raises(TrainingError, match="cannot resume: there is no"):
+        load_weights(model, path)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_a_sentence(tmp_path: Path) -> None:

@@ -286,8 +286,8 @@ class TestCommand:
         place = ["--es-url", node.url, "--home", str(tmp_path / "home"), "--encoder", str(folder)]
         return ["--index", fresh_name, *place, "--sample", "30"]
 
-    def run(self, words: list[str]) -> Result:
-        return CliRunner().invoke(main, words)
+    def run(self, words: list[str], **environment: str) -> Result:
+        return CliRunner(env=environment).invoke(main, words)
 
     def tuned(self, client: Elasticsearch, name: str) -> Tuned | None:
         return ImageIndex.open(client, name, ENCODERS["cells"]).tuned
@@ -322,6 +322,8 @@ class TestCommand:
         assert done.exit_code == 3, done.output
         assert "left out" in done.stderr and "note.png" in done.stderr
         assert " * " in done.stdout
+        small = self.run([*words, "-k", "3", "--dry-run"], HASHSEARCH_MAX_PIXELS="99")
+        assert "an image may have at most 99 pixels, got 96 x 72" in small.stderr
 
     @pytest.mark.parametrize("wrong", [["--target", "1"], ["--target", "0"], ["-k", "0"], ["--sample", "0"]])
     def test_options_out_of_range_are_refused_at_once(self, words: list[str], wrong: list[str]) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import gc
+import html
 import io
 import json
 import re
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, unquote, urljoin
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from support.indices import filled, fresh_index_name
-from support.shop import COLOURS, Shop
+from support.shop import ADDRESS, COLOURS, Shop
 from support.vectors import toy_encoder
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.test import TestResponse
@@ -300,7 +302,10 @@ REFUSED = [
     ('{"id": "mugs/red.png", "radius": -1}', 422, "radius"),
     ('{"id": "mugs/red.png", "radius": 65}', 422, "radius"),
     (json.dumps({"id": "a", "filters": {"category": ["x"] * 1001}}), 422, "1000"),
+    (json.dumps({"id": "mugs/red.png", "filters": {"category": "é" * 16_384}}), 422, "at most 32766 bytes"),
+    (json.dumps({"id": "mugs/red.png", "filters": {"attributes": {"colour": ["a" * 40_000]}}}), 422, "got 40000"),
     ('{"id": "nobody"}', 404, "nobody"),
+    (json.dumps({"id": "x" * 40_000}), 404, "x"),
 ]
 
 
@@ -322,6 +327,29 @@ class TestRefusals:
         assert (answer.status_code, answer.mimetype) == (status, "application/json")
         assert word in body(answer)["error"]["message"]
         assert body(answer)["error"]["code"].islower()
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            '{"vector": [%s0]}' % ("0," * 9_000_000),
+            '{"vector": [%s0]}' % ("{}," * 6_000_000),
+            '{"id": "a", "filters": {"category": [%s""]}}' % ('"",' * 6_000_000),
+            '{"id": "%s"}' % ("a" * 19_000_000),
+        ],
+        ids=["numbers", "objects", "filters", "text"],
+    )
+    def test_long_json_is_refused_before_it_is_parsed(self, shop: Shop, content: str) -> None:
+        roomy = create_app({"shop": shop.searcher}, Settings(home=shop.secret)).test_client()
+        started = time.monotonic()
+        answer = roomy.post("/api/search", data=content, content_type="application/json")
+        assert time.monotonic() - started < 0.5
+        assert (answer.status_code, body(answer)["error"]["code"]) == (413, "request_entity_too_large")
+        assert "the body may have at most 1000000 bytes as JSON, got 1" in body(answer)["error"]["message"]
+
+    def test_a_vector_of_the_most_dimensions_is_checked_by_its_length(self, shop: Shop) -> None:
+        roomy = create_app({"shop": shop.searcher}, Settings(home=shop.secret)).test_client()
+        answer = search(roomy, vector=np.random.default_rng(0).random(8192).tolist())
+        assert (answer.status_code, body(answer)["error"]["code"]) == (422, "hashing_error")
 
     @pytest.mark.parametrize(
         ("data", "status", "code"),
@@ -466,6 +494,13 @@ class TestFailures:
         assert (response.status, response.code) == (status, code)
         assert "10.0.0.5" not in response.message and "/srv" not in response.message
 
+    def test_no_response_tells_the_path_of_a_file(self, web: FlaskClient, shop: Shop) -> None:
+        answers = [search(web, id=RED_MUG, k=48), search_image(web, shop.picture(RED_MUG), k="48")]
+        answers += [web.get(f"/api/images/{RED_MUG}"), web.get(f"/?id={RED_MUG}&k=48")]
+        for answer in answers:
+            assert answer.status_code == 200 and str(shop.folder.parent) not in answer.text
+        assert {hit["uri"] for hit in body(answers[0])["hits"]} == {None, ADDRESS}
+
     def test_a_response_names_the_rule_that_a_request_breaks(self) -> None:
         assert ErrorResponse.of(SearchError("k must be 1 to 10000, got 0"), 1).message == "k must be 1 to 10000, got 0"
 
@@ -535,6 +570,7 @@ class TestPictures:
         for image_id in shop.vectors:
             answer = web.get(f"/api/images/{quote(image_id)}")
             assert (answer.status_code, body(answer)["id"]) == (200, image_id)
+        assert body(web.get("/api/images/remote"))["uri"] == ADDRESS
         record = body(web.get(f"/api/images/{RED_MUG}"))
         assert record["title"] == "red mugs"
         assert record["attributes"] == {"colour": "red", "price": 5, "new": True}
@@ -550,6 +586,35 @@ class TestPictures:
         shown, original = decode(answer.data).astype(int), decode(shop.picture(RED_MUG)).astype(int)
         assert shown.shape == original.shape
         assert np.abs(shown - original).mean() < 4
+
+    def test_a_browser_gets_the_picture_of_every_card(self, web: FlaskClient, shop: Shop) -> None:
+        """It resolves `.` and `..` in a path, also as `%2e`, but not in a parameter."""
+        page = web.get(f"/?id={RED_MUG}&k=48").text
+        addresses = [html.unescape(found) for found in re.findall(r'src="(/images[^"]+)"', page)]
+        shown = set()
+        for address in addresses:
+            path, mark, parameters = urljoin("http://localhost/", address).partition("?")
+            assert not re.search(r"(?i)/(\.|%2e)+(/|$)", path)
+            assert (web.get(address).mimetype == "image/jpeg") != (address == "/images/damaged"), address
+            shown.add(parse_qs(parameters)["id"][0] if mark else unquote(path.removeprefix("http://localhost/images/")))
+        oddities = {"a//b/%2e%2e/c?d#é", "/leading", "<b>bold</b>", "a/../b", "..", "damaged"}
+        assert shown == oddities | {image_id for image_id in shop.vectors if image_id.endswith(".png")}
+
+    @pytest.mark.parametrize("image_id", [RED_MUG, "a/../b", "..", "/leading", "a//b/%2e%2e/c?d#é"])
+    def test_any_id_may_be_a_parameter(self, web: FlaskClient, image_id: str) -> None:
+        parameter = f"?id={quote(image_id, safe='')}"
+        assert web.get(f"/images{parameter}").mimetype == "image/jpeg"
+        assert body(web.get(f"/api/images{parameter}"))["id"] == image_id
+        assert body(web.post(f"/api/explain{parameter}", json={"id": "mugs/blue.png"}))["id"] == image_id
+
+    def test_a_category_of_the_page_that_is_too_long_is_refused(self, web: FlaskClient, shop: Shop) -> None:
+        form = {"image": (io.BytesIO(shop.picture(RED_MUG)), "a.png"), "category": "a" * 40_000}
+        assert web.post("/", data=form).status_code == 422
+        assert web.get(f"/?category={'a' * 40_000}").status_code == 422
+
+    @pytest.mark.parametrize("path", ["/images", "/images?id=", "/api/images", "/api/images?name=x"])
+    def test_an_address_without_an_id_is_refused(self, web: FlaskClient, path: str) -> None:
+        assert web.get(path).status_code == 400
 
     def test_a_large_picture_is_reduced(self, shop: Shop, options: Settings, tmp_path: Path) -> None:
         web = create_app({"shop": shop.searcher}, replace(options, home=tmp_path)).test_client()

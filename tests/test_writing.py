@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 from support.faults import (
-    Exchange,
     Fault,
     FaultProxy,
     answers,
@@ -26,6 +25,7 @@ from support.faults import (
     loses_the_request,
     overloads_items,
     passes,
+    refuses_over,
 )
 from support.indices import documents_of
 from support.vectors import clustered, toy_encoder
@@ -305,17 +305,6 @@ class TestIndexGone:
         proxy.plan(overloads_items(403, *IDS, kind="security_exception"))
         with pytest.raises(StoreError, match="security_exception"):
             writer.write(DOCUMENTS.items())
-
-
-def refuses_over(limit: int, status: int = 413) -> Fault:
-    """A proxy that passes requests of at most so many bytes; nginx's default is 1 MiB."""
-
-    def fault(exchange: Exchange) -> None:
-        if len(exchange.body) > limit:
-            return answers_html(status)(exchange)
-        return passes(exchange)
-
-    return fault
 
 
 class TestTooLarge:

@@ -94,14 +94,16 @@ class Catalog:
             raise CatalogError(f"there is no catalog at '{self.path}'")
         if not self.path.is_dir() and format_of(self.path) is None:
             raise CatalogError(f"a catalog is a folder, {ENDINGS}, got '{self.path.name}'")
+        if not self.path.is_dir() and not self.path.is_file():
+            raise CatalogError(f"a catalog is a folder or a regular file, and '{self.path}' is neither")
 
-    def check(self, allow_empty: bool = False) -> None:
+    def check(self, allow_empty: bool | None = None) -> None:
         """Check that there is something to index, up to the first entry.
 
         Parameters
         ----------
-        allow_empty : bool
-            Whether a catalog without any entry is accepted.
+        allow_empty : bool, optional
+            Whether a catalog without any entry is accepted; False lets the error name the option, None does not.
 
         Raises
         ------
@@ -112,7 +114,8 @@ class Catalog:
         """
         if self.path.is_dir():
             if not self._files and not allow_empty:
-                raise CatalogError(self._without_entries(f" ({self.passed_over})" if self.passed_over else ""))
+                detail = f" ({self.passed_over})" if self.passed_over else ""
+                raise self._without_entries(detail, allow_empty)
             return
         self._check_columns()
         self._check_entries(allow_empty)
@@ -187,7 +190,7 @@ class Catalog:
                     f"the {role} is in column '{column}', which '{self.path.name}' does not have: {_columns(names)}"
                 )
 
-    def _check_entries(self, allow_empty: bool) -> None:
+    def _check_entries(self, allow_empty: bool | None) -> None:
         """CatalogError if there are no entries, or only bad ones that all break one rule."""
         rows = 0
         rules: set[str] = set()
@@ -198,16 +201,14 @@ class Catalog:
             rules.add(re.sub(r"^(line|row) \d+:? ", "", entry.reason))
         if not rows and not allow_empty:
             header = RowFile(self.path).columns()
-            raise CatalogError(self._without_entries(f", only a header: {', '.join(header)}" if header else ""))
+            raise self._without_entries(f", only a header: {', '.join(header)}" if header else "", allow_empty)
         if rows > 1 and len(rules) == 1:
             which = f"none of the {rows} rows of '{self.path.name}' can be indexed"
             raise CatalogError(f"{which}, all for one reason: {rules.pop()}; {_columns(self._roles.names)}")
 
-    def _without_entries(self, detail: str) -> str:
-        return (
-            f"the catalog '{self.path}' has no images{detail}; "
-            "`hashsearch index --allow-empty` accepts a catalog without images"
-        )
+    def _without_entries(self, detail: str, allow_empty: bool | None) -> CatalogError:
+        hint = "" if allow_empty is None else "; --allow-empty accepts a catalog without images"
+        return CatalogError(f"the catalog '{self.path}' has no images{detail}{hint}")
 
     def _entry_of_file(self, file: Path) -> Entry | BadEntry:
         inside = file.relative_to(self.path)
@@ -235,9 +236,9 @@ class Catalog:
         roles = self._roles
         values, rest = roles.split(row.values)
         image = self._source(row.number, values["image"])
-        image_id = _text(values["id"])
+        image_id = _name(values["id"])
         if roles.id is None and image_id is None:
-            image_id = _text(_path(values["image"])) or (str(row.number) if image else None)
+            image_id = _name(_path(values["image"])) or (str(row.number) if image else None)
         if image is None and (image_id is not None or roles.id is None):
             return BadEntry(image_id, f"an entry must have a path or address in column {roles.named('image')}")
         if image is None or image_id is None:
@@ -250,7 +251,7 @@ class Catalog:
         """The address of a row's image: in the file itself, or what the row says."""
         if self._has_embedded_images:
             return embedded_source(self.path.absolute(), number, str(self._roles.image))
-        text = _text(_path(value))
+        text = _name(_path(value))
         return None if text is None else located(text, self.path.absolute().parent)
 
 
@@ -288,5 +289,14 @@ def _empty(value: Any) -> bool:
     return value in (None, "", []) or value != value  # NaN is no value
 
 
+def _name(value: Any) -> str | None:
+    """The text of an id or a path, which no list or object is."""
+    return None if isinstance(value, (list, dict)) else _text(value)
+
+
 def _text(value: Any) -> str | None:
-    return None if _empty(value) or not str(value).strip() else str(value).strip()
+    if _empty(value):
+        return None
+    if isinstance(value, (bool, list, dict)):
+        value = json.dumps(value, ensure_ascii=False, default=_json_value)
+    return str(value).strip() or None

@@ -86,7 +86,7 @@ class RowFile:
         try:
             yield
         except (OSError, EOFError, zlib.error, Damaged) as error:
-            raise self._unreadable(str(error)) from error
+            raise self._unreadable(getattr(error, "strerror", None) or str(error)) from error
         except UnicodeDecodeError as error:
             encoding = "UTF-8" if error.encoding.startswith("utf-8") else error.encoding.upper()
             byte = f"byte 0x{error.object[error.start]:02x}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashsearch.cli.commands import Command
-from hashsearch.cli.options import OUTPUT_FILE, as_json, embedder_options, with_settings
+from hashsearch.cli.options import OutputPath, as_json, embedder_options, with_settings
 from hashsearch.cli.progress import Progress
 from hashsearch.cli.running import EXIT_REJECTS, notify
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @embedder_options
-@click.option("--out", required=True, type=OUTPUT_FILE, help="The .npz file to write.")
+@click.option("--out", required=True, type=OutputPath(".npz", dir_okay=False), help="The .npz file to write.")
 @with_settings("home", "allow_private")
 @as_json
 def embed(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashsearch.cli.commands import Command
-from hashsearch.cli.options import EXISTING_FILE, OUTPUT_FILE, as_json, keypoint_options, with_settings
+from hashsearch.cli.options import EXISTING_FILE, OutputPath, as_json, keypoint_options, with_settings
 
 if TYPE_CHECKING:
     from hashsearch.config import Settings
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("images", metavar="A B", nargs=2, type=EXISTING_FILE)
 @keypoint_options
-@click.option("--out", type=OUTPUT_FILE, help="Image file to write, with the matches drawn.")
+@click.option(
+    "--out",
+    type=OutputPath(".png", ".jpg", ".jpeg", ".webp", dir_okay=False),
+    help="Image file to write, with the matches drawn.",
+)
 @with_settings()
 @as_json
 def match(
@@ -37,6 +41,8 @@ def match(
     from hashsearch.descriptors.keypoints import LocalExtractor
     from hashsearch.descriptors.matching import draw_matches, verdict, verify
 
+    if out and out.exists() and any(out.samefile(image) for image in images):
+        raise click.UsageError(f"--out must be another file than A and B, got '{out}'")
     extractor = LocalExtractor(features, keypoints, side)
     first, second = (settings.image_reader.pixels(str(image)) for image in images)
     a, b = extractor.extract(first), extractor.extract(second)

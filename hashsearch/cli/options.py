@@ -17,10 +17,19 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class OutputPath(click.Path):
-    """A path to write, in a folder where that is possible: it is tried before the work, not after it."""
+    """A path to write, in a folder where that is possible: it is tried before the work, not after it.
+
+    With `endings` its name must have one of them, so that no catalog or photo is overwritten by a slip.
+    """
+
+    def __init__(self, *endings: str, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+        self.endings = endings
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Path:
         path = Path(os.fsdecode(super().convert(value, param, context)))
+        if self.endings and path.suffix.lower() not in self.endings:
+            self.fail(f"'{path}' must end in {' or '.join(self.endings)}", param, context)
         parent = path.absolute().parent
         while not parent.exists():
             parent = parent.parent
@@ -31,8 +40,8 @@ class OutputPath(click.Path):
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-OUTPUT_FILE = OutputPath(dir_okay=False, path_type=Path)
-OUTPUT_FOLDER = OutputPath(file_okay=False, path_type=Path)
+OUTPUT_FILE = OutputPath(dir_okay=False)
+OUTPUT_FOLDER = OutputPath(file_okay=False)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

@@ -39,7 +39,7 @@ def serve(settings: Settings) -> None:
     type=click.Path(exists=True, path_type=Path),
     help="Your own images: a folder, or a file with a row each.",
 )
-@with_settings("es_url", "home", "host", "port")
+@with_settings("es_url", "home", "host", "port", "allow_private")
 def demo(settings: Settings, catalog: Path | None) -> None:
     """Try it: index a catalog and serve the search page.
 

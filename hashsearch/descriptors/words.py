@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +17,12 @@ from numpy.typing import NDArray
 
 from hashsearch.descriptors.keypoints import LocalExtractor, LocalFeatures
 from hashsearch.errors import ConfigError, VocabularyError
-from hashsearch.files import atomic_file
+from hashsearch.files import atomic_file, read_arrays
 from hashsearch.hashing.kmeans import kmeans
 from hashsearch.hashing.vectors import Vectors
 
 _FORMAT = 1
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ConfigError)
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError)
 _MAX_WORDS = 65536
 
 _K1, _B = 1.2, 0.75  # Elasticsearch's defaults for BM25, which were also the best ones tried for visual words
@@ -97,8 +96,8 @@ class Vocabulary:
     def load(cls, file: Path) -> Vocabulary:
         """The vocabulary saved in a file; VocabularyError if the file is missing, damaged or something else."""
         try:
-            with np.load(file, allow_pickle=False) as saved:
-                settings, words = json.loads(str(saved["settings"])), saved["words_"]
+            saved = read_arrays(file)
+            settings, words = json.loads(str(saved["settings"])), saved["words_"]
             if settings["format"] != _FORMAT or len(words) != settings["words"]:
                 raise ValueError(
                     f"format {settings['format']} and {len(words)} words, expected format {_FORMAT} and "

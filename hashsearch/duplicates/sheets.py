@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hashsearch.duplicates.finding import Group, Member
-from hashsearch.images.sources import file_within
+from hashsearch.images.sources import DEFAULT_READER, ImageReader, file_within
 from hashsearch.reporting.album import Album
 from hashsearch.reporting.pages import render_page
 from hashsearch.reporting.words import counted
@@ -36,9 +36,9 @@ class SheetImage:
 class Sheets:
     """The first `GROUPS` groups that are added; thumbnails are of files inside the folders `roots`."""
 
-    def __init__(self, roots: Sequence[Path] = ()) -> None:
+    def __init__(self, roots: Sequence[Path] = (), reader: ImageReader = DEFAULT_READER) -> None:
         self._roots = roots
-        self._album = Album(_BUDGET, SIDE)
+        self._album = Album(_BUDGET, SIDE, reader=reader)
         self._shown: list[tuple[Group, list[SheetImage]]] = []
 
     def add(self, group: Group) -> None:

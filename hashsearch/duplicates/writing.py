@@ -13,6 +13,7 @@ from hashsearch.duplicates.finding import NearDuplicates
 from hashsearch.duplicates.sheets import Sheets
 from hashsearch.errors import ConfigError
 from hashsearch.files import atomic_files, exclusive_lock
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.provenance import now
 from hashsearch.reporting.tables import safe_cell
 from hashsearch.reporting.words import counted
@@ -52,19 +53,26 @@ class DuplicatesSummary:
 
 
 def write_duplicates(
-    duplicates: NearDuplicates, out: Path, roots: Sequence[Path] = (), *, index: str, cosine: float, rule: str
+    duplicates: NearDuplicates,
+    out: Path,
+    roots: Sequence[Path] = (),
+    *,
+    index: str,
+    cosine: float,
+    rule: str,
+    reader: ImageReader = DEFAULT_READER,
 ) -> DuplicatesSummary:
     """Write the groups to the folder `out`; the files of an earlier run are replaced when all three are complete.
 
-    Thumbnails are of files inside the folders `roots`. `index`, `cosine` and `rule` are shown on the page. ConfigError
-    while another run writes there.
+    Thumbnails are of files inside the folders `roots`, read by `reader`. `index`, `cosine` and `rule` are
+    shown on the page. ConfigError while another run writes there.
     """
     out.mkdir(parents=True, exist_ok=True)
     busy = ConfigError(f"another run is writing to {out}; only one at a time may")
     options = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
     with exclusive_lock(out / "lock", busy), atomic_files([out / name for name in FILES], "w", **options) as files:
         table, lines, page = files
-        sheets = Sheets(roots)
+        sheets = Sheets(roots, reader)
         verdicts: Counter[str] = Counter()
         states: Counter[str] = Counter()
         groups = 0

@@ -27,6 +27,7 @@ from hashsearch.errors import (
     EncoderMismatch,
     ImageNotFound,
     IndexNotFound,
+    RequestTooLarge,
     SearchError,
     StoreError,
     StoreUnavailable,
@@ -296,7 +297,13 @@ class ImageIndex:
             responses = self.client.msearch(searches=searches, max_concurrent_searches=concurrent)["responses"]
             return [self.checked(response) for response in responses]
 
-        return self._read(send)
+        try:
+            return self._read(send)
+        except RequestTooLarge:  # a proxy may accept a megabyte, which is ten queries of a wide network
+            if len(bodies) < 2:
+                raise
+            middle = len(bodies) // 2
+            return self._search_all(bodies[:middle], at_once) + self._search_all(bodies[middle:], at_once)
 
     def _read(self, request: Callable[[], Result]) -> Result:
         """The result of a request that changes nothing; it is sent again as the policy says."""

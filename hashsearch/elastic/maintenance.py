@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -70,11 +70,10 @@ def _remove_documents(index: ImageIndex, ids: list[str]) -> int:
 
 def merge(index: ImageIndex, segments: int = 1) -> None:
     """Merge each shard into at most `segments` segments; this may take hours."""
-    patient = index.client.options(request_timeout=_MERGE_SECONDS)
-    with store_errors(index.alias):
-        patient.indices.flush(index=index.alias)
-        patient.indices.forcemerge(index=index.alias, max_num_segments=segments)
-        patient.indices.refresh(index=index.alias)
+    indices = index.client.options(request_timeout=_MERGE_SECONDS).indices
+    _send(index, partial(indices.flush, index=index.alias))
+    _send(index, partial(indices.forcemerge, index=index.alias, max_num_segments=segments))
+    _send(index, partial(indices.refresh, index=index.alias))
 
 
 def add_graph(index: ImageIndex) -> ImageIndex:
@@ -126,5 +125,14 @@ def _save_meta(index: ImageIndex, key: str, value: Any) -> None:
 
 
 def _put_mapping(index: ImageIndex, name: str, **change: Any) -> None:
-    with store_errors(index.alias):
-        index.client.indices.put_mapping(index=name, **change)
+    _send(index, partial(index.client.indices.put_mapping, index=name, **change))
+
+
+def _send(index: ImageIndex, request: Callable[[], object]) -> None:
+    """Make a request that may be repeated; it is sent again as the index's policy says."""
+
+    def send() -> None:
+        with store_errors(index.alias):
+            request()
+
+    index.policy.call(send)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from hashsearch.elastic.document import (
@@ -22,18 +23,26 @@ from hashsearch.elastic.document import (
     attribute,
 )
 from hashsearch.encoder import EncodedQuery
+from hashsearch.errors import SearchError
 from hashsearch.hashing.rerank_vectors import as_json
 
 Body = dict[str, Any]
 
 MAX_CANDIDATES = 10_000  # Elasticsearch's limit for num_candidates and for the hits of one response
 KEPT_BETWEEN_PAGES = "15m"  # how long a point in time lasts after each page, for whoever works on that page
+_MAX_VALUE = 32_766  # bytes of a term in Lucene
 _MAX_OVERSAMPLE = 10  # Elasticsearch's limit
 _SHOWN = list(SHOWN)
 
 
 def filters(category: Sequence[str], attributes: Mapping[str, Sequence[str]]) -> list[Body]:
-    """Clauses that all must match: one of the categories, and for each attribute one of its values."""
+    """Clauses that all must match: one of the categories, and for each attribute one of its values.
+
+    SearchError for a value that is too long for Elasticsearch.
+    """
+    for value in chain(category, *attributes.values()):
+        if (size := len(value.encode(errors="replace"))) > _MAX_VALUE:
+            raise SearchError(f"a filter value may have at most {_MAX_VALUE} bytes as UTF-8, got {size}")
     clauses: list[Body] = [{"terms": {CATEGORY: list(category)}}] if category else []
     clauses += [{"terms": {attribute(name): list(values)}} for name, values in attributes.items()]
     return clauses

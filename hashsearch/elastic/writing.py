@@ -19,6 +19,9 @@ from hashsearch.errors import IndexNotFound, RequestTooLarge, StoreError, StoreU
 _DOCUMENT_FAULTS = ("document_parsing_exception", "mapper_parsing_exception", "strict_dynamic_mapping_exception")
 
 
+_QUOTED = 500  # characters of a reason, which may have a whole value of the document
+
+
 @dataclass(frozen=True)
 class WriteFailure:
     """A document that Elasticsearch refuses for good."""
@@ -128,7 +131,7 @@ class BulkWriter:
         for item in items:
             if "error" not in item:
                 continue
-            kind, reason = (item["error"]["type"], f"{item['error']['type']}: {item['error']['reason']}")
+            kind, reason = item["error"]["type"], f"{item['error']['type']}: {item['error']['reason'][:_QUOTED]}"
             if kind in _DOCUMENT_FAULTS:
                 refused.append(WriteFailure(item["_id"], reason))
             elif kind == "index_not_found_exception":

@@ -75,7 +75,7 @@ def read_preprocessing(path: Path) -> Preprocessing:
     """The preprocessing in a JSON file with the fields of `Preprocessing`, at least `input_size`. ConfigError."""
     try:
         return Preprocessing.of(json.loads(path.read_text()))
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} must be JSON with the fields of Preprocessing: {error}") from error
 
 

@@ -51,7 +51,7 @@ def read_trained(folder: Path) -> Trained:
         trained = _restore(folder, manifest)
     except OSError as error:
         raise WeightsNotFound(f"a trained embedder must be a folder with a {MANIFEST}: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EmbedderError(f"{folder} is not a trained embedder: {type(error).__name__}: {error}") from error
     if not trained.network.is_dir():
         raise WeightsNotFound(f"the trained embedder in {folder} must have its network, found no {trained.network}")

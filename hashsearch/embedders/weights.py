@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -18,7 +19,10 @@ _HEAD = "resnet/head/"  # parameters of a checkpoint that are not used
 DAMAGE = (
     OSError,
     ValueError,
-    KeyError,
+    LookupError,
+    ArithmeticError,
+    SyntaxError,
+    TokenError,
     TypeError,
     AttributeError,
     EOFError,

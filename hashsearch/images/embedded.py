@@ -32,6 +32,8 @@ def read_embedded(source: str) -> bytes:
     address = _ADDRESS.fullmatch(source)
     assert address is not None
     file, row, column = address[1], int(address[2]) - 1, address[3]
+    if not Path(file).is_file():  # a pipe would be waited for
+        raise Unreadable(f"an image must be in a regular file, and '{file}' is none")
     try:
         with _lock:  # threads that want the same row group read it once
             image = _value(file, Path(file).stat().st_mtime_ns, row, column)

@@ -9,6 +9,7 @@ of this process.
 from __future__ import annotations
 
 import contextlib
+import queue
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from hashsearch.errors import FetchError
@@ -117,7 +119,7 @@ def _response(url: str, deadline: float, allow_private: bool) -> Iterator[HTTPRe
 def _connect(host: str, port: int, deadline: float, allow_private: bool) -> socket.socket:
     """A connected socket to the first address of the host that answers."""
     failure = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in _addresses(host, port, deadline):
         if not allow_private and not is_public(str(address[0])):
             raise FetchError(f"an image address must be public, {host} resolves to {address[0]}")
         sock = socket.socket(family, kind, protocol)
@@ -130,6 +132,26 @@ def _connect(host: str, port: int, deadline: float, allow_private: bool) -> sock
         else:
             return sock
     raise failure
+
+
+def _addresses(host: str, port: int, deadline: float) -> list[Any]:
+    """What `socket.getaddrinfo` returns; its thread is left alone at the deadline, since it has no limit of its own."""
+    answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+    def resolve() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=resolve, daemon=True).start()
+    try:
+        answer = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+    except queue.Empty:
+        raise TimeoutError(f"the name {host} is not resolved in time") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 @lru_cache(maxsize=1)

@@ -81,7 +81,8 @@ class ImageReader:
         try:
             return _read_file(place, self.limits.max_bytes + 1)
         except (OSError, ValueError) as error:  # ValueError: a path with a null character
-            raise Unreadable(f"the image file cannot be read: {error}") from error
+            reason = getattr(error, "strerror", None) or error  # without Python's number of the error
+            raise Unreadable(f"the image file cannot be read: {reason}: '{place}'") from error
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """Decode the bytes of an image, as `hashsearch.images.decoding.decode` does, in a process of its own.

@@ -14,18 +14,26 @@ _BYTES = 8  # of a hash: among ten million ids, a wrong match has a probability 
 
 
 class CatalogIds:
-    """Hashes of ids in a file, of which the first `size` bytes are kept."""
+    """Hashes of ids in a file, of which the first `size` bytes are kept. `digest` is that of all bytes."""
 
     def __init__(self, path: Path, size: int = 0) -> None:
         self._path = path
         with path.open("ab") as file:
             file.truncate(size)
         self.size = size
+        self._digest = blake2b(path.read_bytes(), digest_size=_BYTES)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the file: a damaged hash would count an image as missing, and remove it."""
+        return self._digest.hexdigest()
 
     def add(self, ids: Iterable[str]) -> None:
         """Add ids; saved on disk when this returns."""
+        added = hashes_of(ids).tobytes()
+        self._digest.update(added)
         with self._path.open("ab") as file:
-            file.write(hashes_of(ids).tobytes())
+            file.write(added)
             file.flush()
             os.fsync(file.fileno())
             self.size = file.tell()
@@ -45,9 +53,10 @@ def are_among(ids: Sequence[str], hashes: NDArray[np.uint64]) -> NDArray[np.bool
     return among
 
 
-def saved_bytes(path: Path) -> int:
-    """Bytes of a file of hashes, 0 if it does not exist."""
-    return path.stat().st_size if path.exists() else 0
+def saved_digest(path: Path, size: int) -> str:
+    """The digest of the first `size` bytes of a file of hashes, of as many as it has, none if it does not exist."""
+    content = path.read_bytes()[:size] if path.exists() else b""
+    return blake2b(content, digest_size=_BYTES).hexdigest()
 
 
 def hashes_of(ids: Iterable[str]) -> NDArray[np.uint64]:

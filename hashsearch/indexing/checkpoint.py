@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from hashsearch.errors import CatalogError, ConfigError
 from hashsearch.files import exclusive_lock, read_json, write_json
-from hashsearch.indexing.catalog_ids import CatalogIds, saved_bytes
+from hashsearch.indexing.catalog_ids import CatalogIds, saved_digest
 from hashsearch.indexing.changes import Reject
 from hashsearch.indexing.rejects import check_rejects_file
 
@@ -90,21 +90,22 @@ class _State:
     nameless: int = 0
     rejects_size: int = 0
     ids_size: int = 0
+    ids_digest: str = ""
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> _State:
         """The state as it was saved; ValueError or KeyError if it is damaged."""
         if saved["digest"] != _digest(saved):
             raise ValueError("its content and its digest differ")
-        sizes = (_count(saved[name]) for name in ("nameless", "rejects_size", "ids_size"))
-        return cls(IndexingSummary.from_json(saved["summary"]), *sizes)
+        counts = {name: _count(saved[name]) for name in ("nameless", "rejects_size", "ids_size")}
+        return cls(IndexingSummary.from_json(saved["summary"]), **counts, ids_digest=str(saved["ids_digest"]))
 
 
 class Checkpoint:
     """The state of one run in a folder; made by `hold`.
 
     `identity` names the catalog, index and encoder. A run starts at the beginning when the saved identity is another
-    one, when the checkpoint is damaged, or when the rejects file or the list of ids is no longer complete.
+    one, when the checkpoint or the list of ids is damaged, or when the rejects file is no longer complete.
 
     Attributes
     ----------
@@ -156,7 +157,7 @@ class Checkpoint:
             _log.warning("the checkpoint %s is damaged: %s; this run starts at the beginning", self._path, reason)
             return _State()
         complete = os.fstat(self._rejects.fileno()).st_size >= state.rejects_size
-        return state if complete and saved_bytes(self.folder / _IDS) >= state.ids_size else _State()
+        return state if complete and saved_digest(self.folder / _IDS, state.ids_size) == state.ids_digest else _State()
 
     def advance(self, batch: IndexingSummary, rejects: Iterable[Reject], ids: Iterable[str] = ()) -> None:
         """Move past a batch of entries with these ids that Elasticsearch confirmed; saved on disk when this returns."""
@@ -177,7 +178,7 @@ class Checkpoint:
 
     def _state(self) -> dict[str, Any]:
         rejects_size = os.fstat(self._rejects.fileno()).st_size
-        state = _State(self.summary, self.nameless, rejects_size, self.ids.size)
+        state = _State(self.summary, self.nameless, rejects_size, self.ids.size, self.ids.digest)
         content = {"identity": self._identity, **asdict(state)}
         return {**content, "digest": _digest(content)}
 

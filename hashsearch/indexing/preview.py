@@ -34,6 +34,7 @@ def preview_catalog(
     *,
     remove_missing: bool = False,
     accept_changes: bool = False,
+    allow_empty: bool = False,
     reader: ImageReader = DEFAULT_READER,
     workers: int = 4,
     progress: Progress = no_progress,
@@ -56,6 +57,8 @@ def preview_catalog(
         Whether images that are not in the catalog would be removed.
     accept_changes : bool
         Whether the run would accept all changes.
+    allow_empty : bool
+        Whether the run would accept a catalog without images.
     reader : ImageReader
         Reads the images, within its limits.
     workers : int
@@ -70,9 +73,10 @@ def preview_catalog(
 
     Raises
     ------
-    ChangesNotAccepted
+    CatalogError, ChangesNotAccepted, ConfigError
         The run would refuse this.
     """
+    catalog.check(allow_empty)
     index = index.patient() if index else None
     if index and not accept_changes:
         KnownCatalogs(state / index.alias, index).check(catalog)

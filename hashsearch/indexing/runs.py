@@ -30,6 +30,7 @@ def index_catalog(
     graph: bool = False,
     remove: bool = False,
     accept_changes: bool = False,
+    allow_empty: bool = False,
     progress: Progress = no_progress,
 ) -> tuple[IndexingSummary, Path]:
     """Bring a catalog into the indexer's index, resuming the last unfinished run of the same catalog.
@@ -53,6 +54,8 @@ def index_catalog(
         20, must be accepted.
     accept_changes : bool
         Accept that a catalog that was never indexed replaces pictures, and that many images are removed.
+    allow_empty : bool
+        Accept a catalog without images.
     progress : callable, optional
         Called with "index", the number of finished entries and of all entries: first with those of the resumed run,
         then after each batch.
@@ -67,17 +70,19 @@ def index_catalog(
     Raises
     ------
     CatalogError
-        The catalog is unreadable, or another run writes to the index.
+        The catalog is unreadable or has nothing to index, as `Catalog.check` says, or another run writes to the index.
     ChangesNotAccepted
         The catalog would replace pictures of another one, and nothing was written; or many images would be removed,
         and the catalog is indexed, but nothing was removed.
     ConfigError
-        The index cannot have a graph, or `rejects` is a file of something else.
+        The index cannot have a graph, no row has a column that the catalog names, or `rejects` is a file of something
+        else.
     EncoderMismatch, VocabularyMismatch
         The index was written with another encoder or vocabulary.
     StoreError
         Elasticsearch failed; StoreUnavailable if it was unreachable or overloaded for too long.
     """
+    catalog.check(allow_empty)
     index = indexer.patient_index
     if graph:
         index.check_quantizable()  # before the work, not after it

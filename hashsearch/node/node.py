@@ -160,7 +160,8 @@ class LocalNode:
 
     def ports(self) -> dict[str, int]:
         """The `http` and `transport` ports of the latest start; empty before the first."""
-        return read_json(self.folder / "node.json") or {}
+        saved = read_json(self.folder / "node.json") or {}
+        return {kind: port for kind, port in saved.items() if type(port) is int and 0 < port < 65536}
 
     def health(self, query: str = "") -> dict[str, Any]:
         """Elasticsearch's response to a health request; empty while it does not answer."""
@@ -271,8 +272,8 @@ def _launch_all(
             check_reach(server.install(node.server_folder, notify), identity)
             check_reach(node.folder, identity)
             node._choose_ports()
-        elif node.port not in (None, node.ports()["http"]):
-            raise NodeError(f"the node runs on port {node.ports()['http']}, not on {node.port}: stop it first")
+        elif node.port not in (None, node.ports().get("http")):
+            raise NodeError(f"the node runs on port {node.ports().get('http')}, not on {node.port}: stop it first")
     discovery: dict[str, Any] = {"discovery.type": "single-node"}
     if len(nodes) > 1:
         seeds = [f"{LOOPBACK}:{node.ports()['transport']}" for node in nodes]

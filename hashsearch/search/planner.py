@@ -90,6 +90,7 @@ class SearchOptions:
             raise SearchError(f"compared must be at least 1, got {self.compared}")
         if self.min_cosine is not None and not -1 <= self.min_cosine <= 1:
             raise SearchError(f"min_cosine must be -1 to 1, got {self.min_cosine}")
+        queries.filters(self.category, self.attributes)  # refuses a value that is too long
 
     @property
     def filters(self) -> list[Body]:

@@ -21,7 +21,7 @@ from hashsearch.training.photos import Photos, read_photos, split
 from hashsearch.training.recipes import LOSSES, Loss, TrainingRecipe, check_name
 from hashsearch.training.runs import Identity, classes_folder, identity_of, is_trained_with, work_folder
 from hashsearch.training.saving import write_trained
-from hashsearch.training.trainer import LossFunction, Stage, fit, precision_policy
+from hashsearch.training.trainer import LossFunction, Stage, fit, load_weights, precision_policy
 
 SOFTMAX = "softmax"
 PAIRWISE: dict[str, Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]] = {
@@ -109,7 +109,7 @@ class Training:
         `folder` is written last, so that it tells whether everything is there.
         """
         self.network = self._build()  # in single precision, as it will be used
-        self.network.learning.load_weights(self.log.weights(self.log.best + 1))
+        load_weights(self.network.learning, self.log.weights(self.log.best + 1))
         manifest = {
             "recipe": identity["recipe"],
             "data": {**identity["data"], **self._data()},

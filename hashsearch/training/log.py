@@ -14,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from hashsearch.embedders.weights import first_line
 from hashsearch.errors import TrainingError
 from hashsearch.files import atomic_file, atomic_path
 from hashsearch.training.optimisers import LearningRate
@@ -44,11 +45,22 @@ def falls(values: Sequence[float], larger: bool, patience: int) -> int:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a log, each with the figures that were measured in its epoch; empty without a file."""
+    """The rows of a log, each with the figures that were measured in its epoch; empty without a file.
+
+    TrainingError for a damaged file.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="") as file:
+            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> TrainingError:
+    """The error for a damaged file of a work folder."""
+    return TrainingError(f"cannot resume: {path} is damaged: {first_line(error)}; remove {path.parent} to start again")
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

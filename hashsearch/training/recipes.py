@@ -181,7 +181,7 @@ def read_table(path: Path) -> dict[str, Any]:
     """The tables of a recipe file, unchecked. Raises TrainingError."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"a recipe must be a TOML file, but {path}: {error}") from error
 
 

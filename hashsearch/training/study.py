@@ -20,6 +20,7 @@ from hashsearch.evaluation.compare.runner import ComparisonSummary, Runner
 from hashsearch.evaluation.data.datasets import DataSet, data_of
 from hashsearch.evaluation.methods.features import NetworkFeatures
 from hashsearch.files import safe_name
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.progress import Progress, no_progress
 from hashsearch.training.hash_head import make_binarizer
 from hashsearch.training.recipes import TrainingRecipe, read_recipe, read_table
@@ -62,9 +63,10 @@ class StudyRun:
         weights: Mapping[str, str],
         out: Path,
         open_scratch: Callable[[str], AbstractContextManager[Scratch]],
+        reader: ImageReader = DEFAULT_READER,
     ) -> None:
         self.study, self.data_folder, self.weights, self.out = study, data_folder, weights, out
-        self._open_scratch = open_scratch
+        self._open_scratch, self._reader = open_scratch, reader
 
     def run(self, notify: Notify, progress: Progress = no_progress) -> ComparisonSummary:
         """Train and compare, one data set after the other. A failure is reported, and the others continue.
@@ -74,7 +76,7 @@ class StudyRun:
         made = kept = 0
         failed: dict[str, str] = {}
         for table in self.study.plan.data:
-            data = data_of(table, self.data_folder, self.study.plan.seed)
+            data = data_of(table, self.data_folder, self.study.plan.seed, self._reader)
             methods = []
             for recipe in self.study.recipes:
                 try:
@@ -84,7 +86,7 @@ class StudyRun:
                     notify(f"{data.name}/{recipe.name} failed: {error}")
             plan = replace(self.study.plan, data=(table,), methods=(*self.study.plan.methods, *methods))
             runner = Runner(plan, self.out / "results", self._open_scratch, make_binarizer)
-            summary = runner.run(make_tasks(plan, self.data_folder), notify, progress)
+            summary = runner.run(make_tasks(plan, self.data_folder, self._reader), notify, progress)
             made, kept, failed = made + summary.made, kept + summary.kept, failed | dict(summary.failed)
         return ComparisonSummary(made, kept, failed)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from hashsearch.embedders.weights import DAMAGE
 from hashsearch.errors import TrainingError
-from hashsearch.training.log import TrainingLog
+from hashsearch.training.log import TrainingLog, damaged
 from hashsearch.training.recipes import PRECISIONS
 
 LossFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -95,11 +96,19 @@ def precision_policy(precision: str) -> Iterator[None]:
         tf.keras.config.set_dtype_policy(before)
 
 
-def _restore(model: tf.keras.Model, path: Path) -> None:
+def load_weights(model: tf.keras.Model, path: Path) -> None:
+    """Set the model's weights to those after an epoch; TrainingError if their file is missing or damaged."""
     if not path.is_file():
         raise TrainingError(f"cannot resume: there is no {path}; remove {path.parent} to start again")
+    try:
+        model.load_weights(path)
+    except DAMAGE as error:
+        raise damaged(path, error) from error
+
+
+def _restore(model: tf.keras.Model, path: Path) -> None:
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(path)
+    load_weights(model, path)
 
 
 def _tensorboard(folder: Path) -> list[Any]:

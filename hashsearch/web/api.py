@@ -10,14 +10,18 @@ from werkzeug.exceptions import BadRequest
 
 from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.search.searcher import Searcher
+from hashsearch.web.pictures import id_argument
 from hashsearch.web.request import read_request
-from hashsearch.web.service import SearchService
+from hashsearch.web.service import SearchService, without_path
 
 _HEALTH_SECONDS = 3
 
 
 def blueprint(service: SearchService) -> Blueprint:
-    """`POST /api/search`, `POST /api/explain/<id>`, `GET /api/images/<id>`, `GET /api/models`, `GET /healthz`."""
+    """`POST /api/search`, `POST /api/explain/<id>`, `GET /api/images/<id>`, `GET /api/models`, `GET /healthz`.
+
+    An id may also be in `?id=`.
+    """
     routes = Blueprint("api", __name__)
 
     @routes.post("/api/search")
@@ -25,18 +29,23 @@ def blueprint(service: SearchService) -> Blueprint:
         """Hits for an image, an id or a vector."""
         return jsonify(service.search(read_request(request)).as_dict())
 
+    @routes.post("/api/explain")
     @routes.post("/api/explain/<id:image_id>")
-    def explain(image_id: str) -> Response:
+    def explain(image_id: str | None = None) -> Response:
         """Why the same search finds one image, or why it does not."""
+        image_id = image_id or id_argument()
         search_request = read_request(request)
         if search_request.radius is not None:
             raise BadRequest("radius cannot be explained: every image within it is a hit")
         return jsonify(service.explain(search_request, image_id).as_dict())
 
+    @routes.get("/api/images")
     @routes.get("/api/images/<id:image_id>")
-    def record(image_id: str) -> Response:
+    def record(image_id: str | None = None) -> Response:
         """The stored fields of one image."""
-        return jsonify(id=image_id, **service.searcher(request.args.get("model")).index.record(image_id))
+        image_id = image_id or id_argument()
+        stored = service.searcher(request.args.get("model")).index.record(image_id)
+        return jsonify(id=image_id, **without_path(stored))
 
     @routes.get("/api/models")
     def models() -> Response:

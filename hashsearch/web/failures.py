@@ -65,7 +65,7 @@ class ErrorResponse:
             status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
             message = _PUBLIC_MESSAGES.get(status, str(error))
             return cls(status, error.code, message, {"Retry-After": _RETRY_AFTER} if status == 503 else {})
-        if isinstance(error, RequestEntityTooLarge):
+        if isinstance(error, RequestEntityTooLarge) and error.description == RequestEntityTooLarge.description:
             return cls(413, _snake(error), f"a request may have at most {max_bytes / 1e6:g} MB and 20 parts")
         if isinstance(error, HTTPException):
             headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}

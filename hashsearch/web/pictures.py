@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Blueprint, request, url_for
 from werkzeug import Response
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.routing import PathConverter
 
 from hashsearch.errors import ImageError
@@ -29,6 +29,14 @@ class IdConverter(PathConverter):
     part_isolating = False
 
 
+def id_argument() -> str:
+    """The image id in `?id=`, for ids that a client would change in a path, such as `a/../b`; BadRequest without it."""
+    image_id = request.args.get("id")
+    if not image_id:
+        raise BadRequest("an address must have the id of an image, as ?id=ID or in its path")
+    return image_id
+
+
 class Thumbnails:
     """Which pictures may be shown, and their thumbnails."""
 
@@ -46,7 +54,11 @@ class Thumbnails:
         """The address from which a page gets the picture of a model's image; None if it cannot be shown."""
         if uri and is_address(uri):
             return uri
-        return url_for("pictures.picture", image_id=image_id, model=model) if self.file(uri) else None
+        if self.file(uri) is None:
+            return None
+        # In a path, a browser would turn the address of `a/../b` into that of `b`.
+        place = "id" if {".", ".."} & set(image_id.split("/")) else "image_id"
+        return url_for("pictures.picture", **{place: image_id}, model=model)  # type: ignore[arg-type]  # values of any type go into an address
 
     def why_hidden(self, uri: str | None) -> str:
         """Why there is no file to show of an image that is not at an address."""
@@ -71,12 +83,14 @@ class Thumbnails:
 
 
 def blueprint(service: SearchService, thumbnails: Thumbnails) -> Blueprint:
-    """`GET /images/<id>`."""
+    """`GET /images?id=<id>`, which takes all ids, and `GET /images/<id>`."""
     routes = Blueprint("pictures", __name__)
 
+    @routes.get("/images")
     @routes.get("/images/<id:image_id>")
-    def picture(image_id: str) -> Response:
+    def picture(image_id: str | None = None) -> Response:
         """The thumbnail of an indexed image."""
+        image_id = image_id or id_argument()
         record = service.searcher(request.args.get("model")).index.record(image_id)
         uri = record.get("uri")
         file = thumbnails.file(uri)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from flask import Request
 from numpy.typing import NDArray
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from hashsearch.errors import SearchError
 from hashsearch.search.planner import SearchOptions
 
 _MAX_FILTER_VALUES = 1000  # of all filters together
+_MAX_JSON = 1_000_000  # bytes or characters; a vector of 8,192 numbers has 180,000
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class SearchRequest:
 def read_request(request: Request) -> SearchRequest:
     """The search request in an API request.
 
-    BadRequest, UnsupportedMediaType; SearchError for an option outside its range.
+    BadRequest, UnsupportedMediaType, RequestEntityTooLarge; SearchError for an option outside its range.
     """
     if request.mimetype == "application/json":
         fields = _parse_json(request.get_data(), "the body")
@@ -69,7 +70,12 @@ def parse_request(fields: Mapping[str, Any], image: bytes | None = None) -> Sear
 
 
 def _parse_json(text: bytes | str, what: str) -> Any:
-    """A JSON value; BadRequest for anything else, for NaN and Infinity, and for a repeated name in an object."""
+    """A JSON value; BadRequest for anything else, for NaN and Infinity, and for a repeated name in an object.
+
+    RequestEntityTooLarge for a text that would take long to parse.
+    """
+    if len(text) > _MAX_JSON:
+        raise RequestEntityTooLarge(f"{what} may have at most {_MAX_JSON} bytes as JSON, got {len(text)}")
     try:
         return _strict_json(text)
     except (ValueError, RecursionError) as error:

@@ -18,7 +18,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from hashsearch.encoder import Encoder
 from hashsearch.errors import SearchError
 from hashsearch.images.decoding import crop, reduced
-from hashsearch.images.sources import ImageReader
+from hashsearch.images.sources import ImageReader, is_address
 from hashsearch.search.explanation import Explanation
 from hashsearch.search.searcher import Hit, Searcher
 from hashsearch.web.request import SearchRequest
@@ -60,7 +60,7 @@ class SearchResults:
             "query": self.query,
             "took_ms": self.took_ms,
             "timings": asdict(self.timings),
-            "hits": [hit.as_dict() for hit in self.hits],
+            "hits": [without_path(hit.as_dict()) for hit in self.hits],
             **({"note": self.note} if self.note else {}),
         }
 
@@ -135,6 +135,12 @@ class SearchService:
             vector = encoder.embed([prepared])[0]
             timings = _ms(started, decoded), _ms(decoded, perf_counter())
             return _EmbeddedUpload(shown, width, height, vector, *timings, encoder.confidences(vector))
+
+
+def without_path(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an image as the API gives them: `uri` only if it is an address, not a path on this machine."""
+    uri = record.get("uri")
+    return {**record, "uri": uri if uri and is_address(uri) else None}
 
 
 class Gate:

@@ -79,6 +79,17 @@ def answers_html(status: int) -> Fault:
     )
 
 
+def refuses_over(limit: int, status: int = 413) -> Fault:
+    """A proxy that passes requests of at most so many bytes; nginx's default is 1 MiB."""
+
+    def fault(exchange: Exchange) -> None:
+        if len(exchange.body) > limit:
+            return answers_html(status)(exchange)
+        return passes(exchange)
+
+    return fault
+
+
 def loses_the_reply(exchange: Exchange) -> None:
     """The node executes the request, but its response is lost."""
     exchange.forward()

@@ -95,6 +95,8 @@ def _draw_all(parent: Path) -> tuple[Path, Path, dict[str, str]]:
         "a//b/%2e%2e/c?d#é": str(folder / "mugs/red.png"),
         "/leading": str(folder / "mugs/red.png"),
         "<b>bold</b>": str(folder / "mugs/red.png"),
+        "a/../b": str(folder / "mugs/red.png"),
+        "..": str(folder / "mugs/red.png"),
     }
     return folder, secret, uris
 

@@ -68,7 +68,7 @@ def run(
     from hashsearch.training.hash_head import make_binarizer
 
     plan = read_plan(config, dict(weights), settings.embedders)
-    tasks = make_tasks(plan, data_folder or config.parent)
+    tasks = make_tasks(plan, data_folder or config.parent, settings.image_reader)
     runner = Runner(plan, out, functools.partial(open_scratch, settings, notify=notify), make_binarizer)
     with Stages() as progress:
         summary = runner.run(tasks, notify, progress)
@@ -86,7 +86,8 @@ def run(
     help="Method that all others are compared with.  [default: the best exact method of each task]",
 )
 @click.option("--no-pictures", is_flag=True, help="Leave out thumbnails, and with them the examples.")
-def report(results: Path, out: Path, baseline: str | None, no_pictures: bool) -> None:
+@with_settings()
+def report(settings: Settings, results: Path, out: Path, baseline: str | None, no_pictures: bool) -> None:
     """Make a page from the results of `run`.
 
     The same content is written as Markdown, CSV and JSON beside it.
@@ -98,6 +99,7 @@ def report(results: Path, out: Path, baseline: str | None, no_pictures: bool) ->
         out,
         baseline=baseline,
         pictures=not no_pictures,
+        reader=settings.image_reader,
         command=command_line(),
         progress=lambda sections: Progress.over(sections, "compare", "tasks"),
     )

@@ -53,6 +53,7 @@ def main(
         files,
         out,
         functools.partial(open_scratch, settings, notify=notify),
+        settings.image_reader,
     )
     with Stages() as progress:
         summary = run.run(notify, progress)

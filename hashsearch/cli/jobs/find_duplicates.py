@@ -74,7 +74,15 @@ def main(
         raise SearchError(f"{note}; '{index.alias}' has {counted(index.count(), 'image')}")
     with Stages() as progress:
         groups = find(index.patient(), cosine, keeping, clauses, progress=progress)
-    summary = write_duplicates(groups, out, settings.image_roots, index=settings.index, cosine=cosine, rule=keep)
+    summary = write_duplicates(
+        groups,
+        out,
+        settings.image_roots,
+        index=settings.index,
+        cosine=cosine,
+        rule=keep,
+        reader=settings.image_reader,
+    )
     for name in FILES:
         click.echo(f"{out / name}  {(out / name).stat().st_size / 1e6:.1f} MB")
     click.echo(f"{summary}; {time.perf_counter() - began:.0f} s")

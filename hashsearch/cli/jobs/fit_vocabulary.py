@@ -50,7 +50,10 @@ def main(
     vocabulary = Vocabulary(LocalExtractor(features, keypoints, side), words, seed)
     if out.exists():  # before the work, not after it
         raise VocabularyError(f"a vocabulary is never overwritten, and {out} exists")
-    sources = sample_sources([Catalog(path) for path in catalogs], sample, seed)
+    listed = [Catalog(path) for path in catalogs]
+    for catalog in listed:
+        catalog.check()
+    sources = sample_sources(listed, sample, seed)
     learned = []
     with Progress("extract", "images", len(sources)) as progress:
         features_of = features_of_sources(vocabulary.extractor, sources, settings.image_reader)

@@ -78,12 +78,12 @@ def main(
     from hashsearch.catalog.reading import Catalog
 
     source = Catalog(catalog, dict(columns))
-    source.check(allow_empty)
+    source.check(allow_empty)  # before a cluster and a network are needed
     if rejects_file:
         _check_rejects(rejects_file)
     _report(source)
     if dry_run:
-        sys.exit(_preview(settings, source, workers, remove_missing, accept_changes))
+        sys.exit(_preview(settings, source, workers, remove_missing, accept_changes, allow_empty))
     words = _load_vocabulary(vocabulary) if vocabulary else None
     from hashsearch.indexing.runs import index_catalog
 
@@ -97,6 +97,7 @@ def main(
             graph=graph,
             remove=remove_missing,
             accept_changes=accept_changes,
+            allow_empty=allow_empty,
             progress=progress,
         )
     notify(f"{summary}; '{settings.index}' holds {indexer.index.count()} images")
@@ -129,6 +130,7 @@ def _preview(
     workers: int,
     remove_missing: bool,
     accept_changes: bool,
+    allow_empty: bool,
 ) -> int:
     """Report what a run would do; returns its exit code."""
     from hashsearch.errors import IndexNotFound
@@ -147,6 +149,7 @@ def _preview(
             settings.home / "jobs",
             remove_missing=remove_missing,
             accept_changes=accept_changes,
+            allow_empty=allow_empty,
             reader=settings.image_reader,
             workers=workers,
             progress=progress,

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from hashsearch.cli.commands import Group
-from hashsearch.cli.options import EXISTING_FILE, OUTPUT_FILE, catalogs_argument, embedder_options, with_settings
+from hashsearch.cli.options import (
+    EXISTING_FILE,
+    OUTPUT_FILE,
+    OutputPath,
+    catalogs_argument,
+    embedder_options,
+    with_settings,
+)
 from hashsearch.cli.progress import Progress
 from hashsearch.cli.running import EXIT_REJECTS, notify
 
@@ -126,7 +133,7 @@ def import_(table: Path, names: Path | None, out: Path) -> None:
 @main.command()
 @click.argument("before", type=EXISTING_FILE)
 @click.argument("after", type=EXISTING_FILE)
-@click.option("--out", required=True, type=OUTPUT_FILE, help="The .svg file to write.")
+@click.option("--out", required=True, type=OutputPath(".svg", dir_okay=False), help="The .svg file to write.")
 def plot(before: Path, after: Path, out: Path) -> None:
     """Draw the t-SNE maps of two tables side by side.
 

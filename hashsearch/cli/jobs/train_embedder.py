@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hashsearch.cli.commands import Command
-from hashsearch.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER
+from hashsearch.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, with_settings
 from hashsearch.cli.running import notify
+
+if TYPE_CHECKING:
+    from hashsearch.config import Settings
+    from hashsearch.images.sources import ImageReader
 
 
 @click.command(cls=Command)
@@ -20,7 +25,8 @@ from hashsearch.cli.running import notify
     help="Weights of the network that the training starts from, or of its teacher.",
 )
 @click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder for the embedder; the same again to resume.")
-def main(recipe: Path, data: Path, weights: Path | None, out: Path) -> None:
+@with_settings()
+def main(settings: Settings, recipe: Path, data: Path, weights: Path | None, out: Path) -> None:
     """Train an embedder by RECIPE, a .toml file.
 
     The embedder is saved in a folder named like the recipe. A run that was killed resumes after its last epoch when it
@@ -30,12 +36,12 @@ def main(recipe: Path, data: Path, weights: Path | None, out: Path) -> None:
     from hashsearch.training.recipes import read_table
 
     if "teacher" in read_table(recipe):
-        _distil(recipe, data, weights, out)
+        _distil(recipe, data, weights, out, settings.image_reader)
     else:
-        _learn(recipe, data, weights, out)
+        _learn(recipe, data, weights, out, settings.image_reader)
 
 
-def _distil(path: Path, data: Path, weights: Path | None, out: Path) -> None:
+def _distil(path: Path, data: Path, weights: Path | None, out: Path, reader: ImageReader) -> None:
     from hashsearch.embedders import check, import_tensorflow
     from hashsearch.files import read_json
     from hashsearch.training.recipes import read_distillation
@@ -47,7 +53,7 @@ def _distil(path: Path, data: Path, weights: Path | None, out: Path) -> None:
     import_tensorflow()
     from hashsearch.training.distillation.distilling import distil
 
-    trained = distil(recipe, data, weights, out, notify)
+    trained = distil(recipe, data, weights, out, notify, reader)
     metrics = (read_json(trained / "manifest.json") or {})["metrics"]
     for name, teacher in metrics["teacher"].items():
         student = metrics["student"][name]
@@ -55,13 +61,13 @@ def _distil(path: Path, data: Path, weights: Path | None, out: Path) -> None:
     click.echo(f"{trained}: embedder '{trained.name}'")
 
 
-def _learn(path: Path, folder: Path, weights: Path | None, out: Path) -> None:
+def _learn(path: Path, folder: Path, weights: Path | None, out: Path, reader: ImageReader) -> None:
     from hashsearch.embedders import import_tensorflow
     from hashsearch.evaluation.data.datasets import data_of
     from hashsearch.training.recipes import read_recipe
 
     recipe = read_recipe(path)
-    data = data_of(recipe.data, folder, recipe.seed)
+    data = data_of(recipe.data, folder, recipe.seed, reader)
     import_tensorflow()
     from hashsearch.training.learning import train
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from hashsearch.config import Settings
     from hashsearch.encoder import Encoder
     from hashsearch.hashing.vectors import Vectors
+    from hashsearch.images.sources import ImageReader
 
 
 @click.command(cls=Command)
-@with_settings("index", "encoder", "es_url", "home")
+@with_settings("index", "encoder", "es_url", "home", "allow_private")
 @click.option(
     "--target",
     default=0.99,
@@ -69,7 +70,7 @@ def main(
     rejects = 0
     with Stages() as progress:
         if catalog:
-            vectors, rejects = _embed(searcher.encoder, catalog, sample)
+            vectors, rejects = _embed(searcher.encoder, catalog, sample, settings.image_reader)
             measured = of_vectors(searcher, vectors, k, progress)
         else:
             measured = of_index(searcher, sample, k, progress)
@@ -85,14 +86,14 @@ def main(
     sys.exit(EXIT_REJECTS if rejects else 0)
 
 
-def _embed(encoder: Encoder, catalog: Catalog, most: int) -> tuple[Vectors, int]:
+def _embed(encoder: Encoder, catalog: Catalog, most: int, reader: ImageReader) -> tuple[Vectors, int]:
     """Vectors `(n, dims)` of a sample of a catalog's images, and how many could not be read or compared."""
     import numpy as np
 
     from hashsearch.catalog.sampling import sample_sources
     from hashsearch.embedders.bulk import embed_sources
 
-    batches = list(embed_sources(encoder.embedder, sample_sources([catalog], most, seed=0)))
+    batches = list(embed_sources(encoder.embedder, sample_sources([catalog], most, seed=0), reader))
     for batch in batches:
         for source, error in batch.errors.items():
             notify(f"left out {source}: {error}")

@@ -18,6 +18,7 @@ from hashsearch.evaluation.methods import FUSION, Method, MethodKind, RunContext
 from hashsearch.evaluation.methods.features import FEATURES, Features, features_of, options_of
 from hashsearch.evaluation.methods.fusion import RANK_CONSTANT
 from hashsearch.files import safe_name
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -87,7 +88,7 @@ def read_plan(path: Path, weights: Mapping[str, str] | None = None, trained: Pat
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"a comparison must be a TOML file, but {path} cannot be read as one: {error}") from error
     return plan_of(content, path, weights or {}, trained)
 
@@ -206,15 +207,15 @@ def _plain(settings: Table) -> dict[str, Any]:
     return plain
 
 
-def make_tasks(plan: ComparisonPlan, data_folder: Path) -> list[Task]:
+def make_tasks(plan: ComparisonPlan, data_folder: Path, reader: ImageReader = DEFAULT_READER) -> list[Task]:
     """The plan's tasks, grouped by data set; folders of data sets are relative to `data_folder`.
 
-    ConfigError names the table that no task can be made of, and why.
+    Pictures are read by `reader`. ConfigError names the table that no task can be made of, and why.
     """
     data = {}
     for number, table in enumerate(plan.data, 1):
         with _naming_table(plan.path, "data", number):
-            data[table["name"]] = data_of(table, data_folder, plan.seed)
+            data[table["name"]] = data_of(table, data_folder, plan.seed, reader)
     if len(data) < len(plan.data):
         raise ConfigError(f"{plan.path}: every [[data]] must have its own name, got {', '.join(data)}")
     tasks = []

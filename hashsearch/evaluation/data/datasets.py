@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from hashsearch.errors import ConfigError, EvaluationError
 from hashsearch.evaluation.data.layouts import Catalogued, Folders, Lists, PictureSplit, Splits
 from hashsearch.evaluation.data.pictures import LeftOut, Picture
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 
 LAYOUTS: dict[str, type[Splits] | type[Folders] | type[Lists] | type[Catalogued]] = {
     "splits": Splits,
@@ -29,6 +30,13 @@ class DataSet:
     base: tuple[Picture, ...]
     queries: tuple[Picture, ...]
     problems: tuple[LeftOut, ...] = ()
+
+    def read_by(self, reader: ImageReader) -> DataSet:
+        """The same data set, whose pictures are read within the limits of a reader."""
+        base, queries = (
+            tuple(replace(picture, reader=reader) for picture in part) for part in (self.base, self.queries)
+        )
+        return replace(self, base=base, queries=queries)
 
 
 def read_data(
@@ -68,10 +76,10 @@ def read_data(
     )
 
 
-def data_of(table: Mapping[str, Any], data_folder: Path, seed: int) -> DataSet:
+def data_of(table: Mapping[str, Any], data_folder: Path, seed: int, reader: ImageReader = DEFAULT_READER) -> DataSet:
     """The data set described by a table: `name`, `folder` (within `data_folder`), `layout` and the layout's options.
 
-    ConfigError where one of the first three is missing; the errors of `read_data`.
+    Its pictures are read by `reader`. ConfigError where one of the first three is missing; the errors of `read_data`.
     """
     options = dict(table)
     name, folder, layout = (options.pop(key, None) for key in ("name", "folder", "layout"))
@@ -80,7 +88,8 @@ def data_of(table: Mapping[str, Any], data_folder: Path, seed: int) -> DataSet:
             f"a data set must have a name, a folder and a layout ({', '.join(LAYOUTS)}), "
             f"got {name!r}, {folder!r}, {layout!r}"
         )
-    return read_data(str(name), data_folder / str(folder), str(layout), **{"seed": seed, **options})
+    data = read_data(str(name), data_folder / str(folder), str(layout), **{"seed": seed, **options})
+    return data.read_by(reader)
 
 
 def _checked(pictures: PictureSplit) -> PictureSplit:

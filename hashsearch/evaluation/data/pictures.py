@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.evaluation.data.distortions import Distortion
-from hashsearch.images.sources import DEFAULT_READER
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Picture:
 
     `id` is unique in a task: the path within the data set's folder, or the catalog's id, followed by "@jpeg=30" where
     the picture is distorted. `label` is the class, or the product in tasks about products; "" for distractors and where
-    it is unknown.
+    it is unknown. `reader` reads the file, within its limits.
     """
 
     id: str
@@ -26,10 +26,11 @@ class Picture:
     label: str
     distortion: Distortion | None = None
     product: str = ""
+    reader: ImageReader = field(default=DEFAULT_READER, compare=False, repr=False)
 
     def read(self) -> NDArray[np.uint8]:
         """`(height, width, 3) uint8` RGB, distorted if it has a distortion; Unreadable and the errors of `decode`."""
-        image = DEFAULT_READER.pixels(str(self.path))
+        image = self.reader.pixels(str(self.path))
         return image if self.distortion is None else self.distortion.apply(image)
 
 

@@ -231,7 +231,12 @@ def with_distractors(task: Task, others: Sequence[DataSet], count: int | None = 
         )
     known = {picture.path for picture in task.base + task.queries}
     distractors = [
-        Picture(f"{other.name}:{picture.id}", picture.path, f"{other.name}:{picture.product or picture.label}")
+        Picture(
+            f"{other.name}:{picture.id}",
+            picture.path,
+            f"{other.name}:{picture.product or picture.label}",
+            reader=picture.reader,
+        )
         for other in others
         for picture in other.base + other.queries
         if picture.path not in known

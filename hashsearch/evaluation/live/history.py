@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashsearch.errors import EvaluationError
-from hashsearch.files import atomic_file, exclusive_lock
+from hashsearch.files import atomic_file, exclusive_lock, read_arrays
 
 Night = dict[str, Any]
 
@@ -117,9 +116,8 @@ class History:
     def arrays(self, night: Night) -> dict[str, NDArray[Any]] | None:
         """The arrays of a night; None where they are missing or damaged."""
         try:
-            with np.load(self._arrays_path(night), allow_pickle=False) as saved:
-                return {name: saved[name] for name in saved.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return read_arrays(self._arrays_path(night))
+        except (OSError, ValueError):
             return None
 
     def append(self, night: Night, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,13 +18,13 @@ from numpy.typing import NDArray
 from hashsearch.errors import ConfigError, HashsearchError
 from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.evaluation.methods.features import Feature, Features
-from hashsearch.files import atomic_file, safe_name
+from hashsearch.files import atomic_file, read_arrays, safe_name
 from hashsearch.overlap import batched, prefetch
 
 BATCH = 128  # pictures that pass a network at once
 _PART = 16 * BATCH  # pictures whose features go into one file: what a killed run loses at most
 _WORKERS = 4
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ class FeatureCache:
 
     def _load(self, path: Path) -> None:
         try:
-            with np.load(path, allow_pickle=False) as saved:
-                keys, values, offsets, took = (saved[name] for name in ("keys", "values", "offsets", "took"))
+            saved = read_arrays(path)
+            keys, values, offsets, took = (saved[name] for name in ("keys", "values", "offsets", "took"))
             features = (values[first:last] for first, last in pairwise(offsets))
             by_key = dict(zip(keys.tolist(), features, strict=True))
         except _DAMAGE as error:

@@ -15,6 +15,7 @@ from hashsearch.evaluation.report import curves, maps
 from hashsearch.evaluation.report.examples import examples, failures
 from hashsearch.evaluation.report.model import ReportModel, SectionReport
 from hashsearch.evaluation.report.sections import Result, Section
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.reporting.album import Album
 from hashsearch.reporting.pages import render_page
 from hashsearch.reporting.scatter import largest_classes
@@ -38,13 +39,15 @@ KINDS = {
 }
 
 
-def write_page(report: ReportModel, pictures: bool = True) -> str:
+def write_page(report: ReportModel, pictures: bool = True, reader: ImageReader = DEFAULT_READER) -> str:
     """HTML below 10 MB, with fewer thumbnails where it would be more."""
     views = [_view(number, section) for number, section in enumerate(report.sections, 1)]
     page = ""
     for budget in _BUDGETS if pictures else (0,):
-        share = budget // max(len(views), 1)
-        shown = [view | _pictures(view["section"], view["shown"], share, budget > 0) for view in views]
+        albums = [Album(budget // len(views), develop=_distorted, reader=reader) for _ in views]
+        shown = [
+            view | _pictures(view["section"], view["shown"], album, budget > 0) for view, album in zip(views, albums)
+        ]
         page = _render(report, shown)
         if len(page.encode()) < MAX_BYTES:
             break
@@ -93,9 +96,8 @@ def _view(number: int, report: SectionReport) -> dict[str, Any]:
     }
 
 
-def _pictures(section: Section, shown: Sequence[Result], budget: int, wanted: bool) -> dict[str, Any]:
-    """A section's thumbnails, within so many bytes."""
-    album = Album(budget, develop=_distorted)
+def _pictures(section: Section, shown: Sequence[Result], album: Album, wanted: bool) -> dict[str, Any]:
+    """A section's thumbnails, as many as the album has room for."""
     return {
         "examples": examples(section, shown[:_ROWS], album) if wanted else [],
         "failures": failures(section, album) if wanted else {},

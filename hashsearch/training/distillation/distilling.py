@@ -16,6 +16,7 @@ from hashsearch.encoder import EmbedderSpec
 from hashsearch.errors import TrainingError
 from hashsearch.evaluation.metrics.ranking import average_precision_at, precision_at, rank_same_class
 from hashsearch.files import atomic_file
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.training.curves import draw_log
 from hashsearch.training.distillation import student
 from hashsearch.training.distillation.views import PhotoSet, Views, make_views, read_image, read_photo_set
@@ -31,7 +32,14 @@ Notify = Callable[[str], object]
 Measure = Callable[[Path], Row]  # figures of the network in a checkpoint
 
 
-def distil(recipe: DistillationRecipe, data: Path, teacher_weights: Path, out: Path, notify: Notify) -> Path:
+def distil(
+    recipe: DistillationRecipe,
+    data: Path,
+    teacher_weights: Path,
+    out: Path,
+    notify: Notify,
+    reader: ImageReader = DEFAULT_READER,
+) -> Path:
     """Train the recipe's network and save it as the folder `out/NAME`, which is returned.
 
     The folder is an embedder, and has the network as a checkpoint `NETWORK.npz` too. Its manifest has `measure` of
@@ -42,7 +50,7 @@ def distil(recipe: DistillationRecipe, data: Path, teacher_weights: Path, out: P
     """
     teacher = load_embedder(recipe.teacher, teacher_weights)
     train, held_out = (
-        [read_photo_set(data, source) for source in sources] for sources in (recipe.train, recipe.held_out)
+        [read_photo_set(data, source, reader) for source in sources] for sources in (recipe.train, recipe.held_out)
     )
     folder, work = out / recipe.name, out / f"{recipe.name}.work"
     identity = _identity(recipe, [*train, *held_out], teacher)

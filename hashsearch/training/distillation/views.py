@@ -15,6 +15,7 @@ from hashsearch.embedders import Embedder
 from hashsearch.errors import ImageError, TrainingError
 from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.files import atomic_folder
+from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.overlap import batched, prefetch
 from hashsearch.training.recipes import ViewRecipe
 
@@ -44,7 +45,7 @@ class Views:
     labels: np.ndarray
 
 
-def read_photo_set(root: Path, source: Mapping[str, Any]) -> PhotoSet:
+def read_photo_set(root: Path, source: Mapping[str, Any], reader: ImageReader = DEFAULT_READER) -> PhotoSet:
     """The photos of one recipe entry: class folders, or a list file of `path, class id` lines. Raises TrainingError."""
     path = root / source["path"]
     if path.suffix == ".txt" and path.is_file():
@@ -58,7 +59,9 @@ def read_photo_set(root: Path, source: Mapping[str, Any]) -> PhotoSet:
         raise TrainingError(f"training data must be a folder of class folders or a .txt list, found no {path}")
     if not paths:
         raise TrainingError(f"training data must have at least one .jpg photo, found none in {path}")
-    pictures = [Picture(str(photo.relative_to(root)), photo, label) for photo, label in zip(paths, classes)]
+    pictures = [
+        Picture(str(photo.relative_to(root)), photo, label, reader=reader) for photo, label in zip(paths, classes)
+    ]
     return PhotoSet(str(source["path"]), pictures, np.unique(classes, return_inverse=True)[1])
 
 
@@ -93,8 +96,12 @@ def make_views(
                 _write_view(pictures, view, teacher, recipe, seed, draft)
             notify(f"view {view + 1} of {recipe.count}: {len(pictures)} photos")
     folders = [folder / str(view) for view in range(recipe.count)]
-    pixels = [np.load(view / "pixels.npy", mmap_mode="r") for view in folders]
-    return Views(pixels, [np.load(view / "teacher.npy") for view in folders], join_labels(photo_sets))
+    try:
+        pixels = [np.load(view / "pixels.npy", mmap_mode="r") for view in folders]
+        features = [np.load(view / "teacher.npy") for view in folders]
+    except (OSError, ValueError, EOFError) as error:
+        raise TrainingError(f"cannot resume: the views in {folder} are damaged: {error}; remove them") from error
+    return Views(pixels, features, join_labels(photo_sets))
 
 
 def _write_view(
