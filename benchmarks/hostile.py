@@ -1,4 +1,4 @@
-"""Indexing a catalog with hostile pictures: `python benchmarks/hostile.py FOLDER`, with a folder of photos.
+"""Indexing a catalog with hostile pictures: `python -m benchmarks.hostile FOLDER`, with a folder of photos.
 
 Prints images per second of a catalog of photos alone, and of the same photos with hostile pictures in between (those of
 `bad_images.py` that are refused, repeated), alternating; how many were rejected; and the memory of the job and its

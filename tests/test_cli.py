@@ -571,7 +571,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             "index there",
             1,
-            "catalog_error: the catalog 'there' has no images; `hashsearch index --allow-empty` accepts",
+            "catalog_error: the catalog 'there' has no images; --allow-empty accepts a catalog without images",
         ),
         ("index empty.csv", 1, "catalog_error: the catalog 'empty.csv' has no images, only a header: id, path"),
         (
