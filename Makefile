@@ -6,7 +6,7 @@ PACKAGES := $(VENV)/.packages-installed
 JAVA := $(if $(HASHSEARCH_ES_URL),,$(VENV)/.java-found)
 
 # Each worker runs whole files, with an Elasticsearch of its own unless HASHSEARCH_ES_URL names one.
-WORKERS := 2
+WORKERS := 3
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTHON := python3
 

@@ -227,6 +227,7 @@ class TestMeanThreshold(ThresholdContract):
     kind = MeanThreshold
 
 
+@pytest.mark.slow
 class TestHashHead(BinarizerContract):
     kind = HashHead
 

@@ -284,6 +284,7 @@ def test_a_vocabulary_is_learned_indexed_and_searched(
     assert (unlike.returncode, "has images without visual words" in unlike.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_two_images_are_matched_and_drawn(pictures: Path, tmp_path: Path) -> None:
     one, other = sorted((pictures.parent / "images").rglob("*.jpg"))[::4][:2]
     with Image.open(one) as picture:
@@ -388,6 +389,7 @@ def test_what_is_wrong_is_said_in_one_line(indexed: dict[str, str], words: list[
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.slow
 def test_embed_writes_vectors_and_leaves_out_what_is_no_image(pictures: Path, tmp_path: Path) -> None:
     done = hashsearch(["embed", str(pictures.parent), "--out", str(tmp_path / "v.npz"), "--json"])
     assert done.returncode == 3, done.stderr
@@ -412,6 +414,7 @@ def test_a_fitted_encoder_indexes_and_no_other_reads_its_index(
     assert re.search(r"encoder [0-9a-f]{16} .* is [0-9a-f]{16}$", refused.stderr.strip())
 
 
+@pytest.mark.slow
 def test_a_hash_head_learns_from_categories_and_counts_what_has_none(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for place in ("mugs/a", "mugs/b", "cups/a", "cups/b", "lamps/only", "loose"):
@@ -428,6 +431,7 @@ def test_a_hash_head_learns_from_categories_and_counts_what_has_none(tmp_path: P
     assert "hashing_error: labels must tell two classes or more of two images or more, got 0 such" in failed.stderr
 
 
+@pytest.mark.slow
 def test_an_encoder_cannot_be_fitted_on_too_few_images(pictures: Path, tmp_path: Path) -> None:
     failed = run(["-m", "jobs.fit_encoder", str(pictures), "--out", str(tmp_path / "none")])
     assert failed.returncode == 1

@@ -30,6 +30,8 @@ from hashsearch.training.log import Row, read_rows, write_rows
 from hashsearch.training.losses import softmax_loss
 from hashsearch.training.recipes import DISTILLATION_LOSSES, FitRecipe, Phase, ViewRecipe, read_distillation
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Path(__file__).parents[1] / "recipes/bit-tiny.toml"
 NET = Architecture((1, 1, 1, 1), width=8, groups=4, input_size=32)
 FIT = FitRecipe(

@@ -634,15 +634,15 @@ class TestJob:
         odd = [image_id for image_id in shop.vectors if not image_id.endswith(".png")]
         assert sorted(one["id"] for one in group["members"]) == sorted(odd)
         pairs = len(odd) * (len(odd) - 1) // 2
-        # Three point at the red mug and three at the plan; two have no file, two no absolute path; one is kept.
+        # Five point at the red mug and three at the plan; two have no file, two no absolute path; one is kept.
         said = (
-            f"{len(shop.vectors)} images, {pairs} pairs, 1 group: {len(odd) - 1 - 2 - 2 - 2} copies can be removed; "
-            "4 images are the same file as another: do not remove; the files of 2 images are missing or changed; "
+            f"{len(shop.vectors)} images, {pairs} pairs, 1 group: {len(odd) - 1 - 4 - 2 - 2} copies can be removed; "
+            "6 images are the same file as another: do not remove; the files of 2 images are missing or changed; "
             "the files of 2 images cannot be checked (no local path); "
         )
         assert done.stdout.splitlines()[3].startswith(said)
         page = (tmp_path / "out" / "report.html").read_text()
-        assert page.count("data:image/jpeg;base64,") == 3  # those that point at the red mug
+        assert page.count("data:image/jpeg;base64,") == 5  # those that point at the red mug
         assert "inside a folder given with --images, cannot be read" in page
 
     def test_options_filter_the_images_and_choose_the_kept_one(self, words: list[str], tmp_path: Path) -> None:

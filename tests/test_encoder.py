@@ -258,6 +258,7 @@ class TestFingerprint:
         assert made[0].fingerprint != made[1].fingerprint
 
 
+@pytest.mark.slow
 class TestLabels:
     def test_labels_of_zero_vectors_are_left_out_with_them(self, vectors: Vectors) -> None:
         labels = np.arange(len(vectors)) % 5

@@ -109,6 +109,7 @@ def test_numbers_of_labels() -> None:
     assert class_numbers(["b", "a", "b", None]).tolist() == [0, 1, 0, 2]
 
 
+@pytest.mark.slow
 def test_the_best_round_is_kept_and_not_the_last() -> None:
     generator = np.random.default_rng(0)
     centred, start = generator.standard_normal((400, 16)).astype(np.float32), np.eye(16, 8, dtype=np.float32)

@@ -465,7 +465,7 @@ class TestAfterwards:
         self, tmp_path: Path, indexer: Indexer, encoder: Encoder, fresh_name: str, before: int
     ) -> None:
         index, state = indexer.index, tmp_path / "state"
-        index_catalog(self.some(tmp_path, before), indexer, state)
+        index_catalog(self.some(tmp_path, before), indexer, state, allow_empty=True)
         assert not ImageIndex.open(index.client, fresh_name, encoder).graph
         index_catalog(self.some(tmp_path, 66), indexer, state, graph=True)
         opened = ImageIndex.open(index.client, fresh_name, encoder)

@@ -22,6 +22,8 @@ from hashsearch.training.learning import PAIRWISE, train
 from hashsearch.training.log import read_rows, write_rows
 from hashsearch.training.recipes import Loss, NetworkRecipe, Optimiser, Schedule, Step, TrainingRecipe
 
+pytestmark = pytest.mark.slow
+
 RECIPE = TrainingRecipe(
     name="stripes",
     seed=0,

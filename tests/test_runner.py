@@ -30,6 +30,8 @@ from hashsearch.evaluation.data.pictures import Picture
 from hashsearch.evaluation.data.tasks import Task
 from hashsearch.evaluation.report.writing import write_report
 
+pytestmark = pytest.mark.slow
+
 Scratches = Callable[[str], AbstractContextManager[Scratch]]
 NAMES = ["colours", "pixels", "pHash", "both"]
 

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.classes import write_stripes
+
+pytestmark = pytest.mark.slow
 
 STUDY = """
 recipes = {recipes}

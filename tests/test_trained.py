@@ -282,6 +282,7 @@ class TestInventory:
         assert [name for name, item in items.items() if item.ready] == ["bit-tiny"]
 
 
+@pytest.mark.slow
 class TestCommands:
     def test_the_table_is_read_without_tensorflow(self, home: Path) -> None:
         answer = command(home, "-X", "importtime", "-m", "hashsearch", "embedders", "--json")

@@ -103,8 +103,8 @@ def vgg(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     return reference("vgg16", tmp_path_factory.mktemp("vgg"))
 
 
-LARGEST = "inception-resnet-v2"
-NETWORKS = [pytest.param(name, marks=pytest.mark.slow) if name == LARGEST else name for name in APPLICATIONS]
+LARGE = ("inception-v3", "inception-resnet-v2")
+NETWORKS = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in APPLICATIONS]
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

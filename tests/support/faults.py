@@ -149,6 +149,10 @@ def bulk_pairs(body: bytes) -> list[tuple[str, tuple[bytes, bytes]]]:
     return [(json.loads(action)["index"]["_id"], (action, source)) for action, source in zip(lines[::2], lines[1::2])]
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # connections that come at once; others would be reset
+
+
 class FaultProxy:
     """The proxy; requests whose path ends with `kind` get faults.
 
@@ -173,7 +177,7 @@ class FaultProxy:
 
     def start(self) -> None:
         """Listen, on the same port as before."""
-        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
+        self.server = _Server(("127.0.0.1", self.port), self._handler())
         self.port = self.server.server_address[1]
         Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
