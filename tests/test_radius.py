@@ -89,6 +89,7 @@ class TestCheapest:
         assert cheapest([many], 100_000, 1024, costs=replace(costs, passed_over=5.0)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radius", RADII)
 @pytest.mark.parametrize("query", QUERIES)
 def test_the_expected_cost_of_a_prefilter_is_that_of_the_sample(query: EncodedQuery, radius: int) -> None:

@@ -25,6 +25,8 @@ from hashsearch.evaluation.compare.plan import read_plan
 from hashsearch.hashing.binarizers import make_binarizer
 from hashsearch.hashing.sub_codes import make_sub_codes
 
+pytestmark = pytest.mark.slow
+
 keras = tf.keras
 SIZES = {"vgg16": 32, "resnet50": 64, "inception-v3": 80, "inception-resnet-v2": 80}
 OFFICIAL_INPUT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -103,11 +105,7 @@ def vgg(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     return reference("vgg16", tmp_path_factory.mktemp("vgg"))
 
 
-LARGE = ("inception-v3", "inception-resnet-v2")
-NETWORKS = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in APPLICATIONS]
-
-
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=APPLICATIONS)
 def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
     if request.param == "vgg16":
         yield request.getfixturevalue("vgg")
