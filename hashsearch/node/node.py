@@ -286,7 +286,7 @@ def _wait(nodes: Sequence[LocalNode], notify: Notify, timeout: float) -> None:
     """Wait until all nodes joined and all primary shards, in a cluster also all replicas, are active."""
     status = "green" if len(nodes) > 1 else "yellow"
     query = f"?wait_for_status={status}&wait_for_nodes={len(nodes)}&timeout=1s"
-    began, notified = time.monotonic(), -1
+    began, notified = time.monotonic(), -server.NOTIFY_EVERY
     for node in nodes:
         while (health := node.health(query)).get("timed_out", True):
             seconds = time.monotonic() - began
@@ -299,9 +299,9 @@ def _wait(nodes: Sequence[LocalNode], notify: Notify, timeout: float) -> None:
                 raise NodeError(
                     f"Elasticsearch did not start within {timeout:.0f} s; the end of {console}:\n{_tail(console)}"
                 )
-            if notified < int(seconds):
-                notified = int(seconds)
-                notify(f"starting Elasticsearch {server.VERSION}: {notified} s")
+            if seconds >= notified + server.NOTIFY_EVERY:
+                notified = seconds
+                notify(f"starting Elasticsearch {server.VERSION}: {seconds:.0f} s")
             time.sleep(0.3)
 
 

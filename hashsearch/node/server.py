@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from hashsearch.files import atomic_folder, exclusive_lock
 GROUP, ARTIFACT, VERSION = "org.elasticsearch.distribution.integ-test-zip", "elasticsearch", "8.19.21"
 SHA256 = "215d5f3dbf0609a149f6218a9e47b6ae2df34ebbff3c5754e35f15a5e5393c8a"
 
+NOTIFY_EVERY = 5.0  # seconds
 Notify = Callable[[str], None]  # takes a sentence for the person who waits
 
 _DRAFT = "unpacking-"  # prefix of temporary folders
@@ -91,13 +93,14 @@ def _download(scratch: Path, notify: Notify) -> Path:
 
 @contextlib.contextmanager
 def _megabytes(total: int, notify: Notify) -> Iterator[Callable[[int], None]]:
-    """A function that takes the number of bytes of each chunk and reports whole megabytes."""
-    done = 0
+    """A function that takes the number of bytes of each chunk, and reports megabytes at once and every few seconds."""
+    done, reported = 0, -NOTIFY_EVERY
 
     def advance(count: int) -> None:
-        nonlocal done
-        if done // 10**6 < (done + count) // 10**6:
-            notify(f"downloading Elasticsearch {VERSION}: {(done + count) // 10**6} of {total // 10**6} MB")
+        nonlocal done, reported
+        if time.monotonic() >= reported + NOTIFY_EVERY:
+            reported = time.monotonic()
+            notify(f"downloading Elasticsearch {VERSION}: {done // 10**6} of {total // 10**6} MB")
         done += count
 
     yield advance
