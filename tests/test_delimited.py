@@ -153,7 +153,8 @@ def test_zeros_at_the_end_of_a_file_are_a_bad_row(tmp_path: Path) -> None:
     only, last = entries(tmp_path, "c.jsonl", b'{"id": 1, "path": "/a.jpg"}\n' + bytes(4096))
     assert isinstance(only, Entry) and isinstance(last, BadEntry)
     (nul,) = entries(tmp_path, "c.csv", b"id,path\n1,/a\0.jpg\n")
-    assert isinstance(nul, BadEntry) and nul.reason == "line 2: an id and a path may not contain the character NUL"
+    assert isinstance(nul, BadEntry)
+    assert re.match("line 2.* contains? (the character )?NUL$", nul.reason)  # Python 3.10's own, or ours
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
