@@ -17,4 +17,4 @@ venv=${LOWEST_VENV:-build/lowest-$version}
 "$venv/bin/python" -m pip install --disable-pip-version-check --quiet uv
 "$venv/bin/uv" pip install --python "$venv/bin/python" --resolution lowest-direct --editable '.[dev]'
 # Old releases warn of newer Pythons and of each other: warnings are no errors here.
-exec "$venv/bin/python" -m pytest -o filterwarnings=default -m unit -n 2 --dist loadfile --no-loadscope-reorder "$@"
+exec "$venv/bin/python" -m pytest -o filterwarnings=default -m "unit and not slow" -n 2 --dist loadfile --no-loadscope-reorder "$@"
