@@ -54,7 +54,7 @@ def main(
     from hashsearch.images.decoding import decode
     from hashsearch.services import connect_cluster
 
-    network = load(embedder, weights, trained=settings.embedders)
+    network = load(embedder, weights, trained=settings.embedders, fetched=settings.weights)
     sources = sample_sources([Catalog(folder)], images, seed=0)
     vectors = np.concatenate([batch.vectors for batch in embed_sources(network, sources)])
     encoder = Encoder.fit(EmbedderSpec.of(network), vectors, make_binarizer("rotation"), make_sub_codes("cells"))

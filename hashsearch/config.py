@@ -128,7 +128,7 @@ class Settings:
     Parameters
     ----------
     home : Path
-        Folder for the local node, checkpoints, trained embedders and the demo catalog.
+        Folder for the local node, checkpoints, trained embedders, downloaded weights and the demo catalog.
     es_url : str, optional
         Address of the Elasticsearch cluster; without it the local node is used.
     es_api_key : str, optional
@@ -210,6 +210,11 @@ class Settings:
     def embedders(self) -> Path:
         """The folder of trained embedders; each is named like its own folder in it."""
         return self.home / "embedders"
+
+    @property
+    def weights(self) -> Path:
+        """The folder of weights that `hashsearch embedders fetch` downloaded; those of Keras are in Keras's cache."""
+        return self.home / "weights"
 
     @property
     def limits(self) -> Limits:

@@ -275,7 +275,7 @@ class TestInventory:
         shutil.rmtree(tmp_path / "broken" / "network")
         items = {item.name: item for item in inventory(tmp_path)}
         assert items["bit-tiny"].weights == "bundled"
-        assert items["bit-m-r101x3"].weights.startswith("--weights BiT-M-R101x3.npz")
+        assert items["bit-m-r101x3"].weights.startswith("hashsearch embedders fetch bit-m-r101x3; or --weights BiT-M-R")
         assert "put resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5" in items["resnet50"].weights
         assert f"into {tmp_path}/models" in items["resnet50"].weights
         assert "must have its network" in items["broken"].weights

@@ -16,8 +16,9 @@ import pytest
 import tensorflow as tf
 from support.shelves import write_config
 
-from hashsearch.embedders import load, zoo
+from hashsearch.embedders import load, own_weights, zoo
 from hashsearch.embedders.embedder import digest_files
+from hashsearch.embedders.published import FILES
 from hashsearch.embedders.zoo import APPLICATIONS
 from hashsearch.encoder import EmbedderSpec, Encoder
 from hashsearch.errors import ConfigError, EmbedderError, EncoderError, WeightsMismatch, WeightsNotFound
@@ -136,7 +137,8 @@ def test_the_layer_is_the_one_of_the_papers(name: str, maps: tuple[int, ...]) ->
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_the_hash_is_the_one_that_keras_pins(name: str) -> None:
     source = Path(inspect.getfile(getattr(keras.applications, APPLICATIONS[name].maker))).read_text()
-    assert f'"{APPLICATIONS[name].md5}"' in source
+    assert f'"{FILES[name].md5}"' in source
+    assert FILES[name].address.split("/")[-2] in source
 
 
 def test_weights_that_keras_3_wrote(vgg: Reference, tmp_path: Path) -> None:
@@ -145,21 +147,26 @@ def test_weights_that_keras_3_wrote(vgg: Reference, tmp_path: Path) -> None:
     assert np.abs(got - vgg.vectors).max() < 1e-4
 
 
+def mean_colour(size: int, dims: int = 2048) -> Any:
+    """A network whose vector is the mean colour of what it sees, then zeros."""
+    layers = keras.layers
+    stages = [layers.Input((size, size, 3)), layers.GlobalAveragePooling2D(), layers.Reshape((3, 1))]
+    return keras.Sequential([*stages, layers.ZeroPadding1D((0, dims - 3)), layers.Flatten()])
+
+
 def test_a_keras_file_gets_its_images_as_keras_prepares_them(tmp_path: Path) -> None:
     """Here one that answers the mean of the values it sees: blue, green, red, less the mean of ImageNet."""
-    pool = keras.Sequential([keras.layers.Input((224, 224, 3)), keras.layers.GlobalAveragePooling2D()])
-    pool.save(tmp_path / "pool.keras")
+    mean_colour(224).save(tmp_path / "pool.keras")
     red = np.zeros((20, 30, 3), np.uint8)
     red[..., 0] = 255
     expected = np.array([0 - 103.939, 0 - 116.779, 255 - 123.68])
     embedder = load("resnet50", tmp_path / "pool.keras")
-    assert np.allclose(embedder.embed([red]), expected / np.linalg.norm(expected), atol=1e-4)
+    assert np.allclose(embedder.embed([red])[:, :3], expected / np.linalg.norm(expected), atol=1e-4)
     assert embedder.preprocessing["channels"] == "bgr"
 
 
 def test_a_saved_model_sees_0_to_1_as_those_on_tensorflow_hub(tmp_path: Path) -> None:
-    pool = keras.Sequential([keras.layers.Input((299, 299, 3)), keras.layers.GlobalAveragePooling2D()])
-    pool.export(tmp_path / "pool")
+    mean_colour(299).export(tmp_path / "pool")
     embedder = load("inception-v3", tmp_path / "pool")
     assert (embedder.input_size, embedder.preprocessing["range"]) == (299, (0.0, 1.0))
 
@@ -197,29 +204,28 @@ class TestCache:
 
     @pytest.fixture
     def models(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """Keras's cache, empty, and no network but a closed port."""
+        """Keras's cache, empty."""
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-        monkeypatch.delenv("no_proxy", raising=False)
         (tmp_path / "models").mkdir()
         return tmp_path / "models"
 
-    def test_without_internet_the_message_names_the_file_and_its_place(self, models: Path) -> None:
-        net = APPLICATIONS["vgg16"]
+    def test_without_weights_the_message_names_the_command_the_file_and_its_place(self, models: Path) -> None:
+        file = FILES["vgg16"]
         with pytest.raises(WeightsNotFound) as caught:
             load("vgg16")
-        remedy = f"put {net.file} (md5 {net.md5}) into {models}, or name it with --weights FILE"
-        assert remedy in str(caught.value)
+        by_hand = f"put {file.name} (md5 {file.md5}) into {models}, or name it with --weights FILE"
+        assert f"run `hashsearch embedders fetch vgg16`, {by_hand}" in str(caught.value)
         assert "\n" not in str(caught.value)
 
-    def test_a_cached_file_is_used(self, models: Path, vgg: Reference) -> None:
-        planted = Path(shutil.copy(vgg.file, models / APPLICATIONS["vgg16"].file))
-        net = replace(APPLICATIONS["vgg16"], md5=hashlib.md5(planted.read_bytes()).hexdigest())
-        zoo.fetch(net)
-        assert zoo.official_weights(net) == planted
+    def test_a_cached_file_is_used(self, models: Path, vgg: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+        planted = Path(shutil.copy(vgg.file, models / FILES["vgg16"].name))
+        md5 = hashlib.md5(planted.read_bytes()).hexdigest()
+        monkeypatch.setitem(FILES, "vgg16", replace(FILES["vgg16"], md5=md5))
+        assert own_weights("vgg16") == planted
+        assert load("vgg16", None, vgg.small).weights == planted
 
     def test_another_file_in_its_place_is_refused_and_stays(self, models: Path) -> None:
-        planted = models / APPLICATIONS["vgg16"].file
+        planted = models / FILES["vgg16"].name
         planted.write_bytes(b"half a download")
         with pytest.raises(WeightsMismatch, match="must have the md5 6d6bbae143d832006294945121d1f1fc, got"):
             load("vgg16")
@@ -240,7 +246,7 @@ class TestCompared:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-        with pytest.raises(ConfigError, match=r"\[\[method\]\] 1: Keras's VGG16 needs its weights: put vgg16_"):
+        with pytest.raises(ConfigError, match=r"\[\[method\]\] 1: vgg16 does not ship .* put vgg16_"):
             read_plan(write_config(tmp_path, self.METHOD))
 
 

@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hashsearch.cli.commands import Command
+from hashsearch.cli.commands import Command, Group
 from hashsearch.cli.options import OutputPath, as_json, embedder_options, with_settings
 from hashsearch.cli.progress import Progress
 from hashsearch.cli.running import EXIT_REJECTS, notify
@@ -41,9 +42,9 @@ def embed(
     from hashsearch.embedders.bulk import embed_sources
     from hashsearch.files import atomic_file
 
-    embedders.check(embedder, weights, trained=settings.embedders)
+    embedders.check(embedder, weights, trained=settings.embedders, fetched=settings.weights)
     sources = _sources_of(images)
-    network = embedders.load(embedder, weights, trained=settings.embedders)
+    network = embedders.load(embedder, weights, trained=settings.embedders, fetched=settings.weights)
     with Progress("embed", "images", len(sources)) as progress:
         batches = []
         for batch in embed_sources(network, sources, settings.image_reader):
@@ -74,10 +75,21 @@ def _sources_of(images: Sequence[Path]) -> list[str]:
     return sources
 
 
-@click.command(cls=Command)
+@click.group(
+    cls=Group, default="list", options_metavar="", subcommand_metavar="[list] [OPTIONS] | fetch NAME... [OPTIONS]"
+)
+def embedders() -> None:
+    """List the networks that --embedder takes, or fetch one.
+
+    `hashsearch embedders` lists them; `hashsearch embedders fetch NAME` downloads the published weights of one, which
+    then needs no --weights.
+    """
+
+
+@embedders.command("list")
 @with_settings("home")
 @as_json
-def embedders(settings: Settings, as_json: bool) -> None:
+def list_all(settings: Settings, as_json: bool) -> None:
     """List the networks that --embedder takes.
 
     Each has its dims, its input size, and its weights or the file that is missing. Trained ones also show the photos
@@ -85,7 +97,7 @@ def embedders(settings: Settings, as_json: bool) -> None:
     """
     from hashsearch.embedders.inventory import inventory
 
-    items = inventory(settings.embedders)
+    items = inventory(settings.embedders, settings.weights)
     if as_json:
         click.echo(json.dumps([asdict(item) for item in items]))
         return
@@ -95,3 +107,26 @@ def embedders(settings: Settings, as_json: bool) -> None:
         size = f"{item.name:{width}}  {item.dims or '':>5} {item.input_size or '':>3}"
         training = f"  ({', '.join(filter(None, (item.data, item.watched)))})" if item.data or item.watched else ""
         click.echo(f"{size}  {item.weights}{training}")
+
+
+@embedders.command("fetch")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@with_settings("home")
+def fetch(settings: Settings, names: tuple[str, ...]) -> None:
+    """Download the published weights of networks.
+
+    NAME is that of a BiT network or of a Keras application. An interrupted download is continued by the next call.
+    BiT's files go to the folder `weights` of --home, Keras's to Keras's cache.
+    """
+    from hashsearch.embedders import published
+
+    for name in names:
+        published.check_name(name)
+    for name in names:
+        with Progress(f"fetch {name}", "MB") as progress:
+            path = published.fetch(name, settings.weights, partial(_show, progress))
+        click.echo(f"{name}: {path}")
+
+
+def _show(progress: Progress, done: int, total: int | None) -> None:
+    progress.show(done // 1_000_000, None if total is None else total // 1_000_000)

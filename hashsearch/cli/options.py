@@ -100,7 +100,11 @@ def with_options(command: Decorated, options: Sequence[Callable[[Any], Any]]) ->
 
 def embedder_options(command: Decorated) -> Decorated:
     """Add `--embedder` and `--weights` to a command."""
-    weights = click.option("--weights", help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.")
+    weights = click.option(
+        "--weights",
+        help="Its weights: a file, a SavedModel folder or a TensorFlow Hub address.  [default: "
+        "the bundled ones, or those that `hashsearch embedders fetch` downloaded]",
+    )
     name = click.option(
         "--embedder",
         default="bit-tiny",
@@ -153,7 +157,7 @@ _SETTINGS = {
     "home": click.option(
         "--home",
         type=FOLDER,
-        help="Folder for the local node, checkpoints and trained embedders.  "
+        help="Folder for the local node, checkpoints, trained embedders and downloaded weights.  "
         "[default: HASHSEARCH_HOME or the user's data folder]",
     ),
     "host": click.option("--host", help="Address to listen on.  [default: HASHSEARCH_HOST or 127.0.0.1]"),

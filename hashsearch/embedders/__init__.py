@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hashsearch.embedders import zoo
-from hashsearch.embedders.architectures import BIT
+from hashsearch.embedders import published, zoo
+from hashsearch.embedders.architectures import BIT, Architecture
 from hashsearch.embedders.embedder import Embedder, Preprocessing, read_preprocessing
 from hashsearch.embedders.trained import is_trained, load_trained, read_trained
 from hashsearch.embedders.weights import check_parameter_names, check_source
-from hashsearch.embedders.zoo import APPLICATIONS
-from hashsearch.errors import EmbedderError, UnknownEmbedder, WeightsNotFound
+from hashsearch.embedders.zoo import APPLICATIONS, Application
+from hashsearch.errors import EmbedderError, UnknownEmbedder, WeightsMismatch, WeightsNotFound
 
 __all__ = [
     "APPLICATIONS",
@@ -59,6 +59,7 @@ def load_embedder(
     weights: str | Path | None = None,
     preprocessing: Mapping[str, Any] | None = None,
     trained: Path | None = None,
+    fetched: Path | None = None,
 ) -> Embedder:
     """Load an embedder, a network that turns images into vectors.
 
@@ -70,11 +71,13 @@ def load_embedder(
     weights : str or Path, optional
         For the `bit-...` networks an `.npz` checkpoint, a SavedModel folder or a TensorFlow Hub address; for all others
         a `.keras` file, a SavedModel folder or a TensorFlow Hub address; for Keras applications also an HDF5 file.
-        Not needed for `bit-tiny`, for trained embedders, and for Keras applications, whose weights Keras downloads.
+        Not needed for `bit-tiny`, for trained embedders, and for those that `hashsearch embedders fetch` downloaded.
     preprocessing : mapping, optional
         Fields of `Preprocessing` that override those of the network.
     trained : Path, optional
         Folder of trained embedders.
+    fetched : Path, optional
+        Folder of downloaded `bit-...` weights; those of Keras applications are in Keras's cache.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def load_embedder(
     UnknownEmbedder
         For an unknown name; the message lists the known ones.
     WeightsNotFound, WeightsMismatch
-        For weights that are missing or do not fit.
+        For weights that are missing or do not fit, also by the length of their vectors.
     EmbedderError
         For a network whose output is not one vector per image.
     ConfigError
@@ -96,23 +99,22 @@ def load_embedder(
     name, known = _resolved(name, preprocessing, trained)
     if not known:
         return _load_folder(Path(name), weights)
-    if name in APPLICATIONS and not weights:
-        import_tensorflow()
-        zoo.fetch(APPLICATIONS[name])
-    source = str(weights or own_weights(name))
+    source = str(weights or own_weights(name, fetched))
     import_tensorflow()
-    return _load_network(name, source, preprocessing or {})
+    return _of_known_dims(name, _load_network(name, source, preprocessing or {}))
 
 
 load = load_embedder
 
 
-def check(name: str, weights: str | Path | None = None, trained: Path | None = None) -> int | None:
+def check(
+    name: str, weights: str | Path | None = None, trained: Path | None = None, fetched: Path | None = None
+) -> int | None:
     """Check an embedder before TensorFlow is imported: its name, weights file and preprocessing.
 
     Parameters
     ----------
-    name, weights, trained
+    name, weights, trained, fetched
         As for `load_embedder`.
 
     Returns
@@ -135,11 +137,15 @@ def check(name: str, weights: str | Path | None = None, trained: Path | None = N
         check_parameter_names(Path(weights), BIT[name])
     elif weights:
         check_source(str(weights))
-    elif name not in APPLICATIONS or zoo.cached(APPLICATIONS[name]).exists():  # else Keras downloads them
-        own_weights(name)
-    if name in BIT:
-        return BIT[name].dims
-    return APPLICATIONS[name].dims if name in APPLICATIONS else None
+    else:
+        own_weights(name, fetched)
+    return known_dims(name)
+
+
+def known_dims(name: str) -> int | None:
+    """The length of the vectors of a BiT network or a Keras application; None for others, whose weights tell."""
+    nets: Mapping[str, Architecture | Application] = {**BIT, **APPLICATIONS}
+    return nets[name].dims if name in nets else None
 
 
 def _resolved(name: str, preprocessing: Mapping[str, Any] | None, trained: Path | None) -> tuple[str, bool]:
@@ -155,12 +161,15 @@ def _resolved(name: str, preprocessing: Mapping[str, Any] | None, trained: Path 
     return name, known
 
 
-def own_weights(name: str) -> Path:
-    """The weights of a network that needs no others. WeightsNotFound if it does, or if they are not downloaded yet."""
+def own_weights(name: str, fetched: Path | None = None) -> Path:
+    """The weights of a network that needs no others: bundled, or downloaded, those of BiT to the folder `fetched`.
+
+    WeightsNotFound if there are none, WeightsMismatch if the file was changed.
+    """
     if name == "bit-tiny":
         return BUNDLED / "bit-tiny.npz"
-    if name in APPLICATIONS:
-        return zoo.official_weights(APPLICATIONS[name])
+    if name in published.FILES:
+        return published.found(name, fetched)
     raise WeightsNotFound(f"{name} does not ship with this package: its weights must be given, got none")
 
 
@@ -187,6 +196,16 @@ def _load_network(name: str, source: str, fields: Mapping[str, Any]) -> Embedder
     if fields:
         return load_saved(name, Preprocessing(**fields), source)
     return load_saved(Path(name).stem, _preprocessing(name, source), source)
+
+
+def _of_known_dims(name: str, embedder: Embedder) -> Embedder:
+    """The embedder, unless other weights than those of `name` were given for it: a module, a SavedModel, a file."""
+    if known_dims(name) not in (None, embedder.dims):
+        raise WeightsMismatch(
+            f"{name} must return vectors of {known_dims(name)} dims, got {embedder.dims} from {embedder.weights}: a "
+            "network of another kind is used with --embedder FILE.json"
+        )
+    return embedder
 
 
 def _preprocessing(name: str, source: str) -> Preprocessing:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hashsearch.embedders import BIT, SAVED, own_weights, trained_names
+from hashsearch.embedders import BIT, SAVED, own_weights, published, trained_names
 from hashsearch.embedders.trained import read_trained
-from hashsearch.embedders.zoo import APPLICATIONS, remedy
+from hashsearch.embedders.zoo import APPLICATIONS
 from hashsearch.errors import EmbedderError, WeightsNotFound
 
 
@@ -32,23 +32,28 @@ class InventoryItem:
     metrics: dict[str, Any] | None = None
 
 
-def inventory(trained: Path) -> list[InventoryItem]:
-    """All embedders with a name; the trained ones, in the folder `trained`, come last."""
+def inventory(trained: Path, fetched: Path | None = None) -> list[InventoryItem]:
+    """All embedders with a name; the trained ones, in the folder `trained`, come last.
+
+    `fetched` is the folder of downloaded weights.
+    """
     return [
-        *(_bit(name) for name in BIT),
+        *(_bit(name, fetched) for name in BIT),
         *(_saved(name) for name in SAVED),
         *(_application(name) for name in APPLICATIONS),
         *(_trained(name, trained) for name in trained_names(trained)),
     ]
 
 
-def _bit(name: str) -> InventoryItem:
+def _bit(name: str, fetched: Path | None) -> InventoryItem:
     net = BIT[name]
     if name == "bit-tiny":
         return InventoryItem(name, net.dims, net.input_size, True, "bundled")
-    kind, size = name.split("-")[1:]
-    missing = f"--weights BiT-{kind.upper()}-{size.capitalize()}.npz, its SavedModel folder or TensorFlow Hub address"
-    return InventoryItem(name, net.dims, net.input_size, False, missing)
+    missing = (
+        f"hashsearch embedders fetch {name}; or --weights {published.FILES[name].name}, its SavedModel folder or "
+        "TensorFlow Hub address"
+    )
+    return _published(name, net.dims, net.input_size, missing, fetched)
 
 
 def _saved(name: str) -> InventoryItem:
@@ -57,13 +62,18 @@ def _saved(name: str) -> InventoryItem:
 
 def _application(name: str) -> InventoryItem:
     net = APPLICATIONS[name]
+    missing = f"hashsearch embedders fetch {name}; or {published.by_hand(name, None)}"
+    return _published(name, net.dims, net.preprocessing.input_size, missing)
+
+
+def _published(name: str, dims: int, size: int, missing: str, fetched: Path | None = None) -> InventoryItem:
     try:
-        ready, weights = True, str(own_weights(name))
+        ready, weights = True, str(own_weights(name, fetched))
     except WeightsNotFound:
-        ready, weights = False, f"Keras downloads them on first use; or {remedy(net)}"
+        ready, weights = False, missing
     except EmbedderError as error:
         ready, weights = False, str(error)
-    return InventoryItem(name, net.dims, net.preprocessing.input_size, ready, weights)
+    return InventoryItem(name, dims, size, ready, weights)
 
 
 def _trained(name: str, trained: Path) -> InventoryItem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from tokenize import TokenError
@@ -72,13 +73,7 @@ def read_parameters(path: Path, net: Architecture) -> dict[str, np.ndarray]:
             parameters = {name: file[name] for name in _checked_names(file, path, net)}
     except DAMAGE as error:
         raise _not_a_checkpoint(path, error) from error
-    wrong = [
-        f"{name} must be {shape}, got {parameters[name].shape}"
-        for name, shape in parameter_shapes(net).items()
-        if parameters[name].shape != shape
-    ]
-    if wrong:
-        raise WeightsMismatch(f"{path} must have the parameter shapes of this network; {'; '.join(wrong)}")
+    _check_shapes({name: value.shape for name, value in parameters.items()}, path, net)
     return {name: value.astype(np.float32) for name, value in parameters.items()}
 
 
@@ -89,6 +84,29 @@ def check_parameter_names(path: Path, net: Architecture) -> None:
             _checked_names(file, path, net)
     except DAMAGE as error:
         raise _not_a_checkpoint(path, error) from error
+
+
+def check_parameters(path: Path, net: Architecture) -> None:
+    """Read an `.npz` checkpoint whole, an array at a time, to find damage, other names and other shapes.
+
+    Raises WeightsNotFound or WeightsMismatch.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            shapes = {name: file[name].shape for name in _checked_names(file, path, net)}
+    except DAMAGE as error:
+        raise _not_a_checkpoint(path, error) from error
+    _check_shapes(shapes, path, net)
+
+
+def _check_shapes(shapes: Mapping[str, tuple[int, ...]], path: Path, net: Architecture) -> None:
+    wrong = [
+        f"{name} must be {shape}, got {shapes[name]}"
+        for name, shape in parameter_shapes(net).items()
+        if shapes[name] != shape
+    ]
+    if wrong:
+        raise WeightsMismatch(f"{path} must have the parameter shapes of this network; {'; '.join(wrong)}")
 
 
 def _checked_names(file: np.lib.npyio.NpzFile, path: Path, net: Architecture) -> list[str]:

@@ -158,8 +158,6 @@ def _weights(recipe: NetworkRecipe, given: Path | None) -> Path | None:
         return None
     if given or recipe.network not in names():
         return given
-    if recipe.network in APPLICATIONS:
-        zoo.fetch(APPLICATIONS[recipe.network])
     return own_weights(recipe.network)
 
 

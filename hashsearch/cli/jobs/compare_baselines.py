@@ -63,11 +63,12 @@ def run(
 
     Exit code: 0 all results are there, 3 some methods failed and are listed, 1 the run failed, 2 wrong options.
     """
+    from hashsearch.embedders.published import found_files
     from hashsearch.evaluation.compare.plan import make_tasks, read_plan
     from hashsearch.evaluation.compare.runner import Runner
     from hashsearch.training.hash_head import make_binarizer
 
-    plan = read_plan(config, dict(weights), settings.embedders)
+    plan = read_plan(config, found_files(settings.weights) | dict(weights), settings.embedders)
     tasks = make_tasks(plan, data_folder or config.parent, settings.image_reader)
     runner = Runner(plan, out, functools.partial(open_scratch, settings, notify=notify), make_binarizer)
     with Stages() as progress:

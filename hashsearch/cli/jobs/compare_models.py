@@ -43,10 +43,11 @@ def main(
 
     Exit code: 0 all done, 3 some failed and are listed, 1 the run failed, 2 wrong options.
     """
+    from hashsearch.embedders.published import found_files
     from hashsearch.evaluation.report.embedder_tables import tables_of_models
     from hashsearch.training.study import StudyRun, read_study
 
-    files = dict(weights)
+    files = found_files(settings.weights) | dict(weights)
     run = StudyRun(
         read_study(study, files, settings.embedders),
         data_folder or study.parent,

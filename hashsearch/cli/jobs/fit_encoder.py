@@ -84,7 +84,7 @@ def main(
     check_new(out)
     hashes, vectors = make_binarizer(binarizer, bits=bits, seed=seed), RerankVectors(rerank_dims, rerank_dtype, seed)
     _sub_codes(sub_codes, cells, 0, seed)
-    if dims := embedders.check(embedder, weights, settings.embedders):
+    if dims := embedders.check(embedder, weights, trained=settings.embedders, fetched=settings.weights):
         vectors.check_dims(dims)
     sources = [Catalog(path) for path in catalogs]
     for source in sources:
@@ -92,7 +92,7 @@ def main(
     sampled = sample_labelled(sources, sample, seed)
     report_unlabelled(hashes, [category for _, category in sampled])
     terms = _sub_codes(sub_codes, cells, len(sampled), seed)
-    network = embedders.load(embedder, weights, trained=settings.embedders)
+    network = embedders.load(embedder, weights, trained=settings.embedders, fetched=settings.weights)
     vectors.check_dims(network.dims)
     embeddings, labels = _embed(network, sampled, settings.image_reader)
     encoder = Encoder.fit(EmbedderSpec.of(network), embeddings, hashes, terms, vectors, labels)

@@ -78,11 +78,11 @@ def export(
     given = {name: value for name, value in (("count", count), ("smallest", smallest)) if value is not None}
     clustering = make_clustering(clusters, given)
     labelling.check_free(out)
-    embedders.check(embedder, weights, settings.embedders)
+    embedders.check(embedder, weights, trained=settings.embedders, fetched=settings.weights)
     sources = [Catalog(path) for path in catalogs]
     for source in sources:
         source.check()
-    network = embedders.load(embedder, weights, trained=settings.embedders)
+    network = embedders.load(embedder, weights, trained=settings.embedders, fetched=settings.weights)
     with Progress("embed", "images") as progress:
         exported = labelling.export(
             sources,

@@ -38,7 +38,7 @@ def main(settings: Settings, recipe: Path, data: Path, weights: Path | None, out
     if "teacher" in read_table(recipe):
         _distil(recipe, data, weights, out, settings.image_reader)
     else:
-        _learn(recipe, data, weights, out, settings.image_reader)
+        _learn(recipe, data, weights, out, settings)
 
 
 def _distil(path: Path, data: Path, weights: Path | None, out: Path, reader: ImageReader) -> None:
@@ -61,13 +61,16 @@ def _distil(path: Path, data: Path, weights: Path | None, out: Path, reader: Ima
     click.echo(f"{trained}: embedder '{trained.name}'")
 
 
-def _learn(path: Path, folder: Path, weights: Path | None, out: Path, reader: ImageReader) -> None:
+def _learn(path: Path, folder: Path, weights: Path | None, out: Path, settings: Settings) -> None:
     from hashsearch.embedders import import_tensorflow
+    from hashsearch.embedders.published import found_files
     from hashsearch.evaluation.data.datasets import data_of
     from hashsearch.training.recipes import read_recipe
 
     recipe = read_recipe(path)
-    data = data_of(recipe.data, folder, recipe.seed, reader)
+    data = data_of(recipe.data, folder, recipe.seed, settings.image_reader)
+    if recipe.model.pretrained and (file := found_files(settings.weights).get(recipe.model.network)):
+        weights = weights or Path(file)
     import_tensorflow()
     from hashsearch.training.learning import train
 
