@@ -18,7 +18,7 @@ help: ## list the targets
 
 setup: $(PACKAGES) $(JAVA) ## a virtual environment with the package, and a Java for the local Elasticsearch
 
-$(PACKAGES): setup.cfg pyproject.toml scripts/setup.sh
+$(PACKAGES): setup.cfg pyproject.toml scripts/setup.sh scripts/hub.py
 	sh scripts/setup.sh packages
 	@touch $@
 

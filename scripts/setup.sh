@@ -50,6 +50,9 @@ packages() {
     fi
     fits .venv/bin/python pip || "$python" -m venv --clear .venv
     .venv/bin/python -m pip install --disable-pip-version-check --editable '.[dev]'
+    hub=$(.venv/bin/python scripts/hub.py)
+    # shellcheck disable=SC2086 # a word for each requirement
+    .venv/bin/python -m pip install --disable-pip-version-check --no-deps $hub
 }
 
 find_java() {

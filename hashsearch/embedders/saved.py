@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
+from hashsearch.embedders.hub import resolve
 from hashsearch.embedders.weights import DAMAGE, first_line, is_address
-from hashsearch.errors import ConfigError, EmbedderError, WeightsMismatch, WeightsNotFound
+from hashsearch.errors import EmbedderError, WeightsMismatch, WeightsNotFound
 
 
 def load_saved(name: str, preprocessing: Preprocessing, source: str, classes: Sequence[str] = ()) -> Embedder:
@@ -50,18 +51,6 @@ def find(source: str) -> Path:
     if not Path(source).exists():
         raise WeightsNotFound(f"weights must be a file, a folder or an https address, found no {source}")
     return Path(source)
-
-
-def resolve(address: str) -> str:
-    """The local folder of a TensorFlow Hub module."""
-    try:
-        import tensorflow_hub
-
-        return str(tensorflow_hub.resolve(address))
-    except ImportError as error:
-        raise ConfigError(f"{address} needs tensorflow-hub: pip install 'hashsearch[hub]' ({error})") from error
-    except (OSError, RuntimeError, ValueError) as error:
-        raise WeightsNotFound(f"{address} could not be fetched from TensorFlow Hub: {first_line(error)}") from error
 
 
 def open_network(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
