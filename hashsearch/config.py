@@ -128,7 +128,7 @@ class Settings:
     Parameters
     ----------
     home : Path
-        Folder for the local node, checkpoints, trained embedders, downloaded weights and the demo catalog.
+        Folder for the local node, checkpoints, embedders, downloaded weights, and the demo's catalog and encoders.
     es_url : str, optional
         Address of the Elasticsearch cluster; without it the local node is used.
     es_api_key : str, optional

@@ -39,17 +39,29 @@ def serve(settings: Settings) -> None:
     type=click.Path(exists=True, path_type=Path),
     help="Your own images: a folder, or a file with a row each.",
 )
+@click.option(
+    "--embedder",
+    metavar="NAME",
+    help="Network, as of `hashsearch fit`: an encoder is fitted to the catalog with it, once.  [default: the bundled "
+    "encoder]",
+)
+@click.option("--weights", help="Its weights, as of `hashsearch fit`.")
 @with_settings("es_url", "home", "host", "port", "allow_private")
-def demo(settings: Settings, catalog: Path | None) -> None:
+def demo(settings: Settings, catalog: Path | None, embedder: str | None, weights: str | None) -> None:
     """Try it: index a catalog and serve the search page.
 
     The catalog is a drawn one, or your own. A first query is answered before the page is served, until Ctrl-C.
     """
+    from hashsearch import embedders
     from hashsearch.catalog.reading import Catalog
 
     check_address(settings.host, settings.port)
     if catalog:
         Catalog(catalog).check()
+    if embedder:
+        embedders.check(embedder, weights, trained=settings.embedders, fetched=settings.weights)
+    elif weights:
+        raise click.UsageError("--weights goes with --embedder")
     from hashsearch.cli.tour import show
     from hashsearch.node.node import LocalNode
 
@@ -57,7 +69,7 @@ def demo(settings: Settings, catalog: Path | None) -> None:
     local = LocalNode(settings.home)
     started_here = not settings.es_url and not local.status().running
     try:
-        show(settings, catalog, notify)
+        show(settings, catalog, notify, embedder, weights)
     except KeyboardInterrupt:
         if sys.stderr.isatty():
             click.echo(err=True)  # past the terminal's ^C

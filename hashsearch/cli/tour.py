@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from hashsearch.catalog.reading import Catalog
-from hashsearch.catalog.sampling import sample_sources
+from hashsearch.catalog.sampling import sample_labelled, sample_sources
+from hashsearch.cli.jobs.fit_encoder import embed_sampled
 from hashsearch.cli.progress import Progress, Stages
 from hashsearch.config import Settings
 from hashsearch.demo.catalog import draw_catalog, draw_queries
+from hashsearch.embedders import load
+from hashsearch.encoder import EmbedderSpec, Encoder
+from hashsearch.files import safe_name
+from hashsearch.hashing.binarizers import make_binarizer
+from hashsearch.hashing.rerank_vectors import MAX_DIMS, RerankVectors
+from hashsearch.hashing.sub_codes import cells_for, make_sub_codes
 from hashsearch.indexing.runs import index_catalog
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Searcher, as_table
@@ -18,11 +27,23 @@ from hashsearch.services import load_encoder, open_indexer
 from hashsearch.web import create_app, server
 
 PRODUCTS = 600
+SAMPLE = 20_000  # pictures to fit an encoder to, at most
 
 
-def show(settings: Settings, catalog: Path | None, notify: Callable[[str], None]) -> None:
-    """Index a catalog, by default the drawn one, answer a first query, serve the page until interrupted."""
+def show(
+    settings: Settings,
+    catalog: Path | None,
+    notify: Callable[[str], None],
+    embedder: str | None = None,
+    weights: str | None = None,
+) -> None:
+    """Index a catalog, by default the drawn one, answer a first query, serve the page until interrupted.
+
+    With an embedder, by an encoder of its own that is fitted to the catalog.
+    """
     entries, root, photo = _given(catalog) if catalog else _drawn(settings.home / "demo", notify)
+    if embedder:
+        settings = replace(settings, encoder=fitted(entries, embedder, weights, settings, notify))
     # An index is of one encoder and of one catalog, so both are in its name.
     name = f"demo-{entries.fingerprint[:6]}-{load_encoder(settings).fingerprint[:6]}"
     indexer = open_indexer(replace(settings, index=name), notify)
@@ -38,6 +59,24 @@ def show(settings: Settings, catalog: Path | None, notify: Callable[[str], None]
     served = server(app, settings.host, settings.port)
     notify(f"search page: http://{settings.host}:{settings.port}/   (Ctrl-C ends it)")
     served.run()
+
+
+def fitted(
+    entries: Catalog, embedder: str, weights: str | None, settings: Settings, notify: Callable[[str], None]
+) -> Path:
+    """The folder of an encoder on a network, fitted to a catalog now unless an earlier demo did it."""
+    network = load(embedder, weights, trained=settings.embedders, fetched=settings.weights)
+    spec = EmbedderSpec.of(network)
+    key = hashlib.sha256(json.dumps([spec.identity(), entries.fingerprint], sort_keys=True).encode()).hexdigest()
+    folder = settings.home / "encoders" / f"{safe_name(spec.name)}-{key[:16]}"
+    if folder.exists():
+        return folder
+    notify(f"an encoder on {spec.name}, fitted to the catalog, in {folder}")
+    sampled = sample_labelled([entries], SAMPLE, seed=0)
+    vectors, _ = embed_sampled(network, sampled, settings.image_reader)
+    terms = make_sub_codes("cells", cells=cells_for(len(sampled)), seed=0)
+    stored = RerankVectors(512 if spec.dims > MAX_DIMS else None, seed=0)
+    return Encoder.fit(spec, vectors, make_binarizer("rotation", bits=1024, seed=0), terms, stored).save(folder)
 
 
 def _given(path: Path) -> tuple[Catalog, Path, str]:

@@ -94,7 +94,7 @@ def main(
     terms = _sub_codes(sub_codes, cells, len(sampled), seed)
     network = embedders.load(embedder, weights, trained=settings.embedders, fetched=settings.weights)
     vectors.check_dims(network.dims)
-    embeddings, labels = _embed(network, sampled, settings.image_reader)
+    embeddings, labels = embed_sampled(network, sampled, settings.image_reader)
     encoder = Encoder.fit(EmbedderSpec.of(network), embeddings, hashes, terms, vectors, labels)
     encoder.save(out)
     click.echo(
@@ -114,7 +114,7 @@ def _sub_codes(name: str, cells: int | None, images: int, seed: int) -> Blocks |
     return make_sub_codes(name)
 
 
-def _embed(
+def embed_sampled(
     network: Embedder, sampled: Sequence[tuple[str, str | None]], reader: ImageReader
 ) -> tuple[Vectors, list[str | None]]:
     """Vectors `(n, dims)` and categories of the sources that are images."""
