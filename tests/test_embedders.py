@@ -161,7 +161,7 @@ def test_unknown_name_lists_the_known() -> None:
 
 
 def test_pretrained_networks_need_weights() -> None:
-    with pytest.raises(WeightsNotFound, match=r"bit-m-r50x1 does not ship .*`hashsearch embedders fetch bit-m-r50x1`"):
+    with pytest.raises(WeightsNotFound, match=r"does not ship .*`hashsearch embedders fetch bit-m-r50x1`, or name"):
         load("bit-m-r50x1")
 
 

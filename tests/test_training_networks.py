@@ -89,7 +89,7 @@ def test_an_application_starts_from_scratch_or_with_weights(tmp_path: Path) -> N
     [
         (NetworkRecipe("resnet", 32), TrainingError, "a network to train must be one of bit-tiny, .* got 'resnet'"),
         (NetworkRecipe("mobilenet-v2", 32), WeightsNotFound, "weights must be given"),
-        (NetworkRecipe("bit-m-r50x1", 32), WeightsNotFound, "weights must be given"),
+        (NetworkRecipe("bit-m-r50x1", 32), WeightsNotFound, "embedders fetch bit-m-r50x1"),
         (
             NetworkRecipe("cnn", 32, trained_layers=99),
             TrainingError,

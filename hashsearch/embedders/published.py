@@ -100,7 +100,8 @@ def found_files(fetched: Path) -> dict[str, str]:
 
 def remedy(name: str, fetched: Path | None) -> str:
     """What a person can do when the file of a network is missing."""
-    return f"run `hashsearch embedders fetch {name}`, {by_hand(name, fetched)}"
+    also = "," if folder_of(name, fetched) else ", or"
+    return f"run `hashsearch embedders fetch {name}`{also} {by_hand(name, fetched)}"
 
 
 def fetch(name: str, fetched: Path, progress: Progress = silent) -> Path:
