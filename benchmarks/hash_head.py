@@ -141,7 +141,7 @@ def main(
     unseen: bool,
 ) -> None:
     """Print a Markdown table for each network and data set."""
-    import_tensorflow()  # not a part of the first fit
+    import_tensorflow("to train the head")  # not a part of the first fit
     known = dict(pair.split("=", 1) for pair in weights)
     read = read_plan(plan, known)
     for network in networks:

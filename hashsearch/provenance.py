@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 VERSION = "0.2.0"
-_LIBRARIES = "elasticsearch imagehash keras numpy opencv-python-headless pillow scikit-learn tensorflow-cpu tensorflow"
+_LIBRARIES = (
+    "elasticsearch imagehash keras numpy opencv-python-headless openvino pillow scikit-learn tensorflow-cpu tensorflow"
+)
 
 
 def machine() -> dict[str, Any]:

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 
 # Each room may use itself and those before it.
 ROOMS = (
-    "errors telemetry progress files provenance overlap images config hashing embedders encoder descriptors catalog "
-    "elastic node indexing search services reporting evaluation training duplicates web demo cli"
+    "errors telemetry progress files provenance overlap threads images config hashing embedders encoder descriptors "
+    "catalog elastic node indexing search services reporting evaluation training duplicates web demo cli"
 ).split()
 
 # What each sub-package of evaluation may use: those on the floors below it.
@@ -40,6 +40,7 @@ CONFINED: dict[str, set[str]] = {
     "tensorflow": {"embedders", "training"},
     "keras": {"embedders", "training"},
     "tensorflow_hub": {"embedders"},
+    "openvino": {"embedders"},
     "cv2": {"descriptors"},
     "imagehash": {"descriptors"},
     "elasticsearch": {"elastic", "services"},
@@ -193,7 +194,7 @@ def test_an_ignored_type_error_has_a_code_and_a_reason(file: Path) -> None:
     assert [comment for comment in ignored if not re.match(r"# type: ignore\[[a-z-]+\]  # \w", comment)] == []
 
 
-HEAVY = "tensorflow keras cv2 elasticsearch flask waitress pyarrow matplotlib jgo imagehash scipy sklearn"
+HEAVY = "tensorflow keras openvino cv2 elasticsearch flask waitress pyarrow matplotlib jgo imagehash scipy sklearn"
 JOB_NAMES = [name for name in MODULES if name.startswith("hashsearch.cli.jobs.")]
 
 

@@ -15,7 +15,7 @@ from hashsearch.images.decoding import decode
 
 def test_an_unexpected_error_concerns_its_image_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     network = embedders.load("bit-tiny")
-    network.preprocessing = {**network.preprocessing, "filter": "no such filter"}
+    network.prepare = embedders.Preprocessing(160, filter="no such filter").prepare
     Image.new("RGB", (9, 7)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no image")
     sources = [str(tmp_path / name) for name in ("a.png", "b.png")]

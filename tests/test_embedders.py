@@ -16,11 +16,13 @@ import pytest
 import tensorflow as tf
 from numpy.lib.stride_tricks import sliding_window_view
 
-from hashsearch.embedders import Preprocessing, check, load, load_embedder
+from hashsearch.embedders import Preprocessing, bit, check, engine, load, load_embedder
 from hashsearch.embedders.architectures import BIT, Architecture, parameter_shapes
-from hashsearch.embedders.bit import features, load_bit, standardize
+from hashsearch.embedders.embedder import Embedder
 from hashsearch.errors import ConfigError, EmbedderError, UnknownEmbedder, WeightsMismatch, WeightsNotFound
+from hashsearch.training.bit import features, standardize
 
+EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 SMALL = Architecture((2, 1, 1, 1), width=8, groups=4, input_size=64)
 MOBILENET = Path(__file__).parents[2] / "shared/weights/mobilenet_v2_onnxzoo_features.keras"
 
@@ -33,6 +35,10 @@ def random_parameters(net: Architecture, seed: int = 0) -> dict[str, np.ndarray]
         offset = 1.0 if name.endswith("gamma") else 0.1
         parameters[name] = (rng.standard_normal(shape) * 0.2 + offset).astype(np.float32)
     return parameters
+
+
+def load_bit(name: str, net: Architecture, path: Path) -> Embedder:
+    return bit.load_bit(name, net, Preprocessing(net.input_size, range=(-1.0, 1.0)), path)
 
 
 def write_weights(path: Path, parameters: dict[str, Any]) -> None:
@@ -95,11 +101,14 @@ def small_weights(tmp_path: Path) -> Path:
 def test_the_forward_pass_is_that_of_the_paper(net: Architecture, side: int) -> None:
     parameters = random_parameters(net)
     images = np.random.default_rng(1).uniform(-1, 1, (2, side, side, 3)).astype(np.float32)
-    got = features(standardize(parameters), tf.constant(images), net).numpy()
     plain = PlainBit(parameters, net.groups)
     expected = np.stack([plain.features(image, net.units) for image in images])
-    assert got.shape == (2, 32 * net.width)
-    assert np.abs(got - expected).max() / expected.max() < 1e-4
+    model = engine.openvino().compile_model(bit.bit_model(net, parameters, side), "CPU", EXACT)
+    run = np.array(model(images.transpose(0, 3, 1, 2))[0])
+    trained = features(standardize(parameters), tf.constant(images), net).numpy()
+    for got in (run, trained):
+        assert got.shape == (2, 32 * net.width)
+        assert np.abs(got - expected).max() / expected.max() < 1e-4
 
 
 def test_parameter_names_are_those_of_the_official_checkpoint() -> None:
@@ -343,7 +352,7 @@ class TestCheck:
     def test_a_file_that_is_no_network_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
         (tmp_path / "empty").mkdir()
-        with pytest.raises(WeightsMismatch, match=r"photo\.jpg must be a \.keras file .*neither zip nor HDF5"):
+        with pytest.raises(WeightsMismatch, match=r"photo\.jpg must be an \.onnx or .*neither zip nor HDF5"):
             check("mobilenet-v2", tmp_path / "photo.jpg")
         with pytest.raises(WeightsMismatch, match=r"a SavedModel folder: it has no saved_model\.pb"):
             check("mobilenet-v2", tmp_path / "empty")

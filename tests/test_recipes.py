@@ -70,7 +70,7 @@ def written(folder: Path, text: str) -> Path:
         (PLAIN.replace('"softmax"', '"softmax"\nmargin = 0'), "margin must be more than 0"),
         (PLAIN + "[[augmentation]]\nsort = 1\n", r"\[\[augmentation\]\] 1 must have some of kind"),
         (PLAIN + "[[augmentation]]\nkind = 'turn'\n", "an augmentation must be one of flip, .* got 'turn'"),
-        (PLAIN.replace('"cnn"', '"vgg11"'), "a network to train must be one of bit-tiny, .*cnn, got 'vgg11'"),
+        (PLAIN.replace('"cnn"', '"vgg11"'), "a network to train must be one of efficientnet-lite0, .*cnn, got 'vgg11'"),
         (PLAIN.replace('"softmax"', '"triplet"'), "a loss must be one of softmax, semi-hard-triplet, .* got 'triplet'"),
         (PLAIN.replace('"adam"', '"lamb"'), "an optimiser must be one of adam, adamw, sgd, got 'lamb'"),
         (

@@ -87,7 +87,11 @@ def test_an_application_starts_from_scratch_or_with_weights(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("recipe", "error", "rule"),
     [
-        (NetworkRecipe("resnet", 32), TrainingError, "a network to train must be one of bit-tiny, .* got 'resnet'"),
+        (
+            NetworkRecipe("resnet", 32),
+            TrainingError,
+            "a network to train must be one of efficientnet-lite0, .* got 'resnet'",
+        ),
         (NetworkRecipe("mobilenet-v2", 32), WeightsNotFound, "weights must be given"),
         (NetworkRecipe("bit-m-r50x1", 32), WeightsNotFound, "embedders fetch bit-m-r50x1"),
         (

@@ -1,16 +1,18 @@
-"""Images to vectors: `load_embedder(name)`. TensorFlow is imported when the first one is loaded, not before."""
+"""Images to vectors: `load_embedder(name)`. TensorFlow is imported only for networks that the engine cannot read."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hashsearch.embedders import published, zoo
-from hashsearch.embedders.architectures import BIT, Architecture
-from hashsearch.embedders.embedder import Embedder, Preprocessing, read_preprocessing
+from hashsearch.embedders.architectures import BIT, LITE, Architecture, Lite
+from hashsearch.embedders.efficientnet import lite_preprocessing, load_lite, package_weights, read_checked
+from hashsearch.embedders.embedder import Embedder
+from hashsearch.embedders.preprocessing import Preprocessing, read_preprocessing
+from hashsearch.embedders.tensorflow import import_tensorflow
 from hashsearch.embedders.trained import is_trained, load_trained, read_trained
 from hashsearch.embedders.weights import check_parameter_names, check_source
 from hashsearch.embedders.zoo import APPLICATIONS, Application
@@ -19,19 +21,25 @@ from hashsearch.errors import EmbedderError, UnknownEmbedder, WeightsMismatch, W
 __all__ = [
     "APPLICATIONS",
     "BIT",
+    "DEFAULT",
+    "LITE",
     "SAVED",
     "Embedder",
     "Preprocessing",
     "check",
+    "import_tensorflow",
     "load",
     "load_embedder",
     "located",
     "names",
     "own_weights",
+    "ships",
     "trained_names",
 ]
 
 BUNDLED = Path(__file__).parent.parent / "models"
+DEFAULT = "efficientnet-lite0"
+_SHIPPED = (DEFAULT, "bit-tiny")  # with this package or one that it depends on
 
 
 # Saved networks whose preprocessing is known; that of others is in a JSON file.
@@ -40,7 +48,7 @@ SAVED = {"mobilenet-v2": Preprocessing(224, mean=(0.485, 0.456, 0.406), std=(0.2
 
 def names() -> list[str]:
     """The names of embedders that are known without a folder of trained ones."""
-    return [*BIT, *SAVED, *APPLICATIONS]
+    return [*LITE, *BIT, *SAVED, *APPLICATIONS]
 
 
 def trained_names(trained: Path) -> list[str]:
@@ -57,7 +65,7 @@ def located(name: str, trained: Path) -> str:
 def load_embedder(
     name: str,
     weights: str | Path | None = None,
-    preprocessing: Mapping[str, Any] | None = None,
+    preprocessing: Mapping[str, Any] | Preprocessing | None = None,
     trained: Path | None = None,
     fetched: Path | None = None,
 ) -> Embedder:
@@ -69,11 +77,11 @@ def load_embedder(
         One of `names()`, the folder of a trained embedder, its name in the folder `trained`, or a `.json` file with the
         fields of `Preprocessing`, for any network that returns one vector per image.
     weights : str or Path, optional
-        For the `bit-...` networks an `.npz` checkpoint, a SavedModel folder or a TensorFlow Hub address; for all others
-        a `.keras` file, a SavedModel folder or a TensorFlow Hub address; for Keras applications also an HDF5 file.
-        Not needed for `bit-tiny`, for trained embedders, and for those that `hashsearch embedders fetch` downloaded.
-    preprocessing : mapping, optional
-        Fields of `Preprocessing` that override those of the network.
+        A `.onnx` or `.keras` file, a SavedModel folder or a TensorFlow Hub address; for the `bit-...` networks also an
+        `.npz` checkpoint, for Keras applications also an HDF5 file. Not needed for `efficientnet-lite...` and
+        `bit-tiny`, for trained embedders, and for those that `hashsearch embedders fetch` downloaded.
+    preprocessing : mapping or Preprocessing, optional
+        Fields of `Preprocessing` that override those of the network, such as `precision`; or all of it.
     trained : Path, optional
         Folder of trained embedders.
     fetched : Path, optional
@@ -98,10 +106,17 @@ def load_embedder(
     """
     name, known = _resolved(name, preprocessing, trained)
     if not known:
-        return _load_folder(Path(name), weights)
+        _check_no_weights(Path(name), weights)
+        assert not isinstance(preprocessing, Preprocessing)  # else the name is known
+        return load_trained(Path(name), preprocessing or {})
     source = str(weights or own_weights(name, fetched))
-    import_tensorflow()
-    return _of_known_dims(name, _load_network(name, source, preprocessing or {}))
+    embedder = _load_network(name, source, _complete(name, source, preprocessing or {}))
+    if known_dims(name) not in (None, embedder.dims):
+        raise WeightsMismatch(
+            f"{name} must return vectors of {known_dims(name)} dims, got {embedder.dims} from {source}: a network of "
+            "another kind is used with --embedder FILE.json"
+        )
+    return embedder
 
 
 load = load_embedder
@@ -133,7 +148,9 @@ def check(
         return read_trained(Path(name)).dims
     if name.endswith(".json"):
         read_preprocessing(Path(name))
-    if weights and name in BIT and str(weights).endswith(".npz"):
+    if weights and name in LITE:
+        read_checked(name, Path(weights))
+    elif weights and name in BIT and str(weights).endswith(".npz"):
         check_parameter_names(Path(weights), BIT[name])
     elif weights:
         check_source(str(weights))
@@ -143,16 +160,19 @@ def check(
 
 
 def known_dims(name: str) -> int | None:
-    """The length of the vectors of a BiT network or a Keras application; None for others, whose weights tell."""
-    nets: Mapping[str, Architecture | Application] = {**BIT, **APPLICATIONS}
+    """The length of the vectors of a network with an architecture here; None for others, whose weights tell."""
+    nets: Mapping[str, Architecture | Application | Lite] = {**BIT, **LITE, **APPLICATIONS}
     return nets[name].dims if name in nets else None
 
 
-def _resolved(name: str, preprocessing: Mapping[str, Any] | None, trained: Path | None) -> tuple[str, bool]:
+def _resolved(
+    name: str, preprocessing: Mapping[str, Any] | Preprocessing | None, trained: Path | None
+) -> tuple[str, bool]:
     """The name, or the path of a trained embedder, and whether it is not a trained one. Raises UnknownEmbedder."""
     if trained is not None:
         name = located(name, trained)
-    known = name in names() or name.endswith(".json") or bool(preprocessing)
+    described = isinstance(preprocessing, Preprocessing) or (preprocessing and not is_trained(Path(name)))
+    known = name in names() or name.endswith(".json") or bool(described)
     if not known and not Path(name).is_dir():
         listed = ", ".join([*names(), *(trained_names(trained) if trained else [])])
         raise UnknownEmbedder(
@@ -168,15 +188,16 @@ def own_weights(name: str, fetched: Path | None = None) -> Path:
     """
     if name == "bit-tiny":
         return BUNDLED / "bit-tiny.npz"
+    if name in LITE:
+        return package_weights(name)
     if name in published.FILES:
         return published.found(name, fetched)
     raise WeightsNotFound(f"{name} does not ship with this package: its weights must be given, got none")
 
 
-def _load_folder(folder: Path, weights: str | Path | None) -> Embedder:
-    _check_no_weights(folder, weights)
-    import_tensorflow()
-    return load_trained(folder)
+def ships(name: str, weights: Path) -> bool:
+    """Whether these weights are installed with this package, so that an encoder need not keep them."""
+    return name in _SHIPPED and weights == own_weights(name)
 
 
 def _check_no_weights(folder: Path, weights: str | Path | None) -> None:
@@ -184,50 +205,38 @@ def _check_no_weights(folder: Path, weights: str | Path | None) -> None:
         raise EmbedderError(f"a trained embedder has its own weights, for {folder} got {weights}")
 
 
-def _load_network(name: str, source: str, fields: Mapping[str, Any]) -> Embedder:
+def _load_network(name: str, source: str, preprocessing: Preprocessing) -> Embedder:
     from hashsearch.embedders.saved import load_saved
 
+    if name in LITE:
+        return load_lite(name, preprocessing, Path(source))
     if name in BIT and source.endswith(".npz"):
         from hashsearch.embedders.bit import load_bit
 
-        return load_bit(name, BIT[name], Path(source))
+        return load_bit(name, BIT[name], preprocessing, Path(source))
     if name in APPLICATIONS and source.endswith(zoo.HDF5):
-        return zoo.load_application(name, APPLICATIONS[name], Path(source), fields)
-    if fields:
-        return load_saved(name, Preprocessing(**fields), source)
-    return load_saved(Path(name).stem, _preprocessing(name, source), source)
+        import_tensorflow(f"to read {source}")
+        return zoo.load_application(name, APPLICATIONS[name], preprocessing, Path(source))
+    return load_saved(Path(name).stem, preprocessing, source)
 
 
-def _of_known_dims(name: str, embedder: Embedder) -> Embedder:
-    """The embedder, unless other weights than those of `name` were given for it: a module, a SavedModel, a file."""
-    if known_dims(name) not in (None, embedder.dims):
-        raise WeightsMismatch(
-            f"{name} must return vectors of {known_dims(name)} dims, got {embedder.dims} from {embedder.weights}: a "
-            "network of another kind is used with --embedder FILE.json"
-        )
-    return embedder
+def _complete(name: str, source: str, given: Mapping[str, Any] | Preprocessing) -> Preprocessing:
+    if isinstance(given, Preprocessing):
+        return given
+    named = name in names() or name.endswith(".json")
+    return replace(_preprocessing(name, source), **given) if named else Preprocessing.of(given)
 
 
 def _preprocessing(name: str, source: str) -> Preprocessing:
-    """The preprocessing of a saved network."""
+    """The preprocessing of a network."""
+    if name in LITE:
+        return lite_preprocessing(name)
     if name in SAVED:
         return SAVED[name]
-    if name in APPLICATIONS and source.endswith(".keras"):
+    if name in BIT and source.endswith(".npz"):
+        return Preprocessing(BIT[name].input_size, range=(-1.0, 1.0))
+    if name in APPLICATIONS and source.endswith((".keras", *zoo.HDF5)):
         return APPLICATIONS[name].preprocessing
     if name in BIT or name in APPLICATIONS:  # as published on TensorFlow Hub, these take 0..1
         return Preprocessing(BIT[name].input_size if name in BIT else APPLICATIONS[name].preprocessing.input_size)
     return read_preprocessing(Path(name))
-
-
-def import_tensorflow() -> None:
-    """Import TensorFlow without its messages about devices and instruction sets, which no user can act on."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    shown = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            import tensorflow  # noqa: F401
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)

@@ -10,74 +10,69 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
+import numpy as np
+from numpy.typing import NDArray
 
+from hashsearch.embedders import engine
 from hashsearch.embedders.architectures import KERNEL, Architecture
-from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
+from hashsearch.embedders.embedder import Embedder, digest_files
+from hashsearch.embedders.preprocessing import Preprocessing
 from hashsearch.embedders.weights import read_parameters
 
-Parameters = Mapping[str, Any]
+Parameters = Mapping[str, NDArray[Any]]
 
 
-def standardize(parameters: Parameters) -> dict[str, Any]:
-    """The parameters with every kernel scaled to mean 0 and variance 1 over height, width and input channels."""
-    folded = dict(parameters)
-    for name, value in parameters.items():
-        if name.endswith(KERNEL):
-            mean, variance = tf.nn.moments(tf.convert_to_tensor(value), axes=[0, 1, 2])
-            folded[name] = (value - mean) * tf.math.rsqrt(variance + 1e-10)
-    return folded
-
-
-def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
-    """A convolution padded by half the kernel on each side; "SAME" would pad strided ones by other amounts."""
-    half = int(kernel.shape[0]) // 2
-    if stride > 1 and half:
-        # Not as the convolution's own explicit padding: oneDNN has no gradient for that, and the fallback is slow.
-        x = tf.pad(x, [[0, 0], [half, half], [half, half], [0, 0]])
-    return tf.nn.conv2d(x, tf.cast(kernel, x.dtype), stride, "SAME" if stride == 1 else "VALID")
-
-
-def normalize(x: tf.Tensor, parameters: Parameters, name: str, groups: int) -> tf.Tensor:
-    """`x` after group normalisation and ReLU.
-
-    The moments are taken per channel first and the rest is one multiply-add over `x`: faster than moments of a
-    reshaped 5-d array.
-    """
-    channels = int(x.shape[-1])
-    wide = tf.cast(x, tf.float32)
-    grouped = [-1, groups, channels // groups]
-    mean = tf.reduce_mean(tf.reshape(tf.reduce_mean(wide, [1, 2]), grouped), 2, keepdims=True)
-    square = tf.reduce_mean(tf.reshape(tf.reduce_mean(tf.square(wide), [1, 2]), grouped), 2, keepdims=True)
-    gamma, beta = (tf.reshape(parameters[f"{name}/group_norm/{side}"], grouped) for side in ("gamma", "beta"))
-    scale = tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + 1e-5) * gamma
-    shift = beta - mean * scale
-    per_channel = [-1, 1, 1, channels]
-    scaled = x * tf.cast(tf.reshape(scale, per_channel), x.dtype)
-    return tf.nn.relu(scaled + tf.cast(tf.reshape(shift, per_channel), x.dtype))
-
-
-def features(folded: Parameters, x: tf.Tensor, net: Architecture) -> tf.Tensor:
-    """`(n, height, width, 3)` in -1..1 -> `(n, dims) float32` pooled features; `folded` comes from `standardize`."""
-    x = convolve(x, folded[f"resnet/root_block/{KERNEL}"], 2)
-    x = tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
-    for name, _, stride in net.unit_names():
-        inner = normalize(x, folded, f"{name}/a", net.groups)
-        if name.endswith("unit01"):
-            x = convolve(inner, folded[f"{name}/a/proj/{KERNEL}"], stride)
-        inner = convolve(inner, folded[f"{name}/a/{KERNEL}"])
-        inner = convolve(normalize(inner, folded, f"{name}/b", net.groups), folded[f"{name}/b/{KERNEL}"], stride)
-        x += convolve(normalize(inner, folded, f"{name}/c", net.groups), folded[f"{name}/c/{KERNEL}"])
-    return tf.reduce_mean(tf.cast(normalize(x, folded, "resnet", net.groups), tf.float32), [1, 2])
-
-
-def load_bit(name: str, net: Architecture, path: Path) -> Embedder:
+def load_bit(name: str, net: Architecture, preprocessing: Preprocessing, path: Path) -> Embedder:
     """The embedder of an `.npz` checkpoint. Raises WeightsNotFound or WeightsMismatch."""
-    preprocessing = Preprocessing(net.input_size, range=(-1.0, 1.0))
-    folded = standardize(read_parameters(path, net))
+    model = bit_model(net, read_parameters(path, net), preprocessing.input_size)
+    network = engine.network_of(model, preprocessing, path)
+    return Embedder(name, net.dims, digest_files(path), preprocessing, path, network)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, net.input_size, net.input_size, 3], tf.uint8)])
-    def forward(pixels: tf.Tensor) -> tf.Tensor:
-        return features(folded, preprocessing.network_input(tf.cast(pixels, tf.float32)), net)
 
-    return Embedder(name, net.dims, digest_files(path), preprocessing, path, lambda pixels: forward(pixels).numpy())
+def bit_model(net: Architecture, parameters: Parameters, size: int) -> engine.Model:
+    """The model of images `(n, 3, size, size)` in -1..1 to pooled features `(n, dims)`."""
+    graph = _Graph(net, parameters)
+    images = graph.op.parameter([-1, 3, size, size], np.float32)
+    return engine.openvino().Model([graph.features(images)], [images], "bit")
+
+
+class _Graph:
+    """The network in operators, channels before height and width."""
+
+    def __init__(self, net: Architecture, parameters: Parameters) -> None:
+        self.op = engine.operators()
+        self.net = net
+        self.parameters = parameters
+
+    def features(self, x: engine.Node) -> engine.Node:
+        op = self.op
+        x = self._convolve(x, "resnet/root_block", 2)
+        x = op.pad(x, np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), "constant", np.float32(0))
+        x = op.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [3, 3], "floor").output(0)
+        for name, _, stride in self.net.unit_names():
+            inner = self._normalize(x, f"{name}/a")
+            shortcut = self._convolve(inner, f"{name}/a/proj", stride) if name.endswith("unit01") else x
+            inner = self._convolve(inner, f"{name}/a")
+            inner = self._convolve(self._normalize(inner, f"{name}/b"), f"{name}/b", stride)
+            inner = self._convolve(self._normalize(inner, f"{name}/c"), f"{name}/c")
+            x = op.add(shortcut, inner)
+        return op.reduce_mean(self._normalize(x, "resnet"), np.array([2, 3]), False)
+
+    def _convolve(self, x: engine.Node, name: str, stride: int = 1) -> engine.Node:
+        """A convolution padded by half the kernel on each side; "SAME" would pad strided ones by other amounts."""
+        kernel = _standardized(self.parameters[f"{name}/{KERNEL}"]).transpose(3, 2, 0, 1)
+        half = kernel.shape[2] // 2
+        return self.op.convolution(x, np.ascontiguousarray(kernel), [stride] * 2, [half] * 2, [half] * 2, [1, 1])
+
+    def _normalize(self, x: engine.Node, name: str) -> engine.Node:
+        """`x` after group normalisation and ReLU."""
+        gamma, beta = (self.parameters[f"{name}/group_norm/{side}"] for side in ("gamma", "beta"))
+        return self.op.relu(self.op.group_normalization(x, gamma, beta, self.net.groups, 1e-5))
+
+
+def _standardized(kernel: NDArray[Any]) -> NDArray[np.float32]:
+    """A kernel `(height, width, in, out)` of mean 0 and variance 1 over height, width and input channels."""
+    wide = kernel.astype(np.float64)
+    centred = wide - wide.mean(axis=(0, 1, 2))
+    scaled: NDArray[np.float32] = (centred / np.sqrt(wide.var(axis=(0, 1, 2)) + 1e-10)).astype(np.float32)
+    return scaled

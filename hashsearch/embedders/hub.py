@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from urllib.error import HTTPError
 
 from hashsearch.embedders.weights import first_line
 from hashsearch.errors import ConfigError, WeightsNotFound
@@ -20,4 +21,6 @@ def resolve(address: str) -> str:
     except ImportError as error:
         raise ConfigError(f"{address} needs tensorflow-hub: pip install 'hashsearch[hub]' ({error})") from error
     except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection
         raise WeightsNotFound(f"{address} could not be fetched from TensorFlow Hub: {first_line(error)}") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hashsearch.embedders import BIT, SAVED, own_weights, published, trained_names
+from hashsearch.embedders import BIT, LITE, SAVED, own_weights, published, trained_names
 from hashsearch.embedders.trained import read_trained
 from hashsearch.embedders.zoo import APPLICATIONS
 from hashsearch.errors import EmbedderError, WeightsNotFound
@@ -38,11 +38,21 @@ def inventory(trained: Path, fetched: Path | None = None) -> list[InventoryItem]
     `fetched` is the folder of downloaded weights.
     """
     return [
+        *(_lite(name) for name in LITE),
         *(_bit(name, fetched) for name in BIT),
         *(_saved(name) for name in SAVED),
         *(_application(name) for name in APPLICATIONS),
         *(_trained(name, trained) for name in trained_names(trained)),
     ]
+
+
+def _lite(name: str) -> InventoryItem:
+    net = LITE[name]
+    try:
+        own_weights(name)
+    except WeightsNotFound as error:
+        return InventoryItem(name, net.dims, net.input_size, False, str(error))
+    return InventoryItem(name, net.dims, net.input_size, True, "installed")
 
 
 def _bit(name: str, fetched: Path | None) -> InventoryItem:

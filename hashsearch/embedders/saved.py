@@ -1,47 +1,68 @@
-"""Networks saved elsewhere: a Keras file, a SavedModel folder, or a TensorFlow Hub address."""
+"""Networks saved elsewhere: ONNX files, SavedModel folders, OpenVINO's own files, Keras files, Hub addresses.
+
+The engine reads the first three. Keras files, and SavedModels that it cannot read, go through TensorFlow once; the
+result is an exported network: a folder with the network in the engine's format and the digest of what it was made from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import atexit
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
-from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
+from hashsearch.embedders import engine
+from hashsearch.embedders.embedder import Embedder, digest_files
 from hashsearch.embedders.hub import resolve
+from hashsearch.embedders.preprocessing import Preprocessing
+from hashsearch.embedders.tensorflow import import_tensorflow
 from hashsearch.embedders.weights import DAMAGE, first_line, is_address
-from hashsearch.errors import EmbedderError, WeightsMismatch, WeightsNotFound
+from hashsearch.errors import WeightsMismatch, WeightsNotFound
+
+ENGINE_FORMATS = (".onnx", ".xml")
+_ABOUT, _NETWORK, _FILES = "exported.json", "network.xml", ("network.xml", "network.bin")
 
 
 def load_saved(name: str, preprocessing: Preprocessing, source: str, classes: Sequence[str] = ()) -> Embedder:
     """The embedder of a saved network. Raises WeightsNotFound, WeightsMismatch, or EmbedderError for a wrong output."""
     path = find(source)
-    return embedder_of(name, preprocessing, path, open_network(path), classes)
+    if is_exported(path):
+        return _embedder(name, preprocessing, _read(path / _NETWORK), path, _source_digest(path), classes)
+    if path.suffix in ENGINE_FORMATS:
+        return load_converted(name, preprocessing, _read(path), path, classes)
+    if path.is_dir() and (model := _read(path)).inputs:  # one without a signature seems to be empty
+        return _embedder(name, preprocessing, model, path, digest_files(path), classes)
+    import_tensorflow(f"to read {path}")
+    from hashsearch.embedders.converted import convert_saved
+
+    model = convert_saved(path, preprocessing.input_size)
+    return load_converted(name, preprocessing, model, path, classes)
 
 
-def embedder_of(
-    name: str, preprocessing: Preprocessing, path: Path, network: Callable[[Any], Any], classes: Sequence[str] = ()
+def load_converted(
+    name: str, preprocessing: Preprocessing, model: engine.Model, source: Path, classes: Sequence[str] = ()
 ) -> Embedder:
-    """The embedder of a function from the network's input to vectors, whose weights are in `path`.
+    """The embedder of a model that was read from a file in another format than the engine's."""
+    digest = _digest_with_data(source)
+    network = engine.network_of(model, preprocessing, source)
+    return Embedder(name, network.dims, digest, preprocessing, export(model, digest), network, classes)
 
-    Raises WeightsMismatch when it does not take images of that size, EmbedderError when its output is not vectors.
-    """
-    size = preprocessing.input_size
 
-    @tf.function(input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)])
-    def forward(pixels: tf.Tensor) -> tf.Tensor:
-        return network(preprocessing.network_input(tf.cast(pixels, tf.float32)))
+def _embedder(
+    name: str, preprocessing: Preprocessing, model: engine.Model, path: Path, digest: str, classes: Sequence[str]
+) -> Embedder:
+    network = engine.network_of(model, preprocessing, path)
+    return Embedder(name, network.dims, digest, preprocessing, path, network, classes)
 
+
+def _read(path: Path) -> engine.Model:
     try:
-        vectors = forward(np.zeros((1, size, size, 3), np.uint8)).numpy()
-    except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:
-        raise WeightsMismatch(f"{path} must take (n, {size}, {size}, 3) images: {first_line(error)}") from error
-    if vectors.ndim != 2:
-        raise EmbedderError(f"a saved network must return one vector per image, got {vectors.shape} from {path}")
-    dims, digest = vectors.shape[1], digest_files(path)
-    return Embedder(name, dims, digest, preprocessing, path, lambda pixels: forward(pixels).numpy(), classes)
+        return engine.read(path)
+    except engine.ENGINE_ERRORS as error:
+        raise WeightsMismatch(f"{path} must be a network that OpenVINO reads, but: {engine.reason(error)}") from error
 
 
 def find(source: str) -> Path:
@@ -53,27 +74,36 @@ def find(source: str) -> Path:
     return Path(source)
 
 
-def open_network(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The function of a saved network, from float images to its output. Raises WeightsMismatch."""
+def _digest_with_data(path: Path) -> str:
+    """The digest of a network's file, and of the files beside it that hold its weights if it is split."""
+    beside = [path.with_suffix(".bin"), *(path.with_name(path.name + ending) for ending in (".data", "_data"))]
+    digests = [digest_files(file) for file in (path, *beside) if file.is_file()]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a folder is an exported network."""
+    return (path / _ABOUT).is_file()
+
+
+def export(model: engine.Model, source_digest: str) -> Path:
+    """The model as an exported network, in a folder that lasts as long as this process; an encoder keeps a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="hashsearch-network-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    engine.save(model, folder / _NETWORK)
+    about = {"source": source_digest, "files": {name: digest_files(folder / name) for name in _FILES}}
+    (folder / _ABOUT).write_text(json.dumps(about))
+    return folder
+
+
+def _source_digest(folder: Path) -> str:
+    """The digest of what an exported network was made from. WeightsMismatch if it was changed since."""
     try:
-        if path.is_file():
-            model = tf.keras.models.load_model(path, compile=False)
-            return lambda images: model(images, training=False)
-        model = tf.saved_model.load(str(path))
-    except (*DAMAGE, tf.errors.OpError) as error:
-        raise WeightsMismatch(f"{path} must be a .keras file or a SavedModel folder: {first_line(error)}") from error
-    return callable_of(model, path)
-
-
-def callable_of(model: Any, path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The model if it can be called, else the one output of its default signature."""
-    if callable(model):
-        function: Callable[[tf.Tensor], tf.Tensor] = model
-        return function
-    signature = model.signatures.get("serving_default")
-    if signature is None or len(signature.structured_outputs) != 1:
-        raise EmbedderError(f"{path} must be callable or have a serving_default signature with one output")
-    (argument,) = signature.structured_input_signature[1]
-    (output,) = signature.structured_outputs
-    # Through the model: without a reference to it, its variables would be freed.
-    return lambda images: model.signatures["serving_default"](**{argument: images})[output]
+        about = json.loads((folder / _ABOUT).read_text())
+        source, files = str(about["source"]), {name: str(about["files"][name]) for name in _FILES}
+        changed = [name for name, digest in files.items() if digest_files(folder / name) != digest]
+    except DAMAGE as error:
+        raise WeightsMismatch(f"{folder} must be an exported network: {first_line(error)}") from error
+    if changed:
+        raise WeightsMismatch(f"{folder} was changed since it was exported: {', '.join(changed)}")
+    return source

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hashsearch.embedders.embedder import Embedder, Preprocessing, digest_files
+from hashsearch.embedders.embedder import Embedder, digest_files
+from hashsearch.embedders.preprocessing import Preprocessing
 from hashsearch.errors import EmbedderError, WeightsMismatch, WeightsNotFound
 
 FORMAT = 1
@@ -86,12 +87,12 @@ def _restore(folder: Path, manifest: Mapping[str, Any]) -> Trained:
     )
 
 
-def load_trained(folder: Path) -> Embedder:
-    """The embedder in a folder. Raises the errors of `read_trained`."""
+def load_trained(folder: Path, fields: Mapping[str, Any]) -> Embedder:
+    """The embedder in a folder, with these fields of its preprocessing. Raises the errors of `read_trained`."""
     from hashsearch.embedders.saved import load_saved
 
     trained = read_trained(folder)
-    embedder = load_saved(trained.name, trained.preprocessing, str(trained.network), trained.classes)
+    embedder = load_saved(trained.name, replace(trained.preprocessing, **fields), str(trained.network), trained.classes)
     if embedder.dims != trained.dims:
         raise WeightsMismatch(f"the network in {folder} must return {trained.dims} dims, got {embedder.dims}")
     return embedder

@@ -46,7 +46,7 @@ def first_line(error: Exception) -> str:
 
 
 def check_source(source: str) -> None:
-    """Check that `source` is a Keras file, an HDF5 file, a SavedModel folder, or an address that can be fetched.
+    """Check that `source` is a file or folder with a network, by its first bytes, or an address that can be fetched.
 
     Raises WeightsNotFound, WeightsMismatch, or ConfigError for an address without tensorflow-hub.
     """
@@ -58,9 +58,11 @@ def check_source(source: str) -> None:
         raise WeightsNotFound(f"weights must be a file, a folder or an https address, found no {source}")
     elif path.is_dir():
         if not any(path.glob("saved_model.pb*")):
-            raise WeightsMismatch(f"{path} must be a .keras file or a SavedModel folder: it has no saved_model.pb")
-    elif not zipfile.is_zipfile(path) and not _is_hdf5(path):
-        raise WeightsMismatch(f"{path} must be a .keras file or a SavedModel folder: it is neither zip nor HDF5")
+            raise WeightsMismatch(f"{path} must be a network's file or a SavedModel folder: it has no saved_model.pb")
+    elif path.suffix not in (".onnx", ".xml") and not zipfile.is_zipfile(path) and not _is_hdf5(path):
+        raise WeightsMismatch(
+            f"{path} must be an .onnx or .keras file or a SavedModel folder: it is neither zip nor HDF5"
+        )
 
 
 def read_parameters(path: Path, net: Architecture) -> dict[str, np.ndarray]:

@@ -6,12 +6,12 @@ built, not with the table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hashsearch.embedders.embedder import Embedder, Preprocessing
+from hashsearch.embedders.embedder import Embedder
+from hashsearch.embedders.preprocessing import Preprocessing
 from hashsearch.embedders.weights import DAMAGE, first_line
 from hashsearch.errors import WeightsMismatch, WeightsNotFound
 
@@ -69,13 +69,11 @@ def build(net: Application, size: int, weights: Path | None = None) -> tf.keras.
     return tf.keras.Model(whole.input, pooling(name="embedding")(whole.get_layer(net.layer).output))
 
 
-def load_application(name: str, net: Application, path: Path, fields: Mapping[str, Any]) -> Embedder:
-    """The embedder of a weights file; `fields` override those of the official preprocessing.
+def load_application(name: str, net: Application, preprocessing: Preprocessing, path: Path) -> Embedder:
+    """The embedder of a weights file of Keras. Raises WeightsNotFound or WeightsMismatch."""
+    from hashsearch.embedders.converted import convert
+    from hashsearch.embedders.saved import load_converted
 
-    Raises WeightsNotFound or WeightsMismatch.
-    """
-    from hashsearch.embedders.saved import embedder_of
-
-    preprocessing = replace(net.preprocessing, **fields)
     model = build(net, preprocessing.input_size, path)
-    return embedder_of(name, preprocessing, path, lambda images: model(images, training=False))
+    converted = convert(lambda images: model(images, training=False), preprocessing.input_size, path)
+    return load_converted(name, preprocessing, converted, path)

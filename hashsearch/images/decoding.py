@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from hashsearch.errors import ImageError, InvalidCrop, TooManyPixels, TruncatedImage
 from hashsearch.images.colour import UnusableProfile, choose_ground, conversion, to_rgb
@@ -25,6 +25,8 @@ from hashsearch.images.grey import GreyScale, grey_scale
 from hashsearch.images.limits import DEFAULT, Limits, out_of_memory
 
 __all__ = ["DEFAULT", "Limits", "LoadedImage", "crop", "decode", "load", "reduced", "resize_square", "thumbnail"]
+
+FITS = ("stretch", "pad", "crop")  # how a picture becomes a square: to its sides, on white, or its middle
 
 BAD_PROFILE = "an unusable colour profile was ignored"
 CUT_OFF = "the last rows are missing"
@@ -287,12 +289,20 @@ def _is_number(value: object) -> bool:
 
 
 def resize_square(
-    image: NDArray[np.uint8], size: int, resample: Image.Resampling = Image.Resampling.BILINEAR
+    image: NDArray[np.uint8],
+    size: int,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+    fit: str = "stretch",
 ) -> NDArray[np.uint8]:
-    """`(size, size, 3) uint8`: the image stretched to a square, antialiased; the same array if it has that size."""
+    """`(size, size, 3) uint8`, antialiased; the same array if it has that size. `fit` is one of FITS."""
     if image.shape[:2] == (size, size):
         return image
-    return np.asarray(Image.fromarray(image).resize((size, size), resample))
+    picture, square = Image.fromarray(image), (size, size)
+    if fit == "pad":
+        return np.asarray(ImageOps.pad(picture, square, resample, color=(255, 255, 255)))
+    if fit == "crop":
+        return np.asarray(ImageOps.fit(picture, square, resample))
+    return np.asarray(picture.resize(square, resample))
 
 
 def reduced(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -46,7 +46,7 @@ class TrainableHashHead(HashHead):
             raise HashingError(f"binarizer '{self.name}' learns from labels, got none")
         Binarizer.fit(self, vectors)
         used = self.learns_from(check_labels(labels, len(vectors)))
-        import_tensorflow()
+        import_tensorflow("to train the head")
         from hashsearch.training.directions import learn_directions
 
         centred, classes = vectors[used] - self.center_, class_numbers(labels)[used]

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hashsearch.embedders import APPLICATIONS, BIT, SAVED, Preprocessing, names, own_weights, zoo
+from hashsearch.embedders import APPLICATIONS, BIT, LITE, SAVED, Preprocessing, names, own_weights, zoo
 from hashsearch.embedders.architectures import Architecture, parameter_shapes
-from hashsearch.embedders.bit import features, standardize
+from hashsearch.embedders.efficientnet import lite_preprocessing
 from hashsearch.embedders.weights import DAMAGE, first_line, read_parameters
 from hashsearch.errors import ConfigError, TrainingError, WeightsMismatch
+from hashsearch.training.bit import features, standardize
+from hashsearch.training.efficientnet import lite_trunk
 from hashsearch.training.recipes import NetworkRecipe, check_name
 
 Tensor = Any
@@ -115,6 +117,7 @@ def _convolutional(size: int, weights: Path | None, widths: tuple[int, ...] = (3
 
 
 TRUNKS: dict[str, Trunk] = {
+    **{name: Trunk(partial(lite_trunk, name), replace(lite_preprocessing(name), fit="stretch")) for name in LITE},
     **{name: Trunk(partial(_bit, net)) for name, net in BIT.items()},
     **{name: Trunk(partial(_saved, name), preprocessing) for name, preprocessing in SAVED.items()},
     **{

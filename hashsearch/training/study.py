@@ -122,7 +122,7 @@ def _begin() -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-    import_tensorflow()
+    import_tensorflow("to train networks")
 
 
 def _train(recipe: TrainingRecipe, data: DataSet, out: Path, weights: Path | None, notify: Notify) -> None:

@@ -50,7 +50,7 @@ def _distil(path: Path, data: Path, weights: Path | None, out: Path, reader: Ima
         raise click.UsageError("a recipe with a teacher needs --weights, the teacher's")
     recipe = read_distillation(path)
     check(recipe.teacher, weights)
-    import_tensorflow()
+    import_tensorflow("to train a network")
     from hashsearch.training.distillation.distilling import distil
 
     trained = distil(recipe, data, weights, out, notify, reader)
@@ -71,7 +71,7 @@ def _learn(path: Path, folder: Path, weights: Path | None, out: Path, settings: 
     data = data_of(recipe.data, folder, recipe.seed, settings.image_reader)
     if recipe.model.pretrained and (file := found_files(settings.weights).get(recipe.model.network)):
         weights = weights or Path(file)
-    import_tensorflow()
+    import_tensorflow("to train a network")
     from hashsearch.training.learning import train
 
     trained = train(recipe, data, out, weights, notify)

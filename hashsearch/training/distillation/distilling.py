@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from hashsearch.embedders import BIT, Embedder, load_embedder
 from hashsearch.embedders.architectures import Architecture
-from hashsearch.embedders.bit import load_bit
 from hashsearch.encoder import EmbedderSpec
 from hashsearch.errors import TrainingError
 from hashsearch.evaluation.metrics.ranking import average_precision_at, precision_at, rank_same_class
@@ -62,7 +61,7 @@ def distil(
             net = BIT[recipe.network]
 
             def measure_checkpoint(path: Path) -> Row:
-                return measure(load_bit(recipe.network, net, path), held_out)
+                return measure(load_embedder(recipe.network, path), held_out)
 
             checkpoint = work / f"{recipe.network}.npz"
             run = DistillationRun(net, recipe.fit, views, checkpoint, recipe.seed, measure_checkpoint, notify)
