@@ -53,7 +53,7 @@ format: $(PACKAGES) ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-train-bit-tiny: setup ## train the bundled network again: DATA=FOLDER TEACHER=FILE
+train-bit-tiny: setup ## train bit-tiny again: DATA=FOLDER TEACHER=FILE
 	$(BIN)/hashsearch train recipes/bit-tiny.toml --data $(DATA) --weights $(TEACHER) --out build
 
 clean: ## remove the virtual environment and all caches

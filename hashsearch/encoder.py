@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hashsearch.embedders import BUNDLED, Embedder
+from hashsearch.embedders import BUNDLED, Embedder, Preprocessing, ships
 from hashsearch.embedders import load as load_embedder
 from hashsearch.errors import EncoderError, HashingError
 from hashsearch.files import atomic_folder, read_arrays
@@ -29,10 +29,11 @@ from hashsearch.hashing.bits import Codes
 from hashsearch.hashing.rerank_vectors import RerankVectors
 from hashsearch.hashing.sub_codes import Blocks, Cells, Terms, make_sub_codes
 from hashsearch.hashing.vectors import Labels, Vectors, check_labels, is_normalizable, normalised
+from hashsearch.threads import all_cores
 
-# Format of the folder; changing what the numbers mean needs a new one. Encoders that store whole embeddings still have
-# the first format, so that they keep their fingerprint.
-FORMAT, FORMAT_WITH_RERANK_VECTORS = 1, 2
+# Format of the folder; changing what the numbers mean needs a new one. Encoders that do not centre still have the first
+# or, with re-rank vectors that are not whole embeddings, the second format, so that they keep their fingerprint.
+FORMATS = FORMAT, FORMAT_WITH_RERANK_VECTORS, FORMAT_WITH_MEAN = 1, 2, 3
 _MANIFEST, _LEARNED, _WEIGHTS = "manifest.json", "learned.npz", "weights"
 # Raised by reading a damaged manifest or `.npz`; NotImplementedError, for unknown zip versions, is a RuntimeError.
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, HashingError)
@@ -98,7 +99,7 @@ class EmbedderSpec:
     @classmethod
     def of(cls, embedder: Embedder) -> EmbedderSpec:
         """The spec of a loaded embedder."""
-        weights = None if embedder.weights.parent == BUNDLED else embedder.weights
+        weights = None if ships(embedder.name, embedder.weights) else embedder.weights
         name, dims, size, digest = embedder.name, embedder.dims, embedder.input_size, embedder.digest
         return cls(name, dims, size, digest, embedder.preprocessing, weights, embedder.classes)
 
@@ -123,6 +124,8 @@ class Encoder:
         The fitted sub-codes.
     rerank_vectors : RerankVectors, optional
         How embeddings are stored for re-ranking; default: as they are.
+    mean : ndarray of shape (dims,), float32, optional
+        What is subtracted from embeddings of length 1, which are then scaled to length 1 again; default: nothing.
     """
 
     def __init__(
@@ -131,11 +134,13 @@ class Encoder:
         binarizer: Binarizer,
         sub_codes: Blocks | Cells,
         rerank_vectors: RerankVectors | None = None,
+        mean: Vectors | None = None,
     ) -> None:
         self.spec = spec
         self.binarizer = binarizer
         self.sub_codes = sub_codes
         self.rerank_vectors = rerank_vectors or RerankVectors()
+        self.mean = mean
 
     @classmethod
     def fit(
@@ -146,6 +151,8 @@ class Encoder:
         sub_codes: Blocks | Cells,
         rerank_vectors: RerankVectors | None = None,
         labels: Labels | None = None,
+        *,
+        centred: bool = True,
     ) -> Encoder:
         """Fit an encoder to a sample of embeddings.
 
@@ -163,6 +170,9 @@ class Encoder:
             How embeddings are stored for re-ranking; default: as they are.
         labels : sequence of n, optional
             Classes of the embeddings, for a binarizer that learns from them.
+        centred : bool
+            Whether the mean of the sample is subtracted before vectors are compared. What all pictures have in common
+            tells none apart, and without it the cosine of unrelated ones is near 0 instead of .5 to .8.
 
         Returns
         -------
@@ -178,16 +188,20 @@ class Encoder:
         if labels is not None:
             labels = list(compress(check_labels(labels, len(embeddings)), usable))
         embeddings = normalised(embeddings[usable], spec.dims)
-        encoder = cls(spec, binarizer, sub_codes, rerank_vectors)
-        encoder.rerank_vectors.fit(embeddings)
-        binarizer.fit(embeddings, labels)
-        sub_codes.fit(embeddings, binarizer.transform(embeddings))
+        mean = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32) if centred else None
+        encoder = cls(spec, binarizer, sub_codes, rerank_vectors, mean)
+        embeddings = encoder._compared(embeddings)
+        with all_cores():
+            encoder.rerank_vectors.fit(embeddings)
+            binarizer.fit(embeddings, labels)
+            sub_codes.fit(embeddings, binarizer.transform(embeddings))
         return encoder
 
     @cached_property
     def embedder(self) -> Embedder:
         """The embedder, loaded on first use; EncoderError if its weights are not those of the manifest."""
-        embedder = load_embedder(self.spec.name, self.spec.weights, self.spec.preprocessing)
+        preprocessing = Preprocessing.of(self.spec.preprocessing)
+        embedder = load_embedder(self.spec.name, self.spec.weights, preprocessing)
         if EmbedderSpec.of(embedder).identity() != self.spec.identity():
             raise EncoderError(
                 f"the encoder was fitted to '{self.spec.name}' with weights {self.spec.digest[:16]} and preprocessing "
@@ -241,7 +255,7 @@ class Encoder:
             The vectors have another shape, contain NaN or infinity, or lie outside the subspace that the re-rank
             vectors keep; see `encodable`.
         """
-        embeddings = normalised(embeddings, self.dims)
+        embeddings = self._compared(embeddings)
         codes = self.binarizer.transform(embeddings)
         terms = self.sub_codes.terms(embeddings, codes)
         return Encoded(self.rerank_vectors.transform(embeddings), codes, terms)
@@ -249,12 +263,21 @@ class Encoder:
     def encodable(self, embeddings: Vectors) -> NDArray[np.bool_]:
         """Which of the vectors `(n, dims)` can be encoded: `(n,) bool`."""
         usable = is_normalizable(embeddings)
-        usable[usable] = self.rerank_vectors.representable(normalised(embeddings[usable], self.dims))
+        usable[usable] = is_normalizable(self._centred(embeddings[usable]))
+        usable[usable] = self.rerank_vectors.representable(self._compared(embeddings[usable]))
         return usable
+
+    def _centred(self, embeddings: Vectors) -> Vectors:
+        unit = normalised(embeddings, self.dims)
+        return unit if self.mean is None else unit - self.mean
+
+    def _compared(self, embeddings: Vectors) -> Vectors:
+        """The vectors that are compared by cosine: `(n, dims)` of length 1, centred."""
+        return normalised(embeddings, self.dims) if self.mean is None else normalised(self._centred(embeddings))
 
     def encode_query(self, embedding: Vectors) -> EncodedQuery:
         """The query for an embedding `(dims,)` of any length except zero; errors as for `encode`."""
-        embedding = normalised(np.asarray(embedding)[np.newaxis], self.dims)
+        embedding = self._compared(np.asarray(embedding)[np.newaxis])
         return EncodedQuery(embedding[0], self.rerank_vectors.transform(embedding)[0], self.binarizer)
 
     def stored_query(self, rerank_vector: NDArray[Any], code: Codes) -> EncodedQuery:
@@ -353,31 +376,38 @@ class Encoder:
 
     @classmethod
     def bundled(cls) -> Encoder:
-        """The encoder that ships with the package, fitted to the bundled embedder."""
+        """The encoder that ships with the package, fitted to the default embedder."""
+        return cls.load(BUNDLED / "encoder")
+
+    @classmethod
+    def bundled_before(cls) -> Encoder:
+        """The bundled encoder of versions before 0.3, which wrote indices that are still read and written with it."""
         return cls.load(BUNDLED / "bit-tiny-encoder")
 
     @classmethod
     def _restore(cls, folder: Path, manifest: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Encoder:
-        if manifest["format"] not in (FORMAT, FORMAT_WITH_RERANK_VECTORS):
-            raise ValueError(f"the format must be {FORMAT} or {FORMAT_WITH_RERANK_VECTORS}, got {manifest['format']}")
+        if manifest["format"] not in FORMATS:
+            raise ValueError(f"the format must be one of {FORMATS}, which this version reads, got {manifest['format']}")
         weights = folder / manifest["weights"] if "weights" in manifest else None
         spec = EmbedderSpec(**manifest["embedder"], weights=weights, classes=tuple(manifest.get("classes", ())))
         binarizer = make_binarizer(manifest["binarizer"]["name"], **manifest["binarizer"]["parameters"])
         sub_codes = make_sub_codes(manifest["sub_codes"]["name"], **manifest["sub_codes"]["parameters"])
         binarizer.restore(_part(arrays, "binarizer"))
         sub_codes.restore(_part(arrays, "sub_codes"))
-        stored = manifest["rerank_vectors"] if manifest["format"] == FORMAT_WITH_RERANK_VECTORS else {}
+        stored = manifest["rerank_vectors"] if manifest["format"] != FORMAT else {}
         rerank_vectors = RerankVectors(**stored).restore(_part(arrays, "rerank_vectors"))
-        return cls(spec, binarizer, sub_codes, rerank_vectors)
+        mean = arrays["mean"] if manifest["format"] == FORMAT_WITH_MEAN else None
+        return cls(spec, binarizer, sub_codes, rerank_vectors, mean)
 
     def _manifest(self) -> dict[str, Any]:
-        whole = self.rerank_vectors.whole
+        simple = self.mean is None and self.rerank_vectors.whole
+        version = FORMAT_WITH_RERANK_VECTORS if self.mean is None else FORMAT_WITH_MEAN
         return {
-            "format": FORMAT if whole else FORMAT_WITH_RERANK_VECTORS,
+            "format": FORMAT if simple else version,
             "embedder": self.spec.identity(),
             "binarizer": {"name": self.binarizer.name, "parameters": self.binarizer.parameters()},
             "sub_codes": {"name": self.sub_codes.name, "parameters": self.sub_codes.parameters()},
-            **({} if whole else {"rerank_vectors": self.rerank_vectors.parameters()}),
+            **({} if simple else {"rerank_vectors": self.rerank_vectors.parameters()}),
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -386,7 +416,8 @@ class Encoder:
             "sub_codes": self.sub_codes.arrays(),
             "rerank_vectors": self.rerank_vectors.arrays(),
         }
-        return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+        learned = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+        return learned if self.mean is None else {**learned, "mean": self.mean}
 
 
 def check_new(folder: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hashsearch.errors import IndexNotFound
+from hashsearch.errors import EncoderMismatch, IndexNotFound
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -109,12 +109,25 @@ def open_index(settings: Settings, notify: Notify = quiet) -> tuple[Encoder, Ima
     EncoderMismatch
         Another encoder wrote the index.
     """
-    from hashsearch.elastic.image_index import ImageIndex
     from hashsearch.elastic.templates import alias_of
 
     alias_of(settings.index)
     encoder = load_encoder(settings)
-    return encoder, ImageIndex.open(connect_cluster(settings, notify), settings.index, encoder)
+    return _opened(connect_cluster(settings, notify), settings, encoder)
+
+
+def _opened(client: Elasticsearch, settings: Settings, encoder: Encoder) -> tuple[Encoder, ImageIndex]:
+    """The index with its encoder: where none is chosen, the bundled one that wrote the index, now or in the past."""
+    from hashsearch.elastic.image_index import ImageIndex
+    from hashsearch.encoder import Encoder
+
+    try:
+        return encoder, ImageIndex.open(client, settings.index, encoder)
+    except EncoderMismatch as mismatch:
+        before = None if settings.encoder else Encoder.bundled_before()
+        if before is None or before.fingerprint != mismatch.indexed_with:
+            raise
+        return before, ImageIndex.open(client, settings.index, before)
 
 
 def open_indexer(
@@ -158,7 +171,7 @@ def open_indexer(
     encoder = load_encoder(settings)
     client = connect_cluster(settings, notify)
     try:
-        index = ImageIndex.open(client, settings.index, encoder)
+        encoder, index = _opened(client, settings, encoder)
     except IndexNotFound:
         encoder.warm()  # before an index is made for it: its network may be missing
         index = ImageIndex.create(client, settings.index, encoder)

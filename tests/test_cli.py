@@ -458,7 +458,10 @@ def test_an_encoder_of_smaller_re_rank_vectors_searches(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--rerank-dims", "769"], "hashing_error: re-rank vectors can have at most the embedding's 768 dims, got 769"),
+        (
+            ["--rerank-dims", "1281"],
+            "hashing_error: re-rank vectors can have at most the embedding's 1280 dims, got 1281",
+        ),
         (["--rerank-dims", "0"], "hashing_error: re-rank vectors must have at least 1 dimension, got 0"),
         (["--rerank-dtype", "int4"], "hashing_error: the dtype of re-rank vectors must be float32 or int8, got 'int4'"),
     ],
@@ -590,7 +593,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("index rows.csv --es-url http://127.0.0.1:9", 1, "store_unavailable: Elasticsearch does not answer"),
         ("index rows.csv --rejects note.txt/rejects", 2, "is not a folder that may be written to"),
         ("fit there --out there", 1, "encoder_error: an encoder is never overwritten, and there exists"),
-        ("fit there --out new --embedder none", 1, "unknown_embedder: an embedder must be one of bit-tiny"),
+        ("fit there --out new --embedder none", 1, "unknown_embedder: an embedder must be one of efficientnet-lite0"),
         (
             "fit there --out new --embedder bit-m-r50x1 --weights a.npz",
             1,
@@ -603,7 +606,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("fit there --out new --sub-codes blocks --cells 8", 2, "--cells goes with --sub-codes cells"),
         ("fit there --out new --bits 7", 1, "hashing_error: bits must be a positive multiple of 8, got 7"),
         (
-            "fit there --out new --rerank-dims 769",
+            "fit there --out new --rerank-dims 1281",
             1,
             "hashing_error: re-rank vectors can have at most",
         ),
@@ -630,7 +633,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("compare models study.toml --out new", 1, "training_error: a recipe must be a TOML file"),
         ("train bad.toml --data . --out new", 1, "training_error: a recipe must be a TOML file"),
         ("train loss.toml --data . --out new", 1, "must be one of softmax, semi-hard-triplet"),
-        ("train network.toml --data . --out new", 1, "must be one of bit-tiny, bit-m-r50x1"),
+        ("train network.toml --data . --out new", 1, "must be one of efficientnet-lite0, "),
         (
             "train recipe.toml --data . --out new",
             1,

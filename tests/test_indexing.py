@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -166,7 +166,8 @@ class TestNew:
             "_version": 1,
         }
         stored = indexer.index.vectors(["p3"])["p3"]
-        assert np.allclose(stored.rerank_vector, encoder.embed([decode(data)])[0], atol=1e-6)
+        expected = encoder.encode(encoder.embed([decode(data)])).rerank_vectors[0]
+        assert np.allclose(stored.rerank_vector, expected, atol=1e-6)
         assert stored.phash == STORED.hash([decode(data)]).tobytes().hex()
         first = queries.sub_codes([f"b00:{stored.phash[:4]}"], PHASH.terms)
         (found,) = indexer.index.search({"query": first})
@@ -281,8 +282,8 @@ class TestAgain:
         assert run(write(tmp_path, rows), indexer, tmp_path)[0] == IndexingSummary(indexed=1, unchanged=4)
         document = everything(indexer.index)["p2"]
         assert (document["width"], document["height"], document["_version"]) == (30, 10, 2)
-        expected = encoder.embed([decode((tmp_path / "pictures" / "2.png").read_bytes())])[0]
-        assert np.allclose(indexer.index.vectors_of("p2").rerank_vector, expected, atol=1e-6)
+        expected = encoder.encode(encoder.embed([decode((tmp_path / "pictures" / "2.png").read_bytes())]))
+        assert np.allclose(indexer.index.vectors_of("p2").rerank_vector, expected.rerank_vectors[0], atol=1e-6)
 
     @pytest.mark.parametrize(("dims", "dtype"), [(10, "float32"), (None, "int8"), (10, "int8")])
     def test_new_metadata_keeps_smaller_vectors(
@@ -311,19 +312,18 @@ class TestAgain:
         assert sub_codes_of(index) == codes
 
 
-class BreaksLater(dict[str, Any]):
-    """Preprocessing whose filter cannot be had after some images."""
+class BreaksLater:
+    """The preparing of images that breaks after some of them."""
 
-    def __init__(self, values: Mapping[str, Any], good: int) -> None:
-        super().__init__(values)
+    def __init__(self, prepare: Callable[[np.ndarray], np.ndarray], good: int) -> None:
+        self.prepare = prepare
         self.good = good
 
-    def __getitem__(self, name: str) -> Any:
-        if name == "filter":
-            self.good -= 1
-            if self.good < 0:
-                raise KeyError("no such filter")
-        return super().__getitem__(name)
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        self.good -= 1
+        if self.good < 0:
+            raise KeyError("no such filter")
+        return self.prepare(image)
 
 
 class TestRejects:
@@ -370,7 +370,7 @@ class TestRejects:
         self, tmp_path: Path, rows: list[dict[str, Any]], indexer: Indexer, encoder_folder: Path, caplog: Any
     ) -> None:
         broken = Encoder.load(encoder_folder)
-        broken.embedder.preprocessing = BreaksLater(broken.embedder.preprocessing, good=1)  # one to warm up
+        broken.embedder.prepare = BreaksLater(broken.embedder.prepare, good=1)  # one to warm up
         summary, rejects = run(write(tmp_path, rows), replace(indexer, encoder=broken), tmp_path)
         assert summary == IndexingSummary(rejected=5)
         reason = "preparing failed: KeyError: 'no such filter'"

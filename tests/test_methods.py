@@ -27,6 +27,7 @@ from hashsearch.evaluation.methods.local import Local
 from hashsearch.evaluation.methods.method import RunContext, best
 from hashsearch.hashing.bits import hamming
 from hashsearch.hashing.sub_codes import Cells, cells_for
+from hashsearch.hashing.vectors import normalised
 from hashsearch.training.hash_head import make_binarizer
 
 Labels = NDArray[np.str_]
@@ -125,6 +126,18 @@ class TestExact(MethodContract):
             assert scores == pytest.approx(1 - distances[0], abs=1e-6)
 
 
+class TestExactCentred(MethodContract):
+    kind = "exact"
+    options: ClassVar[dict[str, Any]] = {"centred": True}
+
+    def test_cosines_are_those_of_vectors_less_their_mean(self, method: Method) -> None:
+        mean = normalised(VECTORS).mean(axis=0)
+        expected = cosines(normalised(VECTORS) - mean, normalised(self.query()[np.newaxis])[0] - mean)
+        rows, scores = method.search(self.query(), 10)
+        assert rows.tolist() == np.argsort(-expected)[:10].tolist()
+        assert scores == pytest.approx(expected[rows], abs=1e-5)
+
+
 class TestHistogram(MethodContract):
     kind = "histogram"
 
@@ -134,8 +147,11 @@ class TestCodes(MethodContract):
     options: ClassVar[dict[str, Any]] = {"bits": 128, "candidates": 200}
 
     def test_codes_are_exact_when_all_pictures_are_candidates(self, method: Method) -> None:
+        assert isinstance(method, Codes)
         rows, scores = method.search(self.query(), 10)
-        exact = cosines(VECTORS, self.query())
+        mean = method._encoder.mean
+        assert mean is not None
+        exact = cosines(normalised(VECTORS) - mean, normalised(self.query()[np.newaxis])[0] - mean)
         assert rows.tolist() == np.argsort(-exact)[:10].tolist()
         assert scores == pytest.approx(exact[rows], abs=1e-5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from support.faults import Exchange, FaultProxy, passes, rewrites
 from support.indices import documents_of, filled, fresh_index_name
 from support.shop import Shop
 from support.vectors import clustered, cosines, toy_encoder
+from threadpoolctl import threadpool_info
 
 from hashsearch.elastic import templates
 from hashsearch.elastic.client import connect
@@ -41,6 +43,7 @@ from hashsearch.hashing.vectors import Vectors
 from hashsearch.images.decoding import decode
 from hashsearch.search.planner import SearchOptions
 from hashsearch.search.searcher import Hit, QueryInput, Searcher, as_table
+from hashsearch.threads import all_cores
 
 COUNT, DIMS, BITS = 400, 64, 80  # not a power of two: scores like (80 - 7) / 80 are not exact in float32
 VECTORS = clustered(COUNT, DIMS)
@@ -766,3 +769,16 @@ class TestNoAnswer:
         with connect(proxy.url) as client, pytest.raises(StoreUnavailable, match="only 0 of 1 shards"):
             self.moved(flat, client).by_vector(QUERIES[0])
         proxy.stop()
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_with_a_searcher_blas_uses_one_thread_but_for_fitting(flat: Indexed) -> None:
+    """Its threads go on spinning and take the cores from Elasticsearch."""
+    Searcher(flat.searcher.encoder, flat.searcher.index)
+    assert blas_threads() == {1}
+    with all_cores():
+        assert blas_threads() == {os.cpu_count()}
+    assert blas_threads() == {1}

@@ -96,7 +96,7 @@ def test_an_index_of_another_encoder_is_refused_before_its_network_is_loaded(
     services.open_indexer(settings)
     bundled = Encoder.bundled()
     bundled.binarizer.center_ = bundled.binarizer.center_ + 1
-    other = Encoder(bundled.spec, bundled.binarizer, bundled.sub_codes, bundled.rerank_vectors)
+    other = Encoder(bundled.spec, bundled.binarizer, bundled.sub_codes, bundled.rerank_vectors, bundled.mean)
     other.save(tmp_path / "other")
     with pytest.raises(EncoderMismatch):
         services.open_indexer(replace(settings, encoder=tmp_path / "other"))

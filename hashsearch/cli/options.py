@@ -107,7 +107,7 @@ def embedder_options(command: Decorated) -> Decorated:
     )
     name = click.option(
         "--embedder",
-        default="bit-tiny",
+        default="efficientnet-lite0",
         show_default=True,
         help="Network: a name from `hashsearch embedders`, the folder of a trained one, or a .json file.",
     )

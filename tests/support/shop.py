@@ -45,9 +45,9 @@ def draw(colour: str, shape: str) -> bytes:
 
 
 def fit_encoder(vectors: np.ndarray) -> Encoder:
-    """An encoder of the bundled network, fitted on vectors."""
+    """An encoder of the smallest network, fitted on vectors, whose cosines are those of the vectors."""
     spec = EmbedderSpec.of(embedders.load("bit-tiny"))
-    return Encoder.fit(spec, vectors, make_binarizer("rotation", bits=64), make_sub_codes("blocks"))
+    return Encoder.fit(spec, vectors, make_binarizer("rotation", bits=64), make_sub_codes("blocks"), centred=False)
 
 
 @dataclass(frozen=True)

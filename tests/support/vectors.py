@@ -53,9 +53,9 @@ def toy_encoder(
     rerank_vectors: RerankVectors | None = None,
     **parameters: int,
 ) -> Encoder:
-    """An encoder fitted on the vectors; `parameters` are those of the sub-codes."""
+    """An encoder fitted on the vectors, whose cosines are those of the vectors; `parameters` are the sub-codes'."""
     binarizer, terms = make_binarizer("rotation", bits=bits), make_sub_codes(sub_codes, **parameters)
-    return Encoder.fit(toy_spec(vectors.shape[1]), vectors, binarizer, terms, rerank_vectors)
+    return Encoder.fit(toy_spec(vectors.shape[1]), vectors, binarizer, terms, rerank_vectors, centred=False)
 
 
 def cosines(vectors: Vectors, query: Vectors) -> NDArray[np.float64]:

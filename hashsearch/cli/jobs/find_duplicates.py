@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder for the lists and the page.")
 @click.option(
     "--cosine",
-    default=0.98,
+    default=0.93,
     show_default=True,
     help="Least cosine of two images that are a pair.",
 )

@@ -52,6 +52,20 @@ if TYPE_CHECKING:
     type=click.IntRange(2),
     help="Images to learn from; 65536 are recommended for an index of millions.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="What the network computes in; bfloat16, where the processor has it, is faster and moves vectors a little.",
+)
+@click.option(
+    "--centre/--no-centre",
+    "centred",
+    default=True,
+    show_default=True,
+    help="Subtract the mean of the sample from vectors before they are compared.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the fitting.")
 @with_settings("home", "allow_private")
 def main(
@@ -67,6 +81,8 @@ def main(
     rerank_dims: int | None,
     rerank_dtype: str,
     sample: int,
+    precision: str,
+    centred: bool,
     seed: int,
 ) -> None:
     """Fit an encoder on images of the CATALOGs.
@@ -92,10 +108,11 @@ def main(
     sampled = sample_labelled(sources, sample, seed)
     report_unlabelled(hashes, [category for _, category in sampled])
     terms = _sub_codes(sub_codes, cells, len(sampled), seed)
-    network = embedders.load(embedder, weights, trained=settings.embedders, fetched=settings.weights)
+    network = embedders.load(embedder, weights, {"precision": precision}, settings.embedders, settings.weights)
     vectors.check_dims(network.dims)
     embeddings, labels = embed_sampled(network, sampled, settings.image_reader)
-    encoder = Encoder.fit(EmbedderSpec.of(network), embeddings, hashes, terms, vectors, labels)
+    spec = EmbedderSpec.of(network)
+    encoder = Encoder.fit(spec, embeddings, hashes, terms, vectors, labels, centred=centred)
     encoder.save(out)
     click.echo(
         f"{out}: encoder {encoder.fingerprint}, {encoder.bits} bits of {encoder.dims} dims, "

@@ -20,7 +20,10 @@ _BATCH = 500
 
 @dataclass
 class Codes:
-    """Candidates by codes of `bits` bits, re-ranked by cosine; `candidates` and `strategy` are search options."""
+    """Candidates by codes of `bits` bits, re-ranked by cosine; `candidates` and `strategy` are search options.
+
+    `centred` is whether the encoder subtracts the mean of the pictures to learn from.
+    """
 
     context: RunContext
     bits: int = 1024
@@ -28,6 +31,7 @@ class Codes:
     sub_codes: str = "cells"
     candidates: int = 500
     strategy: str | None = None
+    centred: bool = True
 
     def __post_init__(self) -> None:
         from hashsearch.search.planner import SearchOptions
@@ -42,7 +46,8 @@ class Codes:
         cells = {"cells": cells_for(len(vectors)), "seed": seed} if self.sub_codes == "cells" else {}
         spec = EmbedderSpec("features", vectors.shape[1], 1, "0" * 64, {})
         binarizer = self.context.make_binarizer(self.binarizer, bits=self.bits, seed=seed)
-        self._encoder = Encoder.fit(spec, vectors, binarizer, make_sub_codes(self.sub_codes, **cells), labels=labels)
+        terms = make_sub_codes(self.sub_codes, **cells)
+        self._encoder = Encoder.fit(spec, vectors, binarizer, terms, labels=labels, centred=self.centred)
 
     def index(self, features: Sequence[Feature]) -> None:
         from hashsearch.elastic.image_index import ImageIndex
