@@ -26,7 +26,7 @@ MUST_SHOW = 6  # of these must show the same class, or the cluster stays unnamed
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="New folder to write to.")
-@click.option("--embedder", default="bit-tiny", show_default=True, help="Name of the embedder.")
+@click.option("--embedder", default="efficientnet-lite0", show_default=True, help="Name of the embedder.")
 @click.option("--weights", help="Weights of the embedder.")
 @click.option("--clusters", default="kmeans", show_default=True, help="Clustering: kmeans or hdbscan.")
 @click.option("--sample", default=2000, show_default=True, help="Photos to use.")

@@ -35,7 +35,7 @@ BATCH = 128
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @with_settings("es_url", "home")
-@click.option("--embedder", default="bit-tiny", show_default=True)
+@click.option("--embedder", default="efficientnet-lite0", show_default=True)
 @click.option("--weights")
 @click.option("--images", default=3000, show_default=True, help="Most images to use of the folder.")
 @click.option("--documents", default=20_000, show_default=True, help="Documents in part 2.")

@@ -16,7 +16,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from hashsearch.catalog.reading import BadEntry, Catalog, Entry
 from hashsearch.elastic.document import Fields, StoredVectors, whole_document
@@ -31,6 +30,7 @@ from hashsearch.images.sources import DEFAULT_READER, ImageReader
 from hashsearch.indexing.changes import Change, ChangeFinder, NewImage, Reject, Unchanged, UpdatedMetadata
 from hashsearch.indexing.checkpoint import Checkpoint, IndexingSummary
 from hashsearch.overlap import batched, prefetch
+from hashsearch.threads import one_core
 
 if TYPE_CHECKING:
     from hashsearch.descriptors.words import Vocabulary
@@ -113,8 +113,7 @@ class Indexer:
         self.encoder.warm()  # load the embedder once, before several threads need it
         index.refresh()
         entries = islice(catalog, checkpoint.summary.entries, None)
-        # By default BLAS uses all cores for each small product, and its threads go on spinning.
-        with threadpool_limits(1, "blas"), closing(self._batches(entries)) as batches:
+        with one_core(), closing(self._batches(entries)) as batches:
             for batch in batches:
                 _finish(batch)
                 checkpoint.advance(batch.summary, batch.rejects, batch.ids)

@@ -25,6 +25,7 @@ from hashsearch.search.filtering import FilterChecks
 from hashsearch.search.hits import FoundImage
 from hashsearch.search.planner import QueryPlan, QueryPlanner, SearchOptions, SearchQuery
 from hashsearch.search.radius import RadiusPlanner
+from hashsearch.threads import calm
 
 __all__ = ["AT_ONCE", "TOGETHER", "Hit", "QueryInput", "SearchOptions", "Searcher", "as_table"]
 
@@ -80,6 +81,8 @@ TOGETHER, AT_ONCE = 64, 4
 class Searcher:
     """Searches one index, with the encoder that the index was written with.
 
+    From the first one on, BLAS uses one thread in this process, except when an encoder is fitted.
+
     Parameters
     ----------
     encoder : Encoder
@@ -95,6 +98,7 @@ class Searcher:
 
     def __init__(self, encoder: Encoder, index: ImageIndex) -> None:
         index.check_encoder(encoder)
+        calm()
         self.encoder = encoder
         self.index = index
         self.planner = QueryPlanner(encoder, index)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from hashsearch.errors import EvaluationError, HashsearchError, StoreError
 from hashsearch.evaluation.compare.plan import PlannedMethod
@@ -21,6 +20,7 @@ from hashsearch.evaluation.methods.classes import Classes
 from hashsearch.evaluation.methods.features import Feature
 from hashsearch.evaluation.methods.method import NO_HITS, Labels, Ranking
 from hashsearch.progress import Progress, tracked
+from hashsearch.threads import one_core
 
 WARM_UP = 5  # queries searched before the timed ones
 
@@ -68,7 +68,7 @@ def measure(
         learn_seconds = _timed(method.learn, *_labelled(task.learn, features.learn))
         index_seconds = _timed(method.index, [features.base.features[row] for row in usable])
         # By default BLAS takes all cores for each small product, and its threads spin afterwards.
-        with threadpool_limits(1, "blas"):
+        with one_core():
             rankings, seconds, failed = _search(method, task, features.queries, usable, k, planned.name, progress)
         bytes_per_image, extra = method.bytes_per_image(), _classified(method, task, features.queries)
     finally:
