@@ -126,18 +126,6 @@ class TestExact(MethodContract):
             assert scores == pytest.approx(1 - distances[0], abs=1e-6)
 
 
-class TestExactCentred(MethodContract):
-    kind = "exact"
-    options: ClassVar[dict[str, Any]] = {"centred": True}
-
-    def test_cosines_are_those_of_vectors_less_their_mean(self, method: Method) -> None:
-        mean = normalised(VECTORS).mean(axis=0)
-        expected = cosines(normalised(VECTORS) - mean, normalised(self.query()[np.newaxis])[0] - mean)
-        rows, scores = method.search(self.query(), 10)
-        assert rows.tolist() == np.argsort(-expected)[:10].tolist()
-        assert scores == pytest.approx(expected[rows], abs=1e-5)
-
-
 class TestHistogram(MethodContract):
     kind = "histogram"
 

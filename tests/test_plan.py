@@ -37,15 +37,16 @@ def test_defaults_are_part_of_the_settings(tmp_path: Path) -> None:
     assert entry.settings["features"]["keypoints"] == 256
 
 
+def test_codes_say_that_they_are_centred_so_that_former_results_are_measured_again(tmp_path: Path) -> None:
+    (entry,) = read_plan(write_config(tmp_path, method("codes", 'features = "pixels"\nbits = 64\n'))).methods
+    known = {"binarizer": "rotation", "sub_codes": "cells", "candidates": 500, "strategy": None, "centred": True}
+    assert entry.settings == {"features": PIXELS, "queries": "pixels-32", "bits": 64, **known}
+
+
 PIXELS = {"name": "pixels-32", "side": 32}
 SIFT = {"name": "sift-256", "kind": "sift", "keypoints": 256, "side": 320}
-CODES = {"binarizer": "rotation", "sub_codes": "cells", "candidates": 500, "strategy": None}
 FORMER_SETTINGS: list[tuple[str, dict[str, object]]] = [
     (method("exact", 'features = "pixels"\n'), {"features": PIXELS, "queries": "pixels-32"}),
-    (
-        method("codes", 'features = "pixels"\nbits = 64\n'),
-        {"features": PIXELS, "queries": "pixels-32", "bits": 64} | CODES,
-    ),
     (
         method("classes", 'features = "pixels"\n'),
         {"features": PIXELS, "queries": "pixels-32", "classifier": "softmax"},

@@ -14,21 +14,17 @@ from hashsearch.hashing.vectors import normalised
 
 @dataclass
 class Exact:
-    """Cosine of the query to every vector; `centred` subtracts the mean of the pictures to search from all of them."""
+    """Cosine of the query to every vector."""
 
     context: RunContext
-    centred: bool = False
 
     def learn(self, features: Sequence[Feature], labels: Labels) -> None: ...
 
     def index(self, features: Sequence[Feature]) -> None:
-        directions = normalised(np.stack(features))
-        self._mean = directions.mean(axis=0) if self.centred else np.zeros_like(directions[0])
-        self._directions = normalised(directions - self._mean)
+        self._directions = normalised(np.stack(features))
 
     def search(self, feature: Feature, k: int) -> Ranking:
-        direction = normalised(normalised(feature[np.newaxis]) - self._mean)[0]
-        return best(self._directions @ direction, k)
+        return best(self._directions @ normalised(feature[np.newaxis])[0], k)
 
     def bytes_per_image(self) -> float:
         return float(self._directions[0].nbytes)
