@@ -17,6 +17,7 @@ from PIL import Image
 from hashsearch import services
 from hashsearch.catalog.reading import Catalog
 from hashsearch.config import Model, Settings
+from hashsearch.elastic.image_index import ImageIndex
 from hashsearch.encoder import Encoder
 from hashsearch.errors import ConfigError, EncoderError, EncoderMismatch, IndexNotFound, StoreUnavailable
 from hashsearch.indexing.runs import index_catalog
@@ -115,3 +116,11 @@ except EncoderMismatch:
     words = [sys.executable, "-c", program, str(tmp_path), str(settings.es_url), settings.index]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_an_index_of_the_former_bundled_encoder_is_opened_with_it(settings: Settings) -> None:
+    former = Encoder.bundled_before()
+    ImageIndex.create(services.connect_cluster(settings), settings.index, former)
+    encoder, index = services.open_index(settings)
+    assert encoder.fingerprint == index.fingerprint == former.fingerprint != Encoder.bundled().fingerprint
+    assert services.open_indexer(settings).encoder.fingerprint == former.fingerprint
